@@ -1,0 +1,127 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Results of an event received, values of the label `result`.
+const (
+	Recorded  = "recorded"
+	Duplicate = "duplicate"
+	Ignored   = "ignored"
+	Rejected  = "rejected"
+)
+
+// Intake observes what comes in, by whichever way.
+type Intake struct {
+	Received    *prometheus.CounterVec // source, result
+	Rejects     *prometheus.CounterVec // reason
+	NoticeDelay prometheus.Histogram   // seconds from effective to received
+}
+
+// NewIntake registers the metrics of intake.
+func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
+	f := promauto.With(r)
+	m := &Intake{
+		Received: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "signoff_events_received_total",
+			Help: "Events received, by the way they came and what became of them.",
+		}, []string{"source", "result"}),
+		Rejects: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "signoff_rejects_total",
+			Help: "Events that could not be understood and were kept as rejects, by reason.",
+		}, []string{"reason"}),
+		NoticeDelay: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "signoff_notice_delay_seconds",
+			Help:    "From the effective time of a termination to its receipt; 0 where notice came ahead.",
+			Buckets: waits,
+		}),
+	}
+	for _, s := range sources {
+		for _, res := range []string{Recorded, Duplicate, Ignored, Rejected} {
+			m.Received.WithLabelValues(s, res)
+		}
+	}
+	for _, reason := range reasons {
+		m.Rejects.WithLabelValues(reason)
+	}
+	return m
+}
+
+// Kafka observes the reading of the topics. Partitions get their series when
+// they are assigned and lose them when they are given up.
+type Kafka struct {
+	lag         *prometheus.GaugeVec
+	uncommitted *prometheus.GaugeVec
+	lost        *prometheus.CounterVec
+	state       *prometheus.GaugeVec
+	states      []string
+}
+
+// NewKafka registers the metrics of the Kafka source; states names every state
+// that it can be in.
+func NewKafka(r prometheus.Registerer, topics, states []string) *Kafka {
+	f := promauto.With(r)
+	m := &Kafka{
+		lag: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "signoff_kafka_lag",
+			Help: "Records of the partition that the ledger has not taken in yet.",
+		}, []string{"topic", "partition"}),
+		uncommitted: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "signoff_kafka_oldest_uncommitted_timestamp_seconds",
+			Help: "Timestamp of the oldest record fetched but not committed, Unix time; 0: none.",
+		}, []string{"topic", "partition"}),
+		lost: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "signoff_kafka_lost_offsets_total",
+			Help: "Offsets that were gone from the log before they could be read.",
+		}, []string{"topic"}),
+		state: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "signoff_kafka_state",
+			Help: "1 for the state that the Kafka source is in.",
+		}, []string{"state"}),
+		states: states,
+	}
+	for _, t := range topics {
+		m.lost.WithLabelValues(t)
+	}
+	for _, s := range states {
+		m.state.WithLabelValues(s)
+	}
+	return m
+}
+
+// Lag sets how many records of a partition the ledger has not taken in yet.
+func (m *Kafka) Lag(topic, partition string, records int64) {
+	m.lag.WithLabelValues(topic, partition).Set(float64(records))
+}
+
+// Uncommitted sets the timestamp of the oldest record fetched but not
+// committed; the zero time if there is none.
+func (m *Kafka) Uncommitted(topic, partition string, oldest time.Time) {
+	m.uncommitted.WithLabelValues(topic, partition).Set(Unix(oldest))
+}
+
+// GiveUp drops the series of a partition that another member reads from now on.
+func (m *Kafka) GiveUp(topic, partition string) {
+	m.lag.DeleteLabelValues(topic, partition)
+	m.uncommitted.DeleteLabelValues(topic, partition)
+}
+
+// Lost counts offsets that were gone before they could be read.
+func (m *Kafka) Lost(topic string, offsets int64) {
+	m.lost.WithLabelValues(topic).Add(float64(offsets))
+}
+
+// State sets the state that the source is in.
+func (m *Kafka) State(state string) {
+	for _, s := range m.states {
+		v := 0.0
+		if s == state {
+			v = 1
+		}
+		m.state.WithLabelValues(s).Set(v)
+	}
+}
