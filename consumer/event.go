@@ -56,6 +56,10 @@ type Event struct {
 	EffectiveAt time.Time // when employment ends; a date has become the end of that day, or its beginning if Urgent
 	Urgent      bool      // close now, not at the next interval
 
+	// What it came as: kept only if it must become a reject after all.
+	Position string // "topic/partition/offset" in Kafka, else ""
+	Payload  []byte
+
 	TerminationID string
 	ManagerEmail  string
 	GivenName     string

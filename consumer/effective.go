@@ -1,0 +1,104 @@
+package consumer
+
+import (
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+)
+
+// maxAhead is how far a sender's clock may be ahead of ours before we no longer
+// take its word for when an event happened.
+const maxAhead = 5 * time.Minute
+
+// dateTime is the date-time of RFC 3339; time.Parse also takes one-digit hours,
+// a comma for the point and an offset of 24 hours.
+var dateTime = regexp.MustCompile(`^(?i)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
+// times sets OccurredAt, ReceivedAt and EffectiveAt. Without an effectiveAt the
+// event takes effect when it happened.
+func (d *Decoder) times(out *Event, e event.Event, data map[string]any, received time.Time) error {
+	out.ReceivedAt = received
+	if at := e.Time().UTC(); !at.IsZero() && !at.After(received.Add(maxAhead)) {
+		if !storable(at) {
+			return invalidTime("time: its year is not in 1970..9999")
+		}
+		out.OccurredAt = at
+	}
+	value, ok := data["effectiveAt"]
+	if !ok {
+		out.EffectiveAt = out.OccurredAt
+		if out.OccurredAt.IsZero() {
+			out.EffectiveAt = received
+		}
+		return nil
+	}
+	text, ok := value.(string)
+	if !ok {
+		return invalidData("effectiveAt: not a string")
+	}
+	at, err := d.effective(strings.TrimSpace(text), out.Urgent)
+	out.EffectiveAt = at
+	return err
+}
+
+// effective reads an RFC 3339 date-time or full-date.
+func (d *Decoder) effective(text string, urgent bool) (time.Time, error) {
+	if date, err := time.Parse(time.DateOnly, text); err == nil {
+		return d.effectiveDate(date, urgent)
+	}
+	at, err := time.Parse(time.RFC3339, strings.ToUpper(text))
+	if err != nil || !dateTime.MatchString(text) {
+		return time.Time{}, invalidTime("effectiveAt: neither an RFC 3339 date-time nor a date")
+	}
+	if at = at.UTC(); !storable(at) {
+		return time.Time{}, errYear
+	}
+	return at, nil
+}
+
+var errYear = invalidTime("effectiveAt: its year is not in 1970..9999")
+
+// effectiveDate returns when a date is over, or when it begins if that is
+// urgent; the date comes as its midnight in UTC.
+func (d *Decoder) effectiveDate(date time.Time, urgent bool) (time.Time, error) {
+	if d.zone == nil {
+		return time.Time{}, &Unreadable{NoTimeZone, "effectiveAt: a date without a time, and events.time_zone is not set"}
+	}
+	first := date
+	if !urgent {
+		first = date.AddDate(0, 0, 1)
+	}
+	at := dayStart(first, d.zone)
+	if !storable(date) || !storable(at) {
+		return time.Time{}, errYear
+	}
+	return at, nil
+}
+
+// dayStart returns the first instant, in UTC, of a date in a zone; the date
+// comes as its midnight in UTC.
+func dayStart(date time.Time, zone *time.Location) time.Time {
+	// Where clocks go back over midnight, the offset of the day before has the
+	// earlier of two midnights.
+	for _, near := range []time.Time{date.AddDate(0, 0, -1), date.AddDate(0, 0, 1)} {
+		offset := offsetAt(near, zone)
+		midnight := date.Add(-offset)
+		if offsetAt(midnight, zone) == offset {
+			return midnight
+		}
+	}
+	// Where they go forward over midnight there is none: the day begins then.
+	_, end := date.AddDate(0, 0, -1).In(zone).ZoneBounds()
+	return end.UTC()
+}
+
+func offsetAt(t time.Time, zone *time.Location) time.Duration {
+	_, seconds := t.In(zone).Zone()
+	return time.Duration(seconds) * time.Second
+}
+
+func storable(t time.Time) bool { return t.Year() >= 1970 && t.Year() <= 9999 }
+
+func invalidTime(detail string) error { return &Unreadable{InvalidTime, detail} }
