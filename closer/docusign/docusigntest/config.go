@@ -1,0 +1,193 @@
+package docusigntest
+
+import (
+	"crypto/rsa"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// DefaultAccountID is the account of a Config that names none. It has no users.
+const DefaultAccountID = "d0c00000-0000-4000-8000-000000000001"
+
+// Config is what a simulated Docusign is made of. The zero value lets anybody
+// sign in who sends a well-formed assertion, and has one empty account.
+type Config struct {
+	IntegrationKey string         `yaml:"integration_key"` // who may sign in: iss of the assertion; "": anyone
+	UserID         string         `yaml:"user_id"`         // for whom: sub of the assertion; "": any GUID
+	PublicKeyFile  string         `yaml:"public_key_file"` // PEM of the key that signs assertions
+	PublicKey      *rsa.PublicKey `yaml:"-"`               // the same in Go; neither: a signature by any key will do
+	Consent        *bool          `yaml:"consent"`         // false: sign-in answers consent_required; nil: true
+	TokenLife      time.Duration  `yaml:"token_life"`      // 0: 1h
+
+	BaseURI  string          `yaml:"base_uri"` // what userinfo says; "": scheme and host of the request
+	Accounts []AccountConfig `yaml:"accounts"` // the first is the caller's default; none: DefaultAccountID
+
+	HourLimit   int           `yaml:"hour_limit"`   // calls per account and hour window; 0: 3000
+	HourWindow  time.Duration `yaml:"hour_window"`  // starts at its own multiples, as at the top of the hour; 0: 1h
+	BurstLimit  int           `yaml:"burst_limit"`  // calls per account and burst window; 0: 500
+	BurstWindow time.Duration `yaml:"burst_window"` // starts with the first call after the last one ended; 0: 30s
+	OtherCalls  float64       `yaml:"other_calls"`  // calls per second that other apps take from each account's quota
+	QuotaStatus int           `yaml:"quota_status"` // HTTP status past a limit: 429, or 400 as before 2026; 0: 429
+
+	Latency       time.Duration `yaml:"latency"`        // how long every answer takes
+	LatencyJitter time.Duration `yaml:"latency_jitter"` // up to this much longer, evenly spread
+	ClockSkew     time.Duration `yaml:"clock_skew"`     // how far the simulation's clock is ahead of ours
+
+	Quirks Quirks `yaml:"quirks"`
+	Faults Faults `yaml:"faults"`
+}
+
+// AccountConfig is one account and its users.
+type AccountConfig struct {
+	ID           string `yaml:"id"`
+	Name         string `yaml:"name"`
+	Organization string `yaml:"organization"` // id shown by userinfo; "": none
+	Refuse       string `yaml:"refuse"`       // errorCode of every call on the account, e.g. ACCOUNT_LACKS_PERMISSIONS
+	Users        []User `yaml:"users"`
+	Generate     int    `yaml:"generate"` // so many users more: user000001@Domain and on, always the same
+	Domain       string `yaml:"domain"`   // of generated users; "": example.com
+}
+
+// User is a user's membership in one account.
+type User struct {
+	ID            string    `yaml:"id"` // "": made from account, email and position
+	Email         string    `yaml:"email"`
+	Name          string    `yaml:"name"`
+	Status        string    `yaml:"status"` // ActivationRequired, ActivationSent, Active, Closed or Disabled; "": Active
+	Administrator bool      `yaml:"administrator"`
+	ManagedBySCIM bool      `yaml:"managed_by_scim"`
+	Created       time.Time `yaml:"created"`
+	LastLogin     time.Time `yaml:"last_login"`
+
+	CloseError  string   `yaml:"close_error"` // errorCode with which closing this user is refused; "": closes
+	RemovedFrom []string `yaml:"-"`           // what the close took the user out of, as its `delete` parameter asked
+}
+
+// Allow as the value of a quirk lets the close go through.
+const Allow = "allow"
+
+// Quirks are answers that Docusign's documentation leaves open. The strings are
+// errorCodes of a single user in the answer to a close.
+type Quirks struct {
+	ListsClosed       bool   `yaml:"lists_closed"`        // a list without `status` includes closed users; the web console's does not
+	HidesClosedEmail  bool   `yaml:"hides_closed_email"`  // `email=` of a closed member is answered as an unknown address
+	FilteredIsUnknown bool   `yaml:"filtered_is_unknown"` // so is that of a member whom `status` leaves out; else an empty list
+	UnknownEmail      string `yaml:"unknown_email"`       // errorCode of `email=` nobody; "": USER_LACKS_MEMBERSHIP
+	InexactEmail      bool   `yaml:"inexact_email"`       // `email=` also finds addresses that contain it or add a +tag
+	NullURIs          bool   `yaml:"null_uris"`           // nextUri and previousUri are null at the ends, not left out
+	OwnRecordOnly     bool   `yaml:"own_record_only"`     // Users:get refuses everyone but the caller
+	DefaultAsString   bool   `yaml:"default_as_string"`   // userinfo's is_default is "true", not true
+
+	MaxUsersPerClose  int    `yaml:"max_users_per_close"` // more are refused as a whole; 0: no limit
+	NoUserStatus      bool   `yaml:"no_user_status"`      // the answer to a close leaves userStatus out
+	UnknownID         string `yaml:"unknown_id"`          // also of Users:get; "": USER_LACKS_MEMBERSHIP
+	AlreadyClosed     string `yaml:"already_closed"`      // "": Allow
+	ActivationSent    string `yaml:"activation_sent"`     // also ActivationRequired; "": Allow
+	SCIM              string `yaml:"scim"`                // of users managed by SCIM; "": Allow
+	OwnMembership     string `yaml:"own_membership"`      // "": CANNOT_CLOSE_OWN_MEMBERSHIP
+	LastAdministrator string `yaml:"last_administrator"`  // "": CANNOT_CLOSE_LAST_ACTIVE_ADMIN
+
+	NoRateHeaders  bool `yaml:"no_rate_headers"`  // the five rate-limit headers are left out
+	RetryAfter     bool `yaml:"retry_after"`      // past a limit, say Retry-After (seconds)
+	MixedCaseQuota bool `yaml:"mixed_case_quota"` // Hourly_APIInvocation_Limit_Exceeded instead of capitals
+}
+
+// withDefaults returns c with every zero value that stands for something else
+// replaced by it.
+func (c Config) withDefaults() Config {
+	setDefault(&c.TokenLife, time.Hour)
+	setDefault(&c.HourLimit, 3000)
+	setDefault(&c.HourWindow, time.Hour)
+	setDefault(&c.BurstLimit, 500)
+	setDefault(&c.BurstWindow, 30*time.Second)
+	setDefault(&c.QuotaStatus, http.StatusTooManyRequests)
+	if len(c.Accounts) == 0 {
+		c.Accounts = []AccountConfig{{ID: DefaultAccountID, Name: "Simulated account"}}
+	}
+	c.Accounts = slices.Clone(c.Accounts)
+	for i := range c.Accounts {
+		setDefault(&c.Accounts[i].Domain, "example.com")
+	}
+	q := &c.Quirks
+	setDefault(&q.UnknownEmail, "USER_LACKS_MEMBERSHIP")
+	setDefault(&q.UnknownID, "USER_LACKS_MEMBERSHIP")
+	setDefault(&q.AlreadyClosed, Allow)
+	setDefault(&q.ActivationSent, Allow)
+	setDefault(&q.SCIM, Allow)
+	// Named after the error types of the organization's CSV close; nothing says
+	// what the single account's close calls them.
+	setDefault(&q.OwnMembership, "CANNOT_CLOSE_OWN_MEMBERSHIP")
+	setDefault(&q.LastAdministrator, "CANNOT_CLOSE_LAST_ACTIVE_ADMIN")
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// validate checks what withDefaults has completed; users are checked as they
+// are added.
+func (c Config) validate() error {
+	for _, n := range []struct {
+		key   string
+		value any
+		below bool
+	}{
+		{"token_life", c.TokenLife, c.TokenLife < 0},
+		{"hour_limit", c.HourLimit, c.HourLimit < 0},
+		{"hour_window", c.HourWindow, c.HourWindow < 0},
+		{"burst_limit", c.BurstLimit, c.BurstLimit < 0},
+		{"burst_window", c.BurstWindow, c.BurstWindow < 0},
+		{"other_calls", c.OtherCalls, c.OtherCalls < 0},
+		{"latency", c.Latency, c.Latency < 0},
+		{"latency_jitter", c.LatencyJitter, c.LatencyJitter < 0},
+		{"quirks.max_users_per_close", c.Quirks.MaxUsersPerClose, c.Quirks.MaxUsersPerClose < 0},
+	} {
+		if n.below {
+			return fmt.Errorf("%s: %v: below 0", n.key, n.value)
+		}
+	}
+	if c.QuotaStatus != http.StatusTooManyRequests && c.QuotaStatus != http.StatusBadRequest {
+		return fmt.Errorf("quota_status: %d: neither 429 nor 400", c.QuotaStatus)
+	}
+	if u, err := url.Parse(c.BaseURI); c.BaseURI != "" && (err != nil || u.Host == "") {
+		return fmt.Errorf("base_uri: %q: not a URL", c.BaseURI)
+	}
+	if c.PublicKey != nil && c.PublicKeyFile != "" {
+		return fmt.Errorf("public_key_file: %q: a key was given as well", c.PublicKeyFile)
+	}
+	for i, a := range c.Accounts {
+		if a.ID == "" {
+			return fmt.Errorf("accounts[%d].id: missing", i)
+		}
+		if a.Generate < 0 {
+			return fmt.Errorf("accounts[%d].generate: %d: below 0", i, a.Generate)
+		}
+	}
+	return c.Faults.validate()
+}
+
+// publicKey returns the key that assertions are verified with, or nil for none.
+func (c Config) publicKey() (*rsa.PublicKey, error) {
+	if c.PublicKeyFile == "" {
+		return c.PublicKey, nil
+	}
+	pem, err := os.ReadFile(c.PublicKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("public_key_file: %w", err)
+	}
+	key, err := jwt.ParseRSAPublicKeyFromPEM(pem)
+	if err != nil {
+		return nil, fmt.Errorf("public_key_file: %q: %w", c.PublicKeyFile, err)
+	}
+	return key, nil
+}
