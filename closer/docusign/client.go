@@ -1,0 +1,154 @@
+// Package docusign asks Docusign who its users are and closes them.
+//
+// It promises, of every call:
+//
+//   - Nothing is taken for done that Docusign did not say. A close whose answer
+//     did not come whole, or makes no sense, is Unknown; CloseUsers answers user
+//     by user, and says nothing of those whom the answer does not mention.
+//   - "No such user" is Docusign's own word (ErrNoMember), never a bare 404, a
+//     proxy's page or an empty answer.
+//   - A close is sent again only after an answer that says it was refused: the
+//     token had ended, or a burst was used up.
+//   - Nothing is sent into a window of the quota that is known to be used up. A
+//     burst is waited for; an hour is returned as Exhausted, with the time.
+//   - No email, userId, token or key is in an error. Only https is spoken, except
+//     to this machine, and redirects are not followed.
+//
+// It does not decide whom to close, how much of the quota to leave to others,
+// or when to try again: ClassOf tells a caller what may be done about an error.
+//
+// The API is eSignature REST v2.1; what is known of its behavior, beyond its
+// specification, stands where it is relied on.
+package docusign
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// RequestTimeout is the longest that one request may take, to the end of its
+// answer. A close has taken effect by then, or never will.
+const RequestTimeout = 30 * time.Second
+
+// maxBursts is how often a request that was refused for its burst is sent again.
+const maxBursts = 3
+
+// Operation is what Docusign is asked; a value of the metric label `operation`.
+type Operation string
+
+// The operations.
+const (
+	OpSignIn     Operation = "sign_in"
+	OpUserInfo   Operation = "userinfo"
+	OpListUsers  Operation = "list_users"
+	OpGetUser    Operation = "get_user"
+	OpCloseUsers Operation = "close_users"
+)
+
+// Operations lists every Operation.
+func Operations() []Operation {
+	return []Operation{OpSignIn, OpUserInfo, OpListUsers, OpGetUser, OpCloseUsers}
+}
+
+// Observe is told what goes on; either function may be nil. Both are called
+// from many goroutines.
+type Observe struct {
+	Request func(op Operation, status int, took time.Duration) // status 0: no whole answer came
+	Quota   func(account string, q Quota)                      // after each answer
+}
+
+// Client speaks to Docusign as one user. It is safe for concurrent use and
+// needs no closing.
+type Client struct {
+	cfg       Config
+	auth      *url.URL
+	transport http.RoundTripper
+	observe   Observe
+	skew      atomic.Int64 // nanoseconds
+	signIns   singleflight.Group
+
+	mu      sync.Mutex
+	session session
+	meters  map[string]*meter // by account id
+}
+
+// New makes a client; it reads the private key once, to tell early that it
+// cannot be used, and sends nothing. rt nil means a transport of its own.
+func New(cfg Config, rt http.RoundTripper, observe Observe) (*Client, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if _, err := readKey(cfg.PrivateKeyFile); err != nil {
+		return nil, fmt.Errorf("docusign.private_key_file: %w", err)
+	}
+	auth, err := parseBase(cfg.AuthServer)
+	if err != nil {
+		return nil, err
+	}
+	if rt == nil {
+		rt = newTransport()
+	}
+	cfg.UserAgent = cmp.Or(cfg.UserAgent, "signoff")
+	return &Client{cfg: cfg, auth: auth, transport: rt, observe: observe, meters: map[string]*meter{}}, nil
+}
+
+// request is what to send, as often as it takes. account is nil where no quota
+// is kept.
+type request struct {
+	op      Operation
+	method  string
+	url     string
+	body    []byte // JSON; nil for none
+	account *Account
+	sending func() error // called before it goes out, each time; nil for none
+}
+
+// do sends r and, where Docusign says that it did nothing, once more: after
+// 401 with a fresh token, after a burst when that is over.
+func (c *Client) do(ctx context.Context, r request) (answer, error) {
+	for renewed, bursts := false, 0; ; {
+		token, err := c.token(ctx)
+		if err != nil {
+			return answer{}, err
+		}
+		a, failed := c.attempt(ctx, r, token)
+		switch {
+		case failed == nil:
+			return a, nil
+		case failed.Status == http.StatusUnauthorized && !renewed:
+			c.drop(token)
+			renewed = true
+		case failed.Status != 0 && failed.verdict.reason == reasonBurstQuota && r.account != nil && bursts < maxBursts:
+			bursts++
+		default:
+			return answer{}, failed
+		}
+	}
+}
+
+// attempt sends r once, within the account's quota.
+func (c *Client) attempt(ctx context.Context, r request, token string) (answer, *Error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url, bytes.NewReader(r.body))
+	if err != nil {
+		return answer{}, refuse(r.op, verdict{class: Permanent, reason: reasonOther}, errors.New("no request can be made of it"))
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Accept", "application/json")
+	if r.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if r.account == nil {
+		return c.send(req, r.op)
+	}
+	return r.account.send(req, r.op, r.sending)
+}
