@@ -1,0 +1,84 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+)
+
+// Config says which topics are read, and as whom.
+type Config struct {
+	Brokers []string `yaml:"brokers"` // host:port each; any of them leads to the rest
+	Topics  []string `yaml:"topics"`
+	Group   string   `yaml:"group"` // the consumer group; no other program may be in it
+
+	// ClientID is what the broker knows this process by. If set, it must be
+	// this process's alone from one start to the next: a member of the group
+	// that goes by it is taken for what an earlier run left behind, and taken
+	// out. "" takes out no more than the member the ledger remembers.
+	ClientID string `yaml:"-"`
+}
+
+// Validate says which key is wrong, and why.
+func (c Config) Validate() error {
+	if len(c.Brokers) == 0 {
+		return errors.New("kafka.brokers: none given")
+	}
+	for _, b := range c.Brokers {
+		if host, port, err := net.SplitHostPort(b); err != nil || host == "" || port == "" {
+			return fmt.Errorf("kafka.brokers: %q: not host:port", b)
+		}
+	}
+	if len(c.Topics) == 0 {
+		return errors.New("kafka.topics: none given")
+	}
+	for i, t := range c.Topics {
+		if !topicName(t) {
+			return fmt.Errorf("kafka.topics: %q: not the name of a topic", t)
+		}
+		if slices.Contains(c.Topics[:i], t) {
+			return fmt.Errorf("kafka.topics: %q: given twice", t)
+		}
+	}
+	if c.Group == "" {
+		return errors.New("kafka.group: not given")
+	}
+	return nil
+}
+
+// topicName says whether Kafka would take name for a topic's: up to 249
+// letters, digits, dots, underscores and hyphens.
+func topicName(name string) bool {
+	if name == "" || len(name) > 249 || name == "." || name == ".." {
+		return false
+	}
+	for _, c := range name {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// From says where to begin with a partition that the group has committed
+// offsets of, though the ledger has never read it: a new or a lost ledger. The
+// zero value means that nobody said, and that it is not to be read.
+type From string
+
+// The places to begin.
+const (
+	Earliest  From = "earliest"  // the start of the log
+	Committed From = "committed" // the committed offset
+)
+
+// Validate returns an error unless f is "" or one of the places to begin.
+func (f From) Validate() error {
+	switch f {
+	case "", Earliest, Committed:
+		return nil
+	}
+	return fmt.Errorf("--from: %q: neither earliest nor committed", string(f))
+}

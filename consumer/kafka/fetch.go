@@ -1,0 +1,289 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	fetchapi "github.com/segmentio/kafka-go/protocol/fetch"
+	"go.uber.org/zap"
+
+	"signoff/consumer"
+)
+
+const (
+	fetchWait      = 500 * time.Millisecond // long poll; an event is answered at once
+	fetchBytes     = 1 << 20                // while there is a backlog; a larger record comes whole
+	idleFetchBytes = 64 << 10               // at the end of the log, where every partition may be asked at the same time
+	fetchAtOnce    = 2                      // backlog fetches under way, of all partitions: what compression hides may be 10 times as much
+	triesToAway    = 3                      // failures in a row before a partition counts as away: leaders move
+)
+
+// batch is what one fetch made of a stretch of a partition. Records that are
+// none of our business leave only their number.
+type batch struct {
+	span    consumer.Span
+	placed  *placement // the reading begins here, or goes on elsewhere; no records
+	end     int64      // where the partition ends, the high watermark
+	oldest  time.Time  // of the records in it
+	events  []consumer.Event
+	rejects []consumer.Reject
+	ignored int
+}
+
+// fetcher reads one partition.
+type fetcher struct {
+	*Source
+	partition consumer.Partition
+	watermark int64 // the ledger's; -1: none
+	out       chan<- batch
+	tokens    chan struct{} // one is held for each fetch of a backlog
+	read      *translator
+
+	tries   int // failures in a row
+	wait    backoff
+	fresh   bool // the next answer says where the partition ends
+	backlog bool // the last answer did not reach the end
+}
+
+// run reads from the watermark until ctx ends.
+func (f *fetcher) run(ctx context.Context) {
+	f.wait, f.fresh = newBackoff(), true
+	next, ok := f.place(ctx, f.watermark)
+	for ok && ctx.Err() == nil {
+		asked := time.Now()
+		b, err := f.next(ctx, next)
+		switch {
+		case errors.Is(err, kafka.OffsetOutOfRange):
+			next, ok = f.place(ctx, next)
+			f.wait.sleep(ctx) // if the offset is in range after all, ask for it gently
+		case err != nil:
+			f.failed(ctx, fmt.Errorf("fetch: %w", err))
+		case b.span.Next == next:
+			f.answered()
+			if time.Since(asked) < fetchWait/2 { // a broker that does not wait when asked to
+				pause(ctx, fetchWait/10)
+			}
+		default:
+			f.answered()
+			if ok = f.hand(ctx, b); ok {
+				next = b.span.Next
+			}
+		}
+	}
+}
+
+// place finds where to begin, and hands that on. It reports false if the
+// partition is not to be read, or ctx ended.
+func (f *fetcher) place(ctx context.Context, watermark int64) (int64, bool) {
+	for ctx.Err() == nil {
+		f.tokens <- struct{}{}
+		st, err := f.standing(ctx, watermark)
+		<-f.tokens
+		if err != nil {
+			f.failed(ctx, err)
+			continue
+		}
+		f.answered()
+		pl := place(f.partition, st, f.from)
+		if pl.needsFrom {
+			f.log.Error("the group has a committed offset but the ledger never read the partition, which therefore is not read: start with --from earliest or --from committed",
+				zap.String("topic", f.partition.Topic), zap.Int("partition", f.partition.ID), zap.Int64("committed", st.committed))
+			f.metrics.Lag(f.partition.Topic, partitionLabel(f.partition), max(0, st.end-max(st.committed, st.first)))
+			f.state.unplaced(f.partition, fmt.Sprintf("committed offset %d is not in the ledger: start with --from earliest or --from committed", st.committed))
+			return 0, false
+		}
+		f.backlog = pl.span.Next < st.end
+		return pl.span.Next, f.hand(ctx, batch{span: pl.span, placed: &pl, end: st.end})
+	}
+	return 0, false
+}
+
+// hand passes a batch on; false if ctx ended.
+func (f *fetcher) hand(ctx context.Context, b batch) bool {
+	select {
+	case f.out <- b:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// failed waits before the next try, and tells of the third failure in a row.
+func (f *fetcher) failed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	f.backlog = false // a leader that is slow to fail must not keep a token from the others
+	if f.tries++; f.tries == triesToAway {
+		f.state.silent(name(f.partition), err)
+		f.fresh = true // what was written meanwhile is to be read before anybody says we are up to date
+	}
+	f.wait.sleep(ctx)
+}
+
+// answered forgets past failures.
+func (f *fetcher) answered() {
+	if f.tries >= triesToAway {
+		f.state.answers(name(f.partition))
+	}
+	f.tries, f.wait = 0, newBackoff()
+}
+
+// next fetches what follows offset. A batch whose Next is offset means that
+// there is nothing new.
+func (f *fetcher) next(ctx context.Context, offset int64) (batch, error) {
+	wait, bytes := fetchWait, idleFetchBytes
+	if f.fresh {
+		wait = 0 // the answer is wanted for where the partition ends
+	}
+	if f.backlog {
+		bytes = fetchBytes
+		f.tokens <- struct{}{}
+		defer func() { <-f.tokens }()
+	}
+	part, err := f.request(ctx, offset, wait, bytes)
+	if err != nil {
+		return batch{}, err
+	}
+	b, err := f.unpack(part, offset)
+	if err != nil {
+		return batch{}, err
+	}
+	stable := part.LastStableOffset
+	if stable < 0 { // a broker from before transactions
+		stable = part.HighWatermark
+	}
+	if f.fresh {
+		f.state.ends(f.partition, stable)
+		f.fresh = false
+	}
+	f.backlog = b.span.Next < stable
+	return b, nil
+}
+
+// request asks the leader of the partition.
+func (f *fetcher) request(ctx context.Context, offset int64, wait time.Duration, bytes int) (*fetchapi.ResponsePartition, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait+requestTimeout)
+	defer cancel()
+	m, err := f.transport.RoundTrip(ctx, f.client.Addr, &fetchapi.Request{
+		ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: int32(bytes),
+		IsolationLevel: int8(kafka.ReadCommitted), SessionEpoch: -1,
+		Topics: []fetchapi.RequestTopic{{Topic: f.partition.Topic, Partitions: []fetchapi.RequestPartition{{
+			Partition: int32(f.partition.ID), CurrentLeaderEpoch: -1, FetchOffset: offset, LogStartOffset: -1, PartitionMaxBytes: int32(bytes),
+		}}}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	res := m.(*fetchapi.Response)
+	if res.ErrorCode != 0 {
+		return nil, kafka.Error(res.ErrorCode)
+	}
+	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {
+		return nil, errors.New("the answer lacks the partition")
+	}
+	part := &res.Topics[0].Partitions[0]
+	if part.ErrorCode != 0 {
+		return nil, kafka.Error(part.ErrorCode)
+	}
+	return part, nil
+}
+
+// unpack reads the records of an answer, without those of transactions that
+// were aborted. The markers of transactions count as read.
+func (f *fetcher) unpack(part *fetchapi.ResponsePartition, offset int64) (batch, error) {
+	b := batch{span: consumer.Span{Partition: f.partition, From: offset, Next: offset}, end: part.HighWatermark}
+	stream, ok := part.RecordSet.Records.(*protocol.RecordStream)
+	if !ok {
+		return b, nil
+	}
+	f.read.received = time.Now().UTC()
+	tx := newAborted(part.AbortedTransactions)
+	for _, records := range stream.Records {
+		skip := false
+		switch x := records.(type) {
+		case *protocol.ControlBatch:
+			tx.ended(x.ProducerID, x.BaseOffset)
+			b.span.Next = max(b.span.Next, x.BaseOffset+1)
+			continue
+		case *protocol.RecordBatch:
+			skip = tx.holds(x)
+			b.span.Next = max(b.span.Next, x.BaseOffset) // compaction may have left nothing before it
+		}
+		if err := f.readAll(&b, records, skip); err != nil {
+			return b, err
+		}
+	}
+	if b.span.Next == offset {
+		// Compaction emptied the batch that held the offset. How far that
+		// batch reached is not to be seen here, so step over one.
+		b.span.Next++
+	}
+	return b, nil
+}
+
+// readAll translates the records of one batch. The broker's batch may begin
+// before the offset that we asked for.
+func (f *fetcher) readAll(b *batch, records protocol.RecordReader, skip bool) error {
+	for {
+		r, err := records.ReadRecord()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("record after offset %d: %w", b.span.Next, err)
+		}
+		if r.Offset >= b.span.Next && !skip {
+			if b.oldest.IsZero() {
+				b.oldest = r.Time
+			}
+			err = f.read.take(b, r)
+		}
+		if r.Key != nil {
+			r.Key.Close()
+		}
+		if r.Value != nil {
+			r.Value.Close()
+		}
+		if err != nil {
+			return fmt.Errorf("record at offset %d: %w", r.Offset, err)
+		}
+		b.span.Next = max(b.span.Next, r.Offset+1)
+	}
+}
+
+// aborted follows which producers are inside a transaction that was aborted.
+type aborted struct {
+	begins []fetchapi.ResponseTransaction // by offset, those not yet reached
+	open   map[int64]bool                 // by producer
+}
+
+func newAborted(begins []fetchapi.ResponseTransaction) *aborted {
+	slices.SortFunc(begins, func(a, b fetchapi.ResponseTransaction) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
+	return &aborted{begins: begins, open: map[int64]bool{}}
+}
+
+func (a *aborted) reach(offset int64) {
+	for ; len(a.begins) > 0 && a.begins[0].FirstOffset <= offset; a.begins = a.begins[1:] {
+		a.open[a.begins[0].ProducerID] = true
+	}
+}
+
+// ended notes a marker: the producer's transaction is over, this way or that.
+func (a *aborted) ended(producer, offset int64) {
+	a.reach(offset)
+	delete(a.open, producer)
+}
+
+// holds says whether a batch belongs to an aborted transaction.
+func (a *aborted) holds(x *protocol.RecordBatch) bool {
+	a.reach(x.BaseOffset)
+	return x.Attributes.Transactional() && a.open[x.ProducerID]
+}

@@ -1,0 +1,310 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"signoff/consumer"
+)
+
+const (
+	commitEvery = 500 * time.Millisecond // also how long an ignored stretch may wait to be recorded
+	watchEvery  = time.Second            // for partitions and topics that come or go
+	queued      = 4                      // batches between the fetchers and the ledger
+	grace       = 5 * time.Second        // for the ledger to finish what it is at when a generation ends
+)
+
+// generation is one stretch of time in which the group left us our partitions.
+type generation struct {
+	*Source
+	gen  *kafka.Generation
+	over context.Context // ends when the partitions are to be given up
+	work context.Context // ends grace later
+
+	topics  map[string]int // what the group was joined for
+	watched time.Time
+	tracks  map[consumer.Partition]*track
+	hand    hand
+}
+
+// track is where one partition stands.
+type track struct {
+	end    int64     // of the log
+	next   int64     // recorded up to here
+	commit bool      // next is not committed yet
+	oldest time.Time // timestamp of the oldest record recorded but not committed; zero: none
+}
+
+// generation reads the partitions that gen assigns until over ends, the topics
+// change, or somebody else has read on. What is in hand is then recorded and
+// committed; what is not yet in hand is left to whoever reads next.
+func (s *Source) generation(over context.Context, gen *kafka.Generation, topics map[string]int) error {
+	work, done := withGrace(over, grace)
+	defer done()
+	g := &generation{Source: s, gen: gen, over: over, work: work, topics: topics, watched: time.Now(), tracks: map[consumer.Partition]*track{}}
+	var partitions []consumer.Partition
+	for topic, assigned := range gen.Assignments {
+		for _, a := range assigned {
+			partitions = append(partitions, consumer.Partition{Topic: topic, ID: a.ID})
+		}
+	}
+	s.assign(partitions)
+	s.state.join(partitions)
+
+	var marks map[consumer.Partition]int64
+	if err := g.insist(func() (err error) {
+		marks, err = s.ledger.Watermarks(work, s.cfg.Topics)
+		return err
+	}); err != nil {
+		return err
+	}
+	fetching, stop := context.WithCancel(over)
+	batches := make(chan batch, queued)
+	tokens := make(chan struct{}, fetchAtOnce)
+	var fetchers sync.WaitGroup
+	for _, p := range partitions {
+		mark, ok := marks[p]
+		if !ok {
+			mark = -1
+		}
+		f := &fetcher{Source: s, partition: p, watermark: mark, out: batches, tokens: tokens, read: newTranslator(s.decoder, p)}
+		fetchers.Go(func() { f.run(fetching) })
+	}
+	defer fetchers.Wait()
+	defer stop()
+	return g.loop(batches)
+}
+
+// loop moves batches into the ledger.
+func (g *generation) loop(batches <-chan batch) error {
+	tick := time.NewTicker(commitEvery)
+	defer tick.Stop()
+	for {
+		var err error
+		select {
+		case <-g.over.Done():
+			return g.finish()
+		case <-tick.C:
+			if err = g.record(); err == nil {
+				err = g.turn()
+			}
+		case b := <-batches:
+			err = g.take(b)
+			for n := len(batches); n > 0 && err == nil; n-- { // what came in meanwhile shares the transaction
+				err = g.take(<-batches)
+			}
+			if err == nil && g.hand.urgent {
+				err = g.record()
+			}
+		}
+		if err != nil {
+			if errors.Is(err, consumer.ErrOvertaken) {
+				return err // what we have in hand is not ours any more
+			}
+			return errors.Join(err, g.finish())
+		}
+	}
+}
+
+// take puts a batch with what is in hand. Where the reading begins or jumps is
+// recorded on its own.
+func (g *generation) take(b batch) error {
+	p := b.span.Partition
+	if b.placed == nil {
+		g.tracks[p].end = b.end
+		g.hand.add(b)
+		g.hand.urgent = g.hand.urgent || g.state.reaches(p, b.span.Next)
+		return nil
+	}
+	if err := g.record(); err != nil {
+		return err
+	}
+	if !b.placed.known {
+		in := consumer.Intake{Source: consumer.Kafka, Spans: []consumer.Span{b.span}}
+		if err := g.insist(func() error { return g.ledger.Record(g.work, in) }); err != nil {
+			return err
+		}
+		g.tellLoss(*b.placed)
+	}
+	g.tracks[p] = &track{end: b.end, next: b.span.Next, commit: true}
+	g.state.recorded(p, b.span.Next)
+	g.show(p)
+	return nil
+}
+
+// record puts into the ledger what is in hand, for as long as it takes.
+func (g *generation) record() error {
+	if len(g.hand.spans) == 0 {
+		return nil
+	}
+	in := g.hand.intake()
+	if err := g.insist(func() error { return g.ledger.Record(g.work, in) }); err != nil {
+		return err
+	}
+	g.settle()
+	return nil
+}
+
+// settle notes that what was in hand is recorded.
+func (g *generation) settle() {
+	for p, span := range g.hand.spans {
+		t := g.tracks[p]
+		t.next, t.commit = span.Next, true
+		if t.oldest.IsZero() {
+			t.oldest = g.hand.oldest[p]
+		}
+		g.state.recorded(p, span.Next)
+	}
+	if g.hand.ignored > 0 {
+		g.ignored(g.hand.ignored)
+	}
+	g.hand = hand{}
+	g.state.write(g.work)
+}
+
+// insist does something with the ledger until it succeeds, another member has
+// overtaken us or the generation is over. Meanwhile the reading is paused and
+// the turns of the loop go on.
+func (g *generation) insist(do func() error) error {
+	wait := newBackoff()
+	for {
+		err := do()
+		if err == nil {
+			g.state.pause(nil)
+			return nil
+		}
+		if errors.Is(err, consumer.ErrOvertaken) || g.over.Err() != nil {
+			return err
+		}
+		g.state.pause(err)
+		if err := g.turn(); err != nil {
+			return err
+		}
+		wait.sleep(g.over)
+	}
+}
+
+// turn is what the loop does besides recording: it commits, looks after the
+// topics and shows how things stand. An error ends the generation.
+func (g *generation) turn() error {
+	g.Source.turn(g.work)
+	err := g.commit()
+	for p := range g.tracks {
+		g.show(p)
+	}
+	if lostPlace(err) {
+		return err
+	} else if err != nil {
+		g.state.silent("group", err)
+	} else {
+		g.state.answers("group")
+	}
+	if time.Since(g.watched) < watchEvery {
+		return nil
+	}
+	g.watched = time.Now()
+	now, err := g.Source.topics(g.work)
+	if err == nil && !maps.Equal(now, g.topics) {
+		return errTopicsChanged
+	}
+	return nil
+}
+
+// commit commits what is recorded. The broker refuses it if the generation is
+// not the group's any more.
+func (g *generation) commit() error {
+	offsets := map[string]map[int]int64{}
+	for p, t := range g.tracks {
+		if !t.commit {
+			continue
+		}
+		if offsets[p.Topic] == nil {
+			offsets[p.Topic] = map[int]int64{}
+		}
+		offsets[p.Topic][p.ID] = t.next
+	}
+	if err := g.gen.CommitOffsets(offsets); err != nil {
+		return err
+	}
+	for _, t := range g.tracks {
+		t.commit, t.oldest = false, time.Time{}
+	}
+	return nil
+}
+
+// finish records what is in hand, if the ledger takes it at the first try, and
+// commits, before the partitions are given up.
+func (g *generation) finish() error {
+	var err error
+	if len(g.hand.spans) > 0 {
+		if err = g.ledger.Record(g.work, g.hand.intake()); err == nil {
+			g.settle()
+		}
+	}
+	return errors.Join(err, g.commit())
+}
+
+// show sets the metrics of a partition.
+func (g *generation) show(p consumer.Partition) {
+	t, label := g.tracks[p], partitionLabel(p)
+	oldest := t.oldest
+	if oldest.IsZero() {
+		oldest = g.hand.oldest[p]
+	}
+	g.metrics.Lag(p.Topic, label, max(0, t.end-t.next))
+	g.metrics.Uncommitted(p.Topic, label, oldest)
+}
+
+func partitionLabel(p consumer.Partition) string { return strconv.Itoa(p.ID) }
+
+// hand is what has been read and is not recorded yet: at most a queue's worth
+// of batches, since a stretch that holds nothing of ours takes no room.
+type hand struct {
+	events  []consumer.Event
+	rejects []consumer.Reject
+	spans   map[consumer.Partition]consumer.Span
+	oldest  map[consumer.Partition]time.Time // timestamp of the oldest record
+	ignored int
+	urgent  bool // not to wait for the tick
+}
+
+// add puts a batch behind what is in hand of its partition.
+func (h *hand) add(b batch) {
+	if h.spans == nil {
+		h.spans, h.oldest = map[consumer.Partition]consumer.Span{}, map[consumer.Partition]time.Time{}
+	}
+	p := b.span.Partition
+	if had, ok := h.spans[p]; ok {
+		b.span.From = had.From
+	}
+	h.spans[p] = b.span
+	if h.oldest[p].IsZero() {
+		h.oldest[p] = b.oldest
+	}
+	h.events = append(h.events, b.events...)
+	h.rejects = append(h.rejects, b.rejects...)
+	h.ignored += b.ignored
+	h.urgent = h.urgent || len(b.events)+len(b.rejects) > 0
+}
+
+// intake is what is in hand, as the ledger takes it.
+func (h *hand) intake() consumer.Intake {
+	in := consumer.Intake{Source: consumer.Kafka, Events: h.events, Rejects: h.rejects}
+	for _, span := range h.spans {
+		in.Spans = append(in.Spans, span)
+	}
+	return in
+}
+
+// withGrace returns a context that ends d after ctx does, not with it.
+func withGrace(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return work, func() { stop(); cancel() }
+}

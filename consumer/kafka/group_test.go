@@ -1,0 +1,301 @@
+package kafka
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"signoff/consumer"
+)
+
+func TestMembersComeAndGo(t *testing.T) {
+	t.Parallel()
+	const partitions, rounds, each = 4, 60, 25
+	c := newCluster(t, kfake.SeedTopics(partitions, testTopic))
+	m := newMemory()
+	first := start(t, c, replica{m, "first"}, setup{clientID: "signoff-first"})
+	producing := make(chan error, 1)
+	cl := newProducer(t, c)
+	go func() {
+		for i := range rounds {
+			for p := range int32(partitions) {
+				all := append(leavers(p, fmt.Sprint("r", i), each), others(p, each)...)
+				if err := cl.ProduceSync(t.Context(), all...).FirstErr(); err != nil {
+					producing <- err
+					return
+				}
+			}
+			time.Sleep(20 * time.Millisecond) // spreads the load over the joining and leaving
+		}
+		producing <- nil
+	}()
+	awaitMembers(t, c, 1)
+	second := start(t, c, replica{m, "second"}, setup{clientID: "signoff-second"})
+	awaitMembers(t, c, 2)
+	eventually(t, "each reads half", func() bool {
+		return second.gauge(t, "signoff_kafka_lag", "0", testTopic) >= 0 != (first.gauge(t, "signoff_kafka_lag", "0", testTopic) >= 0)
+	})
+	first.stop()
+	awaitMembers(t, c, 1)
+	start(t, c, replica{m, "first"}, setup{clientID: "signoff-first"})
+	awaitMembers(t, c, 2)
+	if err := <-producing; err != nil {
+		t.Fatal(err)
+	}
+	awaitEvents(t, m, partitions*rounds*each)
+	for p := range partitions {
+		eventually(t, "read and committed to the end", func() bool {
+			return m.mark(testTopic, p) == 2*rounds*each && committed(t, c, int32(p)) == 2*rounds*each
+		})
+	}
+	awaitState(t, m, consumer.UpToDate)
+}
+
+func awaitMembers(t *testing.T, c *kfake.Cluster, n int) {
+	t.Helper()
+	if _, err := c.WaitGroupStable(t.Context(), testGroup, n); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// joinAndDie joins the group as a process does that is then killed: it holds
+// its partitions and neither beats nor leaves.
+func joinAndDie(t *testing.T, c *kfake.Cluster, clientID string) (member string) {
+	t.Helper()
+	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+		ID: testGroup, Brokers: c.ListenAddrs(), Topics: []string{testTopic},
+		HeartbeatInterval: time.Hour, SessionTimeout: 5 * time.Minute, RebalanceTimeout: 5 * time.Minute,
+		Dialer: &kafka.Dialer{Timeout: dialTimeout, ClientID: clientID},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gen, err := group.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { group.Close() })
+	return gen.MemberID
+}
+
+// The sessions of these dead members last minutes, far longer than the tests.
+func TestDeadMemberIsTakenOut(t *testing.T) {
+	t.Parallel()
+	for name, known := range map[string]bool{
+		"that the ledger remembers":                 true,
+		"that died before the ledger could be told": false,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, kfake.SeedTopics(1, testTopic))
+			produce(t, newProducer(t, c), leavers(0, "a", 5)...)
+			m := newMemory()
+			clientID, s := "somebody", setup{}
+			if !known {
+				clientID, s.clientID = "signoff-7f3a", "signoff-7f3a"
+			}
+			dead := joinAndDie(t, c, clientID)
+			if known {
+				m.members[testGroup] = dead
+			}
+			r := start(t, c, m, s)
+			awaitEvents(t, m, 5)
+			members := c.GroupInfo(testGroup).Members
+			if len(members) != 1 || members[0].MemberID == dead {
+				t.Errorf("members are %v", members)
+			}
+			if id, _ := m.Member(t.Context(), testGroup); id != members[0].MemberID {
+				t.Errorf("the ledger remembers %q, want %q", id, members[0].MemberID)
+			}
+			if r.logs.FilterMessage("took a dead member out of the group").Len() != 1 {
+				t.Error("no log line about it")
+			}
+		})
+	}
+}
+
+func TestOthersAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(2, testTopic))
+	m := newMemory()
+	start(t, c, replica{m, "first"}, setup{clientID: "signoff-first"})
+	awaitState(t, m, consumer.UpToDate)
+	first := c.GroupInfo(testGroup).Members[0].MemberID
+	start(t, c, replica{m, "second"}, setup{clientID: "signoff-second"})
+	awaitMembers(t, c, 2)
+	found := false
+	for _, member := range c.GroupInfo(testGroup).Members {
+		found = found || member.MemberID == first
+	}
+	if !found {
+		t.Error("the first member was taken out of the group")
+	}
+}
+
+// A member that is taken out although it lives joins again and loses nothing.
+func TestTakenOutAlive(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	cl := newProducer(t, c)
+	m := newMemory()
+	r := start(t, c, m, setup{})
+	awaitState(t, m, consumer.UpToDate)
+	id, _ := m.Member(t.Context(), testGroup)
+	if err := r.takeOut(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	produce(t, cl, leavers(0, "a", 10)...)
+	eventually(t, "it is a member again", func() bool {
+		info := c.GroupInfo(testGroup)
+		return len(info.Members) == 1 && info.Members[0].MemberID != id
+	})
+	produce(t, cl, leavers(0, "b", 10)...)
+	awaitEvents(t, m, 20)
+	eventually(t, "committed", func() bool { return committed(t, c, 0) == 20 })
+}
+
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	cl := newProducer(t, c)
+	m := newMemory()
+	r := start(t, c, m, setup{})
+	awaitState(t, m, consumer.UpToDate)
+	m.see(func() { m.marks[consumer.Partition{Topic: testTopic}] = 5 }) // as if another had read five
+	produce(t, cl, leavers(0, "a", 10)...)
+	awaitEvents(t, m, 5)
+	if m.mark(testTopic, 0) != 10 {
+		t.Errorf("watermark %d, want 10", m.mark(testTopic, 0))
+	}
+	if r.logs.FilterMessage("joining the group again").Len() != 1 {
+		t.Error("no log line about it")
+	}
+}
+
+func TestBrokerAwayAtStart(t *testing.T) {
+	t.Parallel()
+	dir, port := t.TempDir(), freePort(t)
+	c := newCluster(t, kfake.Ports(port), kfake.DataDir(dir), kfake.SeedTopics(1, testTopic))
+	produce(t, newProducer(t, c), leavers(0, "a", 5)...)
+	brokers := c.ListenAddrs()
+	c.Close()
+	m := newMemory()
+	r := start(t, c, m, setup{brokers: brokers})
+	awaitState(t, m, consumer.Away)
+	tries := r.beats.Load()
+	eventually(t, "it goes on trying", func() bool { return r.beats.Load() > tries+3 })
+	newCluster(t, kfake.Ports(port), kfake.DataDir(dir))
+	awaitEvents(t, m, 5)
+	awaitState(t, m, consumer.UpToDate)
+	if n := r.logs.FilterField(zapString("state", string(consumer.Away))).Len(); n != 1 {
+		t.Errorf("%d log lines say that it is away, want 1", n)
+	}
+}
+
+func TestBrokerAwayInBetween(t *testing.T) {
+	t.Parallel()
+	dir, port := t.TempDir(), freePort(t)
+	c := newCluster(t, kfake.Ports(port), kfake.DataDir(dir), kfake.SeedTopics(2, testTopic))
+	produce(t, newProducer(t, c), append(leavers(0, "a", 5), leavers(1, "a", 5)...)...)
+	m := newMemory()
+	r := start(t, c, m, setup{clientID: "signoff-1"})
+	awaitEvents(t, m, 10)
+	awaitState(t, m, consumer.UpToDate)
+	c.Close()
+	awaitState(t, m, consumer.Away)
+	c = newCluster(t, kfake.Ports(port), kfake.DataDir(dir))
+	produce(t, newProducer(t, c), append(leavers(0, "b", 5), leavers(1, "b", 5)...)...)
+	awaitEvents(t, m, 20)
+	awaitState(t, m, consumer.UpToDate)
+	if n := r.logs.FilterField(zapString("state", string(consumer.Away))).Len(); n != 1 {
+		t.Errorf("%d log lines say that it is away, want 1", n)
+	}
+}
+
+func TestTopicThatDoesNotExistYet(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.AllowAutoTopicCreation())
+	m := newMemory()
+	r := start(t, c, m, setup{})
+	awaitState(t, m, consumer.Joining)
+	eventually(t, "it says what is missing", func() bool { return m.reading().detail == "no such topic: "+testTopic })
+	beats := r.beats.Load()
+	eventually(t, "it asked again", func() bool { return r.beats.Load() > beats+1 })
+	if c.TopicInfo(testTopic) != nil {
+		t.Fatal("asking made the topic")
+	}
+	if err := c.CreateTopic(testTopic, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	produce(t, newProducer(t, c), leavers(0, "a", 5)...)
+	awaitEvents(t, m, 5)
+	awaitState(t, m, consumer.UpToDate)
+}
+
+func TestTopicsAndPartitionsAreAdded(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	cl := newProducer(t, c)
+	m := newMemory()
+	start(t, c, m, setup{topics: []string{"hr.later", testTopic}})
+	produce(t, cl, leavers(0, "a", 5)...)
+	awaitEvents(t, m, 5)
+	awaitState(t, m, consumer.UpToDate)
+	if got := m.reading().detail; got != "no such topic: hr.later" {
+		t.Errorf("detail is %q", got)
+	}
+	req := kmsg.NewPtrCreatePartitionsRequest()
+	topic := kmsg.NewCreatePartitionsRequestTopic()
+	topic.Topic, topic.Count = testTopic, 3
+	req.Topics = append(req.Topics, topic)
+	if _, err := req.RequestWith(t.Context(), cl); err != nil {
+		t.Fatal(err)
+	}
+	again := newProducer(t, c) // one that knows the new partitions
+	produce(t, again, leavers(2, "b", 5)...)
+	awaitEvents(t, m, 10)
+	if err := c.CreateTopic("hr.later", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	late := leaver(0, "late")
+	late.Topic = "hr.later"
+	produce(t, newProducer(t, c), late)
+	awaitEvents(t, m, 11)
+	eventually(t, "nothing is missing", func() bool { return m.reading() == outlook{consumer.UpToDate, ""} })
+}
+
+func TestTopicMadeAnewWhileReading(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	m := newMemory()
+	produce(t, newProducer(t, c), leavers(0, "a", 20)...)
+	start(t, c, m, setup{})
+	awaitEvents(t, m, 20)
+	awaitState(t, m, consumer.UpToDate)
+	if err := c.DeleteTopic(testTopic); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CreateTopic(testTopic, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	produce(t, newProducer(t, c), leavers(0, "b", 5)...)
+	awaitEvents(t, m, 25)
+	eventually(t, "the watermark is that of the new log", func() bool { return m.mark(testTopic, 0) == 5 && committed(t, c, 0) == 5 })
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	n, _ := strconv.Atoi(port)
+	return n
+}

@@ -1,0 +1,159 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/describegroups"
+	"go.uber.org/zap"
+)
+
+func clientID(cfg Config) string {
+	if cfg.ClientID == "" {
+		return "signoff"
+	}
+	return cfg.ClientID
+}
+
+// awaitTopics returns the partitions of each topic, 0 for one that does not
+// exist, as soon as there is one to read.
+func (s *Source) awaitTopics(ctx context.Context) (map[string]int, error) {
+	for {
+		topics, err := s.topics(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var missing []string
+		for _, t := range s.cfg.Topics {
+			if topics[t] == 0 {
+				missing = append(missing, t)
+			}
+		}
+		s.state.lacks(missing)
+		if len(missing) < len(s.cfg.Topics) {
+			return topics, nil
+		}
+		s.state.answers("group")
+		s.turn(ctx)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// topics returns the number of partitions of each topic, 0 for one that does
+// not exist. It asks for metadata, which creates no topic.
+func (s *Source) topics(ctx context.Context) (map[string]int, error) {
+	res, err := s.client.Metadata(ctx, &kafka.MetadataRequest{Topics: s.cfg.Topics})
+	if err != nil {
+		return nil, fmt.Errorf("ask for metadata: %w", err)
+	}
+	topics := map[string]int{}
+	for _, t := range res.Topics {
+		if t.Error != nil && !errors.Is(t.Error, kafka.UnknownTopicOrPartition) {
+			return nil, fmt.Errorf("ask for metadata of %s: %w", t.Name, t.Error)
+		}
+		topics[t.Name] = len(t.Partitions)
+	}
+	return topics, nil
+}
+
+// takeOutDead takes out of the group what an earlier run left in it, so that
+// nobody need wait for its session to end: the member the ledger remembers,
+// and, since a process can die between joining and remembering, every member
+// that goes by our ClientID. Taking out one that lives after all does no harm:
+// it joins again, and the watermarks keep the two apart.
+func (s *Source) takeOutDead(ctx context.Context) error {
+	var dead []string
+	id, err := s.ledger.Member(ctx, s.cfg.Group)
+	if err != nil {
+		s.log.Warn("the ledger does not say who was in the group last", zap.Error(err))
+	} else if id != "" {
+		dead = append(dead, id)
+	}
+	s.member = id
+	if s.cfg.ClientID != "" {
+		ours, err := s.namesakes(ctx)
+		if err != nil {
+			return err
+		}
+		for _, m := range ours {
+			if m != id {
+				dead = append(dead, m)
+			}
+		}
+	}
+	for _, m := range dead {
+		if err := s.takeOut(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// namesakes returns the members of the group that go by our ClientID.
+func (s *Source) namesakes(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	// Not Client.DescribeGroups, which fails on a member whose metadata it can't read.
+	m, err := s.transport.RoundTrip(ctx, s.client.Addr, &describegroups.Request{Groups: []string{s.cfg.Group}})
+	if err != nil {
+		return nil, fmt.Errorf("describe the group: %w", err)
+	}
+	var ours []string
+	for _, g := range m.(*describegroups.Response).Groups {
+		for _, member := range g.Members {
+			if member.ClientID == s.cfg.ClientID {
+				ours = append(ours, member.MemberID)
+			}
+		}
+	}
+	return ours, nil
+}
+
+// takeOut makes a member leave the group. That the broker does not know it, or
+// refuses, is no error: then the group waits for the session to end.
+func (s *Source) takeOut(ctx context.Context, id string) error {
+	res, err := s.client.LeaveGroup(ctx, &kafka.LeaveGroupRequest{
+		GroupID: s.cfg.Group, Members: []kafka.LeaveGroupRequestMember{{ID: id}},
+	})
+	if err != nil {
+		return fmt.Errorf("take a dead member out of the group: %w", err)
+	}
+	if err := errors.Join(res.Error, res.Members[0].Error); err == nil {
+		s.log.Info("took a dead member out of the group", zap.String("member", id))
+	} else if !errors.Is(err, kafka.UnknownMemberId) && !errors.Is(err, kafka.GroupIdNotFound) {
+		s.log.Warn("a dead member stays in the group until its session ends", zap.String("member", id), zap.Error(err))
+	}
+	return nil
+}
+
+// remember tells the ledger which member we are.
+func (s *Source) remember(ctx context.Context, id string) {
+	if id == s.member {
+		return
+	}
+	if err := s.ledger.SetMember(ctx, s.cfg.Group, id); err != nil {
+		s.log.Warn("the ledger does not take who we are in the group", zap.Error(err))
+		return
+	}
+	s.member = id
+}
+
+// leave leaves the group, or gives up after leaveTimeout.
+func leave(group *kafka.ConsumerGroup) {
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		group.Close()
+	}()
+	select {
+	case <-left:
+	case <-time.After(leaveTimeout):
+	}
+}

@@ -1,0 +1,167 @@
+package kafka
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/segmentio/kafka-go/protocol"
+
+	"signoff/consumer"
+)
+
+// h makes headers of "key: value" lines.
+func h(lines ...string) (all []protocol.Header) {
+	for _, l := range lines {
+		k, v, _ := strings.Cut(l, ": ")
+		all = append(all, protocol.Header{Key: k, Value: []byte(v)})
+	}
+	return all
+}
+
+const (
+	ours = "ce_type: " + consumer.TypeTerminated
+	data = `{"email":"Ada@Example.com","effectiveAt":"2026-11-20T12:00:00Z"}`
+)
+
+func wholeEvent(ceType string) string {
+	return fmt.Sprintf(`{"specversion":"1.0","type":%q,"source":"/hr","id":"e-1","data":%s}`, ceType, data)
+}
+
+func TestTake(t *testing.T) {
+	good := consumer.Key{Origin: testTopic, Source: "/hr", ID: "e-1"}
+	unread := consumer.Key{Origin: testTopic, ID: "3/42"}
+	attributes := []string{"ce_specversion: 1.0", "ce_source: /hr", "ce_id: e-1"}
+	with := func(more ...string) []protocol.Header { return h(append(attributes[:3:3], more...)...) }
+	for name, c := range map[string]struct {
+		headers []protocol.Header
+		value   string // "": nil
+		event   bool
+		ignored bool
+		reason  consumer.Reason
+		key     consumer.Key
+	}{
+		"binary":                             {headers: with(ours, "content-type: application/json"), value: data, event: true, key: good},
+		"binary without a content-type":      {headers: with(ours), value: data, event: true, key: good},
+		"binary in odd case":                 {headers: h("CE_SpecVersion: 1.0", "Ce_Source: /hr", "cE_id: e-1", "CE_TYPE: "+consumer.TypeTerminated, "Content-Type: application/json"), value: data, event: true, key: good},
+		"binary with an extension":           {headers: with(ours, "ce_partitionkey: 7", "traceparent: 00-1"), value: data, event: true, key: good},
+		"binary of version 0.3":              {headers: h("ce_specversion: 0.3", "ce_source: /hr", "ce_id: e-1", ours), value: data, event: true, key: good},
+		"of two headers the last counts":     {headers: with("ce_type: com.example.other", ours, "ce_id: e-2"), value: data, event: true, key: consumer.Key{Origin: testTopic, Source: "/hr", ID: "e-2"}},
+		"the last type is not ours":          {headers: with(ours, "ce_type: com.example.other"), value: data, ignored: true},
+		"not ours, and broken besides":       {headers: h("ce_type: com.example.other"), value: "{", ignored: true},
+		"structured":                         {headers: h("content-type: application/cloudevents+json"), value: wholeEvent(consumer.TypeTerminated), event: true, key: good},
+		"structured with a charset":          {headers: h("content-type: application/cloudevents+json; charset=UTF-8"), value: wholeEvent(consumer.TypeTerminated), event: true, key: good},
+		"structured in odd case":             {headers: h("Content-Type: Application/CloudEvents+JSON"), value: wholeEvent(consumer.TypeTerminated), event: true, key: good},
+		"structured goes before ce_ type":    {headers: h("content-type: application/cloudevents+json", "ce_type: com.example.other"), value: wholeEvent(consumer.TypeTerminated), event: true, key: good},
+		"structured, not ours":               {headers: h("content-type: application/cloudevents+json"), value: wholeEvent("com.example.other"), ignored: true},
+		"structured, but not JSON":           {headers: h("content-type: application/cloudevents+json"), value: "<event/>", reason: consumer.InvalidEvent, key: unread},
+		"structured, cut off":                {headers: h("content-type: application/cloudevents+json"), value: wholeEvent(consumer.TypeTerminated)[:70], reason: consumer.InvalidEvent, key: unread},
+		"structured without a value":         {headers: h("content-type: application/cloudevents+json"), reason: consumer.InvalidEvent, key: unread},
+		"structured, type given twice":       {headers: h("content-type: application/cloudevents+json"), value: `{"type":"` + consumer.TypeTerminated + `","source":"/hr","id":"e-1","type":"com.example.other"}`, reason: consumer.InvalidEvent, key: good},
+		"structured, type is a number":       {headers: h("content-type: application/cloudevents+json"), value: `{"type":1,"source":"/hr","id":"e-1"}`, reason: consumer.InvalidEvent, key: good},
+		"a payload that the SDK panics on":   {headers: h("content-type: application/cloudevents+json"), value: `{"specversion":"1.0","data_base64":1,"type":"` + consumer.TypeTerminated + `","source":"/hr","id":"e-1"}`, reason: consumer.InvalidEvent, key: good},
+		"a batch":                            {headers: h("content-type: application/cloudevents-batch+json"), value: "[" + wholeEvent(consumer.TypeTerminated) + "]", reason: consumer.InvalidEvent, key: unread},
+		"a CloudEvents format we don't have": {headers: h("content-type: application/cloudevents+avro"), value: "xyz", reason: consumer.InvalidEvent, key: unread},
+		"tombstone of our type":              {headers: with(ours), reason: consumer.InvalidData, key: good},
+		"tombstone without headers":          {ignored: true},
+		"tombstone with a trace only":        {headers: h("traceparent: 00-1"), ignored: true},
+		"no headers":                         {value: data, reason: consumer.InvalidEvent, key: unread},
+		"plain JSON":                         {headers: h("content-type: application/json"), value: data, reason: consumer.InvalidEvent, key: unread},
+		"no type":                            {headers: with(), value: data, reason: consumer.InvalidEvent, key: good},
+		"an empty type":                      {headers: with("ce_type: "), value: data, reason: consumer.InvalidEvent, key: good},
+		"no specversion":                     {headers: h("ce_source: /hr", "ce_id: e-1", ours), value: data, reason: consumer.InvalidEvent, key: good},
+		"no id":                              {headers: h("ce_specversion: 1.0", "ce_source: /hr", ours), value: data, reason: consumer.InvalidEvent, key: consumer.Key{Origin: testTopic, Source: "/hr", ID: "3/42"}},
+		"a time that is none":                {headers: with(ours, "ce_time: yesterday"), value: data, reason: consumer.InvalidEvent, key: good},
+		"an extension that has no such name": {headers: with(ours, "ce_bad-name: x"), value: data, reason: consumer.InvalidEvent, key: good},
+		"an attribute that is not UTF-8":     {headers: with(ours, "ce_subject: \xff"), value: data, reason: consumer.InvalidEvent, key: good},
+		"data is not JSON":                   {headers: with(ours, "content-type: application/json"), value: "ada@example.com", reason: consumer.InvalidData, key: good},
+		"no email":                           {headers: with(ours), value: "{}", reason: consumer.NoEmail, key: good},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, err := consumer.NewDecoder(consumer.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			read := newTranslator(d, consumer.Partition{Topic: testTopic, ID: 3})
+			read.received = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+			record := &protocol.Record{Offset: 42, Headers: c.headers}
+			if c.value != "" {
+				record.Value = protocol.NewBytes([]byte(c.value))
+			}
+			var b batch
+			if err := read.take(&b, record); err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case c.event:
+				if len(b.events) != 1 || b.events[0].Key != c.key || b.events[0].Email != "ada@example.com" ||
+					b.events[0].Position != testTopic+"/3/42" || string(b.events[0].Payload) != c.value {
+					t.Errorf("got %+v, want the event %v", b, c.key)
+				}
+			case c.ignored:
+				if b.ignored != 1 || len(b.events)+len(b.rejects) > 0 {
+					t.Errorf("got %+v, want it ignored", b)
+				}
+			default:
+				if len(b.rejects) != 1 || len(b.events) > 0 || b.ignored > 0 {
+					t.Fatalf("got %+v, want a reject", b)
+				}
+				r := b.rejects[0]
+				if r.Reason != c.reason || r.Key != c.key || r.Position != testTopic+"/3/42" || string(r.Payload) != c.value || !r.ReceivedAt.Equal(read.received) {
+					t.Errorf("got %+v, want reason %s and key %v", r, c.reason, c.key)
+				}
+				if r.Detail == "" || strings.Contains(strings.ToLower(r.Detail), "ada@") || strings.Contains(r.Detail, "bad-name") {
+					t.Errorf("detail is %q", r.Detail)
+				}
+			}
+		})
+	}
+}
+
+// panics is a decoder that fails on everything of ours.
+type panics struct{}
+
+func (panics) Kind(t string) (consumer.Kind, bool) {
+	return consumer.Terminated, t == consumer.TypeTerminated
+}
+
+func (panics) Decode(event.Event, string, time.Time) (consumer.Event, error) { panic("odd payload") }
+
+func TestTakeSurvivesAPanic(t *testing.T) {
+	read := newTranslator(panics{}, consumer.Partition{Topic: testTopic})
+	var b batch
+	err := read.take(&b, &protocol.Record{Headers: h("ce_specversion: 1.0", ours), Value: protocol.NewBytes([]byte(data))})
+	if err != nil || len(b.rejects) != 1 || b.rejects[0].Reason != consumer.InvalidEvent || string(b.rejects[0].Payload) != data {
+		t.Errorf("got %+v, %v; want a reject with its payload", b, err)
+	}
+}
+
+func TestIgnoringAllocatesNothing(t *testing.T) {
+	d, err := consumer.NewDecoder(consumer.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := newTranslator(d, consumer.Partition{Topic: testTopic})
+	record := &protocol.Record{Headers: h("ce_specversion: 1.0", "ce_id: 1", "ce_type: com.example.other"), Value: protocol.NewBytes([]byte(data))}
+	var b batch
+	if n := testing.AllocsPerRun(100, func() { _ = read.take(&b, record) }); n > 0 {
+		t.Errorf("%v allocations for a record that is ignored", n)
+	}
+	if b.ignored == 0 {
+		t.Error("not ignored")
+	}
+}
+
+func TestTypesRememberedAreBounded(t *testing.T) {
+	read := newTranslator(panics{}, consumer.Partition{Topic: testTopic})
+	for i := range 5 * mostTypes {
+		if read.ours(fmt.Append(nil, i)) || !read.ours([]byte(consumer.TypeTerminated)) {
+			t.Fatal("wrong about whose a type is")
+		}
+	}
+	if len(read.types) > mostTypes {
+		t.Errorf("remembers %d types", len(read.types))
+	}
+}

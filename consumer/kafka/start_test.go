@@ -1,0 +1,198 @@
+package kafka
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"signoff/consumer"
+)
+
+func TestPlace(t *testing.T) {
+	p := consumer.Partition{Topic: testTopic, ID: 1}
+	for name, c := range map[string]struct {
+		st       standing
+		from     From
+		needs    bool
+		at, next int64
+		known    bool
+		anew     bool
+		lost     int64
+	}{
+		"watermark":                            {st: standing{50, -1, 0, 100}, at: 50, next: 50, known: true},
+		"watermark before committed":           {st: standing{50, 80, 0, 100}, at: 50, next: 50, known: true},
+		"watermark, whatever --from says":      {st: standing{50, 80, 0, 100}, from: Earliest, at: 50, next: 50, known: true},
+		"watermark at the start of the log":    {st: standing{50, -1, 50, 100}, at: 50, next: 50, known: true},
+		"watermark at the end of the log":      {st: standing{100, -1, 0, 100}, at: 100, next: 100, known: true},
+		"watermark before the start":           {st: standing{49, -1, 50, 100}, at: 49, next: 50, lost: 1},
+		"watermark past the end":               {st: standing{101, -1, 20, 100}, at: 101, next: 20, anew: true, lost: 1},
+		"watermark of a topic now empty":       {st: standing{70, -1, 0, 0}, at: 70, next: 0, anew: true, lost: 70},
+		"never read by anybody":                {st: standing{-1, -1, 7, 100}, at: 7, next: 7},
+		"committed, and nobody said":           {st: standing{-1, 80, 0, 100}, needs: true},
+		"committed at 0, and nobody said":      {st: standing{-1, 0, 0, 100}, needs: true},
+		"committed, from the earliest":         {st: standing{-1, 80, 10, 100}, from: Earliest, at: 10, next: 10},
+		"committed, from there":                {st: standing{-1, 80, 10, 100}, from: Committed, at: 80, next: 80},
+		"committed before the start":           {st: standing{-1, 5, 10, 100}, from: Committed, at: 5, next: 10, lost: 5},
+		"committed past the end":               {st: standing{-1, 110, 10, 100}, from: Committed, at: 110, next: 10, anew: true, lost: 10},
+		"--from committed without a committed": {st: standing{-1, -1, 10, 100}, from: Committed, at: 10, next: 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := placement{
+				span: consumer.Span{Partition: p, From: c.at, Next: c.next}, known: c.known, anew: c.anew, lost: c.lost,
+			}
+			if c.needs {
+				want = placement{needsFrom: true}
+			}
+			if got := place(p, c.st, c.from); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+// What the ledger read stands before what the group committed, whichever is ahead.
+func TestBeginsAtTheWatermark(t *testing.T) {
+	t.Parallel()
+	for name, offsets := range map[string]struct{ watermark, committed int64 }{
+		"ledger ahead of the group": {70, 20},
+		"ledger behind the group":   {20, 70},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, kfake.SeedTopics(1, testTopic))
+			cl := newProducer(t, c)
+			produce(t, cl, leavers(0, "a", 100)...)
+			commit(t, cl, 0, offsets.committed)
+			m := newMemory()
+			m.marks[consumer.Partition{Topic: testTopic}] = offsets.watermark
+			start(t, c, m, setup{})
+			awaitEvents(t, m, int(100-offsets.watermark))
+			awaitState(t, m, consumer.UpToDate)
+			eventually(t, "all committed", func() bool { return committed(t, c, 0) == 100 })
+		})
+	}
+}
+
+func TestEmptyLedgerBesideCommittedOffsets(t *testing.T) {
+	t.Parallel()
+	newTopic := func(t *testing.T) *kfake.Cluster {
+		c := newCluster(t, kfake.SeedTopics(2, testTopic))
+		cl := newProducer(t, c)
+		produce(t, cl, append(leavers(0, "a", 10), leavers(1, "a", 10)...)...)
+		commit(t, cl, 0, 4)
+		return c
+	}
+	t.Run("is not read until somebody says from where", func(t *testing.T) {
+		c, m := newTopic(t), newMemory()
+		r := start(t, c, m, setup{})
+		awaitEvents(t, m, 10) // of the other partition
+		awaitState(t, m, consumer.NeedsFrom)
+		if m.mark(testTopic, 0) != -1 || committed(t, c, 0) != 4 {
+			t.Errorf("watermark %d, committed %d; want neither moved", m.mark(testTopic, 0), committed(t, c, 0))
+		}
+		if n := r.logs.FilterField(zapInt("committed", 4)).Len(); n != 1 {
+			t.Errorf("%d log lines say what to do, want 1", n)
+		}
+		if lag := r.gauge(t, "signoff_kafka_lag", "0", testTopic); lag != 6 {
+			t.Errorf("lag %v, want 6", lag)
+		}
+		produce(t, newProducer(t, c), leavers(1, "b", 1)...)
+		awaitEvents(t, m, 11)
+	})
+	for from, want := range map[From]int{Earliest: 20, Committed: 16} {
+		t.Run("--from "+string(from), func(t *testing.T) {
+			c, m := newTopic(t), newMemory()
+			r := start(t, c, m, setup{from: from})
+			awaitEvents(t, m, want)
+			awaitState(t, m, consumer.UpToDate)
+			r.stop()
+			start(t, c, m, setup{}) // the ledger has a watermark now, so nobody need say again
+			awaitState(t, m, consumer.UpToDate)
+			awaitEvents(t, m, want)
+		})
+	}
+	t.Run("--from committed where all is committed leaves a watermark", func(t *testing.T) {
+		c, m := newTopic(t), newMemory()
+		commit(t, newProducer(t, c), 0, 10)
+		start(t, c, m, setup{from: Committed})
+		awaitState(t, m, consumer.UpToDate)
+		if got := m.mark(testTopic, 0); got != 10 {
+			t.Errorf("watermark %d, want 10", got)
+		}
+	})
+}
+
+func TestDeletedUnread(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	cl := newProducer(t, c)
+	produce(t, cl, leavers(0, "a", 30)...)
+	m := newMemory()
+	m.marks[consumer.Partition{Topic: testTopic}] = 5
+	if err := c.DeleteRecords(testTopic, 0, 20); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, c, m, setup{})
+	awaitEvents(t, m, 10)
+	checkJump(t, r, m, consumer.Span{Partition: consumer.Partition{Topic: testTopic}, From: 5, Next: 20}, 15)
+}
+
+func TestDeletedUnreadWhileReading(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	cl := newProducer(t, c)
+	m := newMemory()
+	r := start(t, c, m, setup{})
+	awaitState(t, m, consumer.UpToDate)
+	full := fmt.Errorf("disk full")
+	m.see(func() { m.refuse = func() error { return full } })
+	produce(t, cl, leavers(0, "a", 1)...)
+	awaitState(t, m, consumer.Paused)
+	// With one batch in hand and the queue full behind it, the fetcher stands still.
+	for i := range 2 * queued {
+		produce(t, cl, leavers(0, fmt.Sprint("b", i), 1)...)
+	}
+	eventually(t, "fetching stopped", func() bool { return c.PartitionInfo(testTopic, 0).HighWatermark == 1+2*queued })
+	produce(t, cl, leavers(0, "c", 10)...)
+	if err := c.DeleteRecords(testTopic, 0, 2*queued+6); err != nil {
+		t.Fatal(err)
+	}
+	m.see(func() { m.refuse = nil })
+	eventually(t, "the end is read", func() bool { return m.mark(testTopic, 0) == 2*queued+11 })
+	events, _, doubled := m.count()
+	lost := r.gauge(t, "signoff_kafka_lost_offsets_total", testTopic)
+	if events+int(lost) != 2*queued+11 || doubled != 0 || lost < 1 {
+		t.Errorf("%d events, %v lost, %d doubled; want %d in all", events, lost, doubled, 2*queued+11)
+	}
+}
+
+func TestTopicMadeAnew(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	cl := newProducer(t, c)
+	produce(t, cl, leavers(0, "a", 10)...)
+	m := newMemory()
+	m.marks[consumer.Partition{Topic: testTopic}] = 500
+	commit(t, cl, 0, 500)
+	r := start(t, c, m, setup{})
+	awaitEvents(t, m, 10)
+	checkJump(t, r, m, consumer.Span{Partition: consumer.Partition{Topic: testTopic}, From: 500, Next: 0}, 490)
+	eventually(t, "the group stands where the ledger does", func() bool { return committed(t, c, 0) == 10 })
+}
+
+// checkJump checks that the first thing recorded was the jump, and that it was told.
+func checkJump(t *testing.T, r *run, m *memory, want consumer.Span, lost float64) {
+	t.Helper()
+	awaitState(t, m, consumer.UpToDate)
+	m.see(func() {
+		if m.spans[0] != want {
+			t.Errorf("recorded %+v first, want %+v", m.spans[0], want)
+		}
+	})
+	if got := r.gauge(t, "signoff_kafka_lost_offsets_total", testTopic); got != lost {
+		t.Errorf("%v lost, want %v", got, lost)
+	}
+	if n := r.logs.FilterField(zapInt("lost", int64(lost))).Len(); n != 1 {
+		t.Errorf("%d log lines about it, want 1", n)
+	}
+}
