@@ -41,7 +41,9 @@ type batch struct {
 type fetcher struct {
 	*Source
 	partition consumer.Partition
-	watermark int64 // the ledger's; -1: none
+	watermark int64          // the ledger's; -1: none
+	empty     bool           // the ledger has no watermark of any partition
+	topics    map[string]int // all, with the number of their partitions
 	out       chan<- batch
 	tokens    chan struct{} // one is held for each fetch of a backlog
 	read      *translator
@@ -93,10 +95,10 @@ func (f *fetcher) place(ctx context.Context, watermark int64) (int64, bool) {
 		f.answered()
 		pl := place(f.partition, st, f.from)
 		if pl.needsFrom {
-			f.log.Error("the group has a committed offset but the ledger never read the partition, which therefore is not read: start with --from earliest or --from committed",
+			f.log.Error("the group has committed offsets of which the ledger knows nothing, so the partition is not read: start with --from earliest or --from committed",
 				zap.String("topic", f.partition.Topic), zap.Int("partition", f.partition.ID), zap.Int64("committed", st.committed))
 			f.metrics.Lag(f.partition.Topic, partitionLabel(f.partition), max(0, st.end-max(st.committed, st.first)))
-			f.state.unplaced(f.partition, fmt.Sprintf("committed offset %d is not in the ledger: start with --from earliest or --from committed", st.committed))
+			f.state.unplaced(f.partition, "the group has committed offsets of which the ledger knows nothing: start with --from earliest or --from committed")
 			return 0, false
 		}
 		f.backlog = pl.span.Next < st.end

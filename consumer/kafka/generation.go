@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strconv"
 	"sync"
@@ -73,7 +74,8 @@ func (s *Source) generation(over context.Context, gen *kafka.Generation, topics 
 		if !ok {
 			mark = -1
 		}
-		f := &fetcher{Source: s, partition: p, watermark: mark, out: batches, tokens: tokens, read: newTranslator(s.decoder, p)}
+		f := &fetcher{Source: s, partition: p, watermark: mark, empty: len(marks) == 0, topics: topics,
+			out: batches, tokens: tokens, read: newTranslator(s.decoder, p)}
 		fetchers.Go(func() { f.run(fetching) })
 	}
 	defer fetchers.Wait()
@@ -219,18 +221,29 @@ func (g *generation) turn() error {
 // commit commits what is recorded. The broker refuses it if the generation is
 // not the group's any more.
 func (g *generation) commit() error {
-	offsets := map[string]map[int]int64{}
+	offsets := map[string][]kafka.OffsetCommit{}
 	for p, t := range g.tracks {
-		if !t.commit {
-			continue
+		if t.commit {
+			offsets[p.Topic] = append(offsets[p.Topic], kafka.OffsetCommit{Partition: p.ID, Offset: t.next, Metadata: g.cfg.ClientID})
 		}
-		if offsets[p.Topic] == nil {
-			offsets[p.Topic] = map[int]int64{}
-		}
-		offsets[p.Topic][p.ID] = t.next
 	}
-	if err := g.gen.CommitOffsets(offsets); err != nil {
-		return err
+	if len(offsets) == 0 {
+		return nil
+	}
+	// Not gen.CommitOffsets, which has no room for whose ledger it is.
+	ctx, cancel := context.WithTimeout(g.work, requestTimeout)
+	defer cancel()
+	res, err := g.client.OffsetCommit(ctx, &kafka.OffsetCommitRequest{
+		GroupID: g.gen.GroupID, GenerationID: int(g.gen.ID), MemberID: g.gen.MemberID, Topics: offsets})
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	for _, partitions := range res.Topics {
+		for _, p := range partitions {
+			if p.Error != nil {
+				return fmt.Errorf("commit: %w", p.Error)
+			}
+		}
 	}
 	for _, t := range g.tracks {
 		t.commit, t.oldest = false, time.Time{}

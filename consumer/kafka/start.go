@@ -14,11 +14,23 @@ import (
 // standing is how far a partition was read and how far it reaches. An offset
 // that does not exist is -1.
 type standing struct {
-	watermark int64 // next to be read, by the ledger
-	committed int64 // next to be read, by the group; asked for only without a watermark
-	first     int64 // where the log starts
-	end       int64 // where it ends
+	watermark int64  // next to be read, by the ledger
+	committed int64  // next to be read, by the group; asked for only without a watermark
+	by        author // who committed that
+	first     int64  // where the log starts
+	end       int64  // where it ends
 }
+
+// author is who committed an offset, by what stands beside it. It matters where
+// the ledger has no watermark of its own.
+type author string
+
+const (
+	lost    author = "lost"    // a ledger that is not ours, and ours is empty: it may have been our own before it was lost
+	own     author = "own"     // our ledger, after the backup from which it was restored
+	sibling author = "sibling" // the ledger of another member, which holds what came before
+	unknown author = "unknown" // somebody who did not say
+)
 
 // placement is where the reading of a partition begins.
 type placement struct {
@@ -36,10 +48,14 @@ func place(p consumer.Partition, st standing, from From) placement {
 	at := st.watermark
 	switch {
 	case at >= 0:
-	case st.committed < 0, from == Earliest:
+	case from == Earliest:
 		at = st.first
-	case from == Committed:
+	case st.committed >= 0 && (from == Committed || st.by == sibling):
 		at = st.committed
+	case st.committed < 0 && st.by != lost, st.by == own:
+		at = st.first
+	case from == Committed: // and nothing is
+		at = st.first
 	default:
 		return placement{needsFrom: true}
 	}
@@ -76,31 +92,72 @@ func (f *fetcher) standing(ctx context.Context, watermark int64) (standing, erro
 	}
 	st.first, st.end = offsets.FirstOffset, offsets.LastOffset
 	if watermark < 0 {
-		st.committed, err = f.committed(ctx)
+		st.committed, st.by, err = f.committed(ctx)
 	}
 	return st, err
 }
 
-// committed returns the group's offset of the partition, -1 if it has none.
-// The one in the generation's assignment won't do: the library takes a refusal
-// to answer for "none", and we would begin at the start unasked.
-func (f *fetcher) committed(ctx context.Context) (int64, error) {
-	p := f.partition
-	res, err := f.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: f.cfg.Group, Topics: map[string][]int{p.Topic: {p.ID}}})
+// committed returns the group's offset of the partition, -1 if it has none, and
+// who committed it. The one in the generation's assignment won't do: the
+// library takes a refusal to answer for "none", and we would begin at the start
+// unasked.
+func (f *fetcher) committed(ctx context.Context) (int64, author, error) {
+	res, err := f.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: f.cfg.Group, Topics: f.beside()})
 	if err != nil {
-		return -1, fmt.Errorf("fetch the committed offset: %w", err)
+		return -1, unknown, fmt.Errorf("fetch the committed offset: %w", err)
 	}
 	if res.Error != nil {
-		return -1, fmt.Errorf("fetch the committed offset: %w", res.Error)
+		return -1, unknown, fmt.Errorf("fetch the committed offset: %w", res.Error)
 	}
-	if len(res.Topics[p.Topic]) != 1 {
-		return -1, errors.New("fetch the committed offset: the answer lacks the partition")
+	offset, by := int64(-2), unknown
+	for topic, partitions := range res.Topics {
+		for _, p := range partitions {
+			if p.Error != nil {
+				return -1, unknown, fmt.Errorf("fetch the committed offset: %w", p.Error)
+			}
+			if f.empty && p.CommittedOffset >= 0 {
+				by = lost
+			}
+			if topic == f.partition.Topic && p.Partition == f.partition.ID {
+				offset = p.CommittedOffset
+				if !f.empty {
+					by = authorOf(p.Metadata, f.cfg)
+				}
+			}
+		}
 	}
-	offset := res.Topics[p.Topic][0]
-	if offset.Error != nil {
-		return -1, fmt.Errorf("fetch the committed offset: %w", offset.Error)
+	if offset == -2 {
+		return -1, unknown, errors.New("fetch the committed offset: the answer lacks the partition")
 	}
-	return offset.CommittedOffset, nil
+	return offset, by, nil
+}
+
+// beside is the partitions whose committed offsets matter: our own or, for an
+// empty ledger, all of them. What was lost with a ledger is lost for every
+// partition, also for those that had nothing committed.
+func (f *fetcher) beside() map[string][]int {
+	if !f.empty {
+		return map[string][]int{f.partition.Topic: {f.partition.ID}}
+	}
+	all := make(map[string][]int, len(f.topics))
+	for topic, n := range f.topics {
+		for id := range n {
+			all[topic] = append(all[topic], id)
+		}
+	}
+	return all
+}
+
+// authorOf reads what commit writes beside an offset: the client id, which is
+// the ledger's.
+func authorOf(metadata string, cfg Config) author {
+	switch {
+	case metadata == "" || cfg.ClientID == "":
+		return unknown
+	case metadata == cfg.ClientID:
+		return own
+	}
+	return sibling
 }
 
 // tellLoss says what of a partition is gone, once the ledger has stepped over it.

@@ -20,22 +20,29 @@ func TestPlace(t *testing.T) {
 		anew     bool
 		lost     int64
 	}{
-		"watermark":                            {st: standing{50, -1, 0, 100}, at: 50, next: 50, known: true},
-		"watermark before committed":           {st: standing{50, 80, 0, 100}, at: 50, next: 50, known: true},
-		"watermark, whatever --from says":      {st: standing{50, 80, 0, 100}, from: Earliest, at: 50, next: 50, known: true},
-		"watermark at the start of the log":    {st: standing{50, -1, 50, 100}, at: 50, next: 50, known: true},
-		"watermark at the end of the log":      {st: standing{100, -1, 0, 100}, at: 100, next: 100, known: true},
-		"watermark before the start":           {st: standing{49, -1, 50, 100}, at: 49, next: 50, lost: 1},
-		"watermark past the end":               {st: standing{101, -1, 20, 100}, at: 101, next: 20, anew: true, lost: 1},
-		"watermark of a topic now empty":       {st: standing{70, -1, 0, 0}, at: 70, next: 0, anew: true, lost: 70},
-		"never read by anybody":                {st: standing{-1, -1, 7, 100}, at: 7, next: 7},
-		"committed, and nobody said":           {st: standing{-1, 80, 0, 100}, needs: true},
-		"committed at 0, and nobody said":      {st: standing{-1, 0, 0, 100}, needs: true},
-		"committed, from the earliest":         {st: standing{-1, 80, 10, 100}, from: Earliest, at: 10, next: 10},
-		"committed, from there":                {st: standing{-1, 80, 10, 100}, from: Committed, at: 80, next: 80},
-		"committed before the start":           {st: standing{-1, 5, 10, 100}, from: Committed, at: 5, next: 10, lost: 5},
-		"committed past the end":               {st: standing{-1, 110, 10, 100}, from: Committed, at: 110, next: 10, anew: true, lost: 10},
-		"--from committed without a committed": {st: standing{-1, -1, 10, 100}, from: Committed, at: 10, next: 10},
+		"watermark":                            {st: standing{watermark: 50, committed: -1, first: 0, end: 100}, at: 50, next: 50, known: true},
+		"watermark before committed":           {st: standing{watermark: 50, committed: 80, first: 0, end: 100}, at: 50, next: 50, known: true},
+		"watermark, whatever --from says":      {st: standing{watermark: 50, committed: 80, first: 0, end: 100}, from: Earliest, at: 50, next: 50, known: true},
+		"watermark at the start of the log":    {st: standing{watermark: 50, committed: -1, first: 50, end: 100}, at: 50, next: 50, known: true},
+		"watermark at the end of the log":      {st: standing{watermark: 100, committed: -1, first: 0, end: 100}, at: 100, next: 100, known: true},
+		"watermark before the start":           {st: standing{watermark: 49, committed: -1, first: 50, end: 100}, at: 49, next: 50, lost: 1},
+		"watermark past the end":               {st: standing{watermark: 101, committed: -1, first: 20, end: 100}, at: 101, next: 20, anew: true, lost: 1},
+		"watermark of a topic now empty":       {st: standing{watermark: 70, committed: -1, first: 0, end: 0}, at: 70, next: 0, anew: true, lost: 70},
+		"never read by anybody":                {st: standing{watermark: -1, committed: -1, first: 7, end: 100}, at: 7, next: 7},
+		"committed, and nobody said":           {st: standing{watermark: -1, committed: 80, first: 0, end: 100}, needs: true},
+		"committed at 0, and nobody said":      {st: standing{watermark: -1, committed: 0, first: 0, end: 100}, needs: true},
+		"committed, from the earliest":         {st: standing{watermark: -1, committed: 80, first: 10, end: 100}, from: Earliest, at: 10, next: 10},
+		"committed, from there":                {st: standing{watermark: -1, committed: 80, first: 10, end: 100}, from: Committed, at: 80, next: 80},
+		"committed before the start":           {st: standing{watermark: -1, committed: 5, first: 10, end: 100}, from: Committed, at: 5, next: 10, lost: 5},
+		"committed past the end":               {st: standing{watermark: -1, committed: 110, first: 10, end: 100}, from: Committed, at: 110, next: 10, anew: true, lost: 10},
+		"committed by another member":          {st: standing{watermark: -1, committed: 80, by: sibling, first: 10, end: 100}, at: 80, next: 80},
+		"committed by us, before a restore":    {st: standing{watermark: -1, committed: 80, by: own, first: 10, end: 100}, at: 10, next: 10},
+		"committed by somebody unknown":        {st: standing{watermark: -1, committed: 80, by: unknown, first: 10, end: 100}, needs: true},
+		"committed by a lost ledger":           {st: standing{watermark: -1, committed: 80, by: lost, first: 10, end: 100}, needs: true},
+		"beside what a lost ledger committed":  {st: standing{watermark: -1, committed: -1, by: lost, first: 10, end: 100}, needs: true},
+		"a lost ledger, from the earliest":     {st: standing{watermark: -1, committed: -1, by: lost, first: 10, end: 100}, from: Earliest, at: 10, next: 10},
+		"a lost ledger, from committed":        {st: standing{watermark: -1, committed: -1, by: lost, first: 10, end: 100}, from: Committed, at: 10, next: 10},
+		"--from committed without a committed": {st: standing{watermark: -1, committed: -1, first: 10, end: 100}, from: Committed, at: 10, next: 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := placement{
@@ -85,19 +92,55 @@ func TestEmptyLedgerBesideCommittedOffsets(t *testing.T) {
 	t.Run("is not read until somebody says from where", func(t *testing.T) {
 		c, m := newTopic(t), newMemory()
 		r := start(t, c, m, setup{})
-		awaitEvents(t, m, 10) // of the other partition
 		awaitState(t, m, consumer.NeedsFrom)
-		if m.mark(testTopic, 0) != -1 || committed(t, c, 0) != 4 {
-			t.Errorf("watermark %d, committed %d; want neither moved", m.mark(testTopic, 0), committed(t, c, 0))
+		eventually(t, "both partitions told of", func() bool {
+			return r.logs.FilterField(zapInt("committed", 4)).Len() == 1 && r.logs.FilterField(zapInt("committed", -1)).Len() == 1
+		})
+		// Nor the partition that has nothing committed: what was lost with a ledger
+		// may have been of any.
+		for p := range 2 {
+			if m.mark(testTopic, p) != -1 {
+				t.Errorf("partition %d: watermark %d, want none", p, m.mark(testTopic, p))
+			}
 		}
-		if n := r.logs.FilterField(zapInt("committed", 4)).Len(); n != 1 {
-			t.Errorf("%d log lines say what to do, want 1", n)
+		if n := committed(t, c, 0); n != 4 {
+			t.Errorf("committed %d, want 4", n)
 		}
 		if lag := r.gauge(t, "signoff_kafka_lag", "0", testTopic); lag != 6 {
 			t.Errorf("lag %v, want 6", lag)
 		}
-		produce(t, newProducer(t, c), leavers(1, "b", 1)...)
-		awaitEvents(t, m, 11)
+	})
+	t.Run("goes on where another member's ledger ends", func(t *testing.T) {
+		c := newCluster(t, kfake.SeedTopics(2, testTopic))
+		cl := newProducer(t, c)
+		produce(t, cl, append(leavers(0, "a", 10), leavers(1, "a", 10)...)...)
+		first, second := newMemory(), newMemory()
+		a := start(t, c, first, setup{clientID: "signoff-first"})
+		awaitEvents(t, first, 20)
+		eventually(t, "all committed", func() bool { return committed(t, c, 0) == 10 && committed(t, c, 1) == 10 })
+		a.stop()
+		second.marks[consumer.Partition{Topic: testTopic, ID: 1}] = 10 // it was told once, for the other partition
+		start(t, c, second, setup{clientID: "signoff-second"})
+		awaitState(t, second, consumer.UpToDate)
+		produce(t, cl, leavers(0, "b", 5)...)
+		awaitEvents(t, second, 5)
+		if n := second.mark(testTopic, 0); n != 15 {
+			t.Errorf("watermark %d, want 15: the first ten are in the first ledger", n)
+		}
+	})
+	t.Run("reads again what it committed after its backup", func(t *testing.T) {
+		c := newCluster(t, kfake.SeedTopics(2, testTopic))
+		cl := newProducer(t, c)
+		produce(t, cl, append(leavers(0, "a", 10), leavers(1, "a", 10)...)...)
+		m := newMemory()
+		r := start(t, c, m, setup{clientID: "signoff-only"})
+		awaitEvents(t, m, 20)
+		eventually(t, "all committed", func() bool { return committed(t, c, 0) == 10 && committed(t, c, 1) == 10 })
+		r.stop()
+		restored := newMemory()
+		restored.marks[consumer.Partition{Topic: testTopic, ID: 1}] = 10
+		start(t, c, restored, setup{clientID: "signoff-only"})
+		awaitEvents(t, restored, 10)
 	})
 	for from, want := range map[From]int{Earliest: 20, Committed: 16} {
 		t.Run("--from "+string(from), func(t *testing.T) {

@@ -44,10 +44,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	ep := s.endpoints[r.URL.Path]
 	if ep != nil && r.Method == http.MethodOptions {
-		// The handshake of the webhook specification. An answer without
-		// WebHook-Allowed-Origin gives no consent, and no error either.
-		w.Header().Set("Allow", allowed)
-		w.WriteHeader(http.StatusNoContent)
+		ep.shakeHands(w, r)
 		return
 	}
 	if no := s.take(w, r, ep); no != nil {
@@ -55,6 +52,23 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(ep.success)
+}
+
+// shakeHands answers the question of the webhook specification whether events
+// may be sent here at all. An endpoint that asks for a token says yes to
+// everybody: who may really send is the token's to tell. One that does not
+// gives no consent, which is an answer without WebHook-Allowed-Origin.
+//
+// The callback that a request may name is not called: anybody can ask.
+func (ep *endpoint) shakeHands(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Allow", allowed)
+	if origin := r.Header.Get("WebHook-Request-Origin"); ep.bearers != nil && origin != "" {
+		w.Header().Set("WebHook-Allowed-Origin", origin)
+		if r.Header.Get("WebHook-Request-Rate") != "" {
+			w.Header().Set("WebHook-Allowed-Rate", "*")
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // take records what a request brings, and returns nil once that is done.

@@ -294,19 +294,38 @@ func TestSuccessIs202ByDefault(t *testing.T) {
 	}
 }
 
-func TestHandshakeGivesNoConsent(t *testing.T) {
-	f := newFixture(t)
-	r := httptest.NewRequest(http.MethodOptions, "/events", nil)
-	r.Header.Set("WebHook-Request-Origin", "hris.example.com")
-	r.Header.Set("WebHook-Request-Callback", "https://hris.example.com/confirm")
-	w := f.send(r)
-	if w.Code != http.StatusNoContent || w.Header().Get("Allow") != "POST, OPTIONS" {
-		t.Errorf("answered %d %v", w.Code, w.Header())
+func TestHandshake(t *testing.T) {
+	for name, tc := range map[string]struct {
+		path, origin, rate string
+		wantOrigin         string
+		wantRate           string
+	}{
+		"an endpoint that asks for a token":     {"/events", "hris.example.com", "", "hris.example.com", ""},
+		"with a rate":                           {"/events", "hris.example.com", "120", "hris.example.com", "*"},
+		"without an origin there is no consent": {"/events", "", "120", "", ""},
+		"an open endpoint gives none":           {"/open", "hris.example.com", "120", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodOptions, tc.path, nil)
+			for header, value := range map[string]string{"WebHook-Request-Origin": tc.origin, "WebHook-Request-Rate": tc.rate,
+				"WebHook-Request-Callback": "https://hris.example.com/confirm"} {
+				if value != "" {
+					r.Header.Set(header, value)
+				}
+			}
+			w := newFixture(t).send(r)
+			if w.Code != http.StatusNoContent || w.Header().Get("Allow") != "POST, OPTIONS" {
+				t.Errorf("answered %d %v", w.Code, w.Header())
+			}
+			if got := w.Header().Get("WebHook-Allowed-Origin"); got != tc.wantOrigin {
+				t.Errorf("allowed origin %q, want %q", got, tc.wantOrigin)
+			}
+			if got := w.Header().Get("WebHook-Allowed-Rate"); got != tc.wantRate {
+				t.Errorf("allowed rate %q, want %q", got, tc.wantRate)
+			}
+		})
 	}
-	if _, ok := w.Header()["Webhook-Allowed-Origin"]; ok {
-		t.Error("gave consent")
-	}
-	if w := f.send(httptest.NewRequest(http.MethodOptions, "/", nil)); w.Code != http.StatusNotFound {
+	if w := newFixture(t).send(httptest.NewRequest(http.MethodOptions, "/", nil)); w.Code != http.StatusNotFound {
 		t.Errorf("elsewhere answered %d", w.Code)
 	}
 }
