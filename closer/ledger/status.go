@@ -1,0 +1,366 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"signoff/consumer"
+)
+
+// ID is the ledger's own id, made with it.
+func (l *Ledger) ID(ctx context.Context) (string, error) {
+	return l.fact(ctx, "ledger")
+}
+
+func (l *Ledger) fact(ctx context.Context, name string) (string, error) {
+	var value string
+	err := l.read.QueryRowContext(ctx, `SELECT value FROM facts WHERE name = $1`, name).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return value, err
+}
+
+func (l *Ledger) setFact(ctx context.Context, name, value string) error {
+	return l.write(ctx, func(t *tx) error {
+		return t.exec(`INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2`, name, value)
+	})
+}
+
+// Member returns the id under which this ledger's last process was in the
+// Kafka consumer group; "" if it never was.
+func (l *Ledger) Member(ctx context.Context, group string) (string, error) {
+	return l.fact(ctx, "member "+group)
+}
+
+// SetMember keeps the id under which this process is in the group.
+func (l *Ledger) SetMember(ctx context.Context, group, id string) error {
+	return l.setFact(ctx, "member "+group, id)
+}
+
+// Watermarks returns the next offset to read of every partition of the topics
+// that was ever read.
+func (l *Ledger) Watermarks(ctx context.Context, topics []string) (map[consumer.Partition]int64, error) {
+	all := make(map[consumer.Partition]int64)
+	for _, topic := range topics {
+		rows, err := l.read.QueryContext(ctx, `SELECT part, next FROM watermarks WHERE topic = $1`, topic)
+		if err != nil {
+			return nil, err
+		}
+		for rows.Next() {
+			p := consumer.Partition{Topic: topic}
+			var next int64
+			if err := rows.Scan(&p.ID, &next); err != nil {
+				return nil, errors.Join(err, rows.Close())
+			}
+			all[p] = next
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Reading is how far the reading of Kafka is.
+type Reading struct {
+	State  consumer.Reading `json:"state"` // "" where no Kafka is read
+	Detail string           `json:"detail"`
+	Since  time.Time        `json:"since"` // of the state
+	Away   time.Time        `json:"away"`  // since when what would let us read on does not answer; zero: it does
+}
+
+// SetReading keeps how far the reading of Kafka is. An absence lasts, through
+// restarts too, until the broker answers: a process that comes and goes beside
+// a broker that is away must not put plans off for ever.
+func (l *Ledger) SetReading(ctx context.Context, state consumer.Reading, detail string) error {
+	before, err := l.Reading(ctx)
+	if err != nil {
+		return err
+	}
+	now := Reading{State: state, Detail: detail, Since: time.Now().UTC()}
+	if state == before.State {
+		now.Since = before.Since
+	}
+	switch state {
+	case consumer.Away, consumer.Paused, consumer.NeedsFrom:
+		now.Away = before.Away
+		if now.Away.IsZero() {
+			now.Away = now.Since
+		}
+	case consumer.Joining: // may be the first word of a process whose broker is still away
+		now.Away = before.Away
+	}
+	value, err := json.Marshal(now)
+	if err != nil {
+		return err
+	}
+	return l.setFact(ctx, "reading", string(value))
+}
+
+// NoReading says that no Kafka is read by this process.
+func (l *Ledger) NoReading(ctx context.Context) error {
+	return l.setFact(ctx, "reading", "{}")
+}
+
+// Reading returns how far the reading of Kafka is.
+func (l *Ledger) Reading(ctx context.Context) (Reading, error) {
+	var r Reading
+	value, err := l.fact(ctx, "reading")
+	if err != nil || value == "" {
+		return r, err
+	}
+	err = json.Unmarshal([]byte(value), &r)
+	return r, err
+}
+
+// Account is what the closer last knew of an account.
+type Account struct {
+	ID            string
+	PassedAt      time.Time // last completed run of the closer
+	Parked        string    // why nothing is sent; "" if it is
+	Advice        string    // what a person must do about it
+	ParkedAt      time.Time
+	ResumeAt      time.Time // an exhausted window is waited for until then; zero: none
+	HourLimit     int
+	HourRemaining int
+	HourResetAt   time.Time
+}
+
+// Account returns what is known of an account; only its ID if nothing is.
+func (l *Ledger) Account(ctx context.Context, id string) (Account, error) {
+	a := Account{ID: id}
+	var passed, parked, resume, reset int64
+	err := l.read.QueryRowContext(ctx, `SELECT passed_at, parked, advice, parked_at, resume_at, hour_limit, hour_remaining, hour_reset_at
+		FROM accounts WHERE account = $1`, id).
+		Scan(&passed, &a.Parked, &a.Advice, &parked, &resume, &a.HourLimit, &a.HourRemaining, &reset)
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, nil
+	}
+	a.PassedAt, a.ParkedAt, a.ResumeAt, a.HourResetAt = fromMicros(passed), fromMicros(parked), fromMicros(resume), fromMicros(reset)
+	return a, err
+}
+
+// Accounts returns all accounts that the closer ever worked in.
+func (l *Ledger) Accounts(ctx context.Context) ([]Account, error) {
+	rows, err := l.read.QueryContext(ctx, `SELECT account FROM accounts ORDER BY account`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var ids []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	var all []Account
+	for _, id := range ids {
+		a, err := l.Account(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, rows.Err()
+}
+
+// SetAccount keeps what the closer knows of an account.
+func (l *Ledger) SetAccount(ctx context.Context, a Account) error {
+	return l.write(ctx, func(t *tx) error {
+		if err := t.exec(`INSERT INTO accounts (account) VALUES ($1) ON CONFLICT (account) DO NOTHING`, a.ID); err != nil {
+			return err
+		}
+		return t.exec(`UPDATE accounts SET passed_at = $2, parked = $3, advice = $4, parked_at = $5, resume_at = $6,
+			hour_limit = $7, hour_remaining = $8, hour_reset_at = $9 WHERE account = $1`,
+			a.ID, micros(a.PassedAt), a.Parked, a.Advice, micros(a.ParkedAt), micros(a.ResumeAt),
+			a.HourLimit, a.HourRemaining, micros(a.HourResetAt))
+	})
+}
+
+// ForgetAccount drops what is known of an account; its entries stay.
+func (l *Ledger) ForgetAccount(ctx context.Context, id string) error {
+	return l.write(ctx, func(t *tx) error {
+		return t.exec(`DELETE FROM accounts WHERE account = $1`, id)
+	})
+}
+
+// Deadline is an entry that was settled before its deadline or has passed it.
+type Deadline struct {
+	Met   bool
+	Cause string // of one missed: held, parked, failed or none
+}
+
+// CountDeadlines returns, each once in its life, the entries that met the
+// deadline (closed at the latest so long after they were due) or missed it.
+func (l *Ledger) CountDeadlines(ctx context.Context, now time.Time, deadline time.Duration) ([]Deadline, error) {
+	const due = `deadline = '' AND state <> 'would_close' AND (settled_at > 0 OR due_at <= $1)`
+	var found bool
+	if err := l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM entries WHERE `+due+`)`,
+		micros(now.Add(-deadline))).Scan(&found); err != nil || !found {
+		return nil, err
+	}
+	var counted []Deadline
+	err := l.write(ctx, func(t *tx) error {
+		counted = nil
+		ids, err := t.ids(`SELECT id FROM entries WHERE `+due, micros(now.Add(-deadline)))
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			d, word, err := t.countDeadline(id, deadline)
+			if err != nil {
+				return err
+			}
+			if err := t.exec(`UPDATE entries SET deadline = $2 WHERE id = $1`, id, word); err != nil {
+				return err
+			}
+			if word != "none" {
+				counted = append(counted, d)
+			}
+		}
+		return nil
+	})
+	return counted, err
+}
+
+func (t *tx) countDeadline(id int64, deadline time.Duration) (d Deadline, word string, err error) {
+	var state State
+	var due, settled int64
+	var parked bool
+	err = t.one(`SELECT state, due_at, settled_at,
+		EXISTS (SELECT 1 FROM accounts a WHERE a.account = entries.account AND a.parked <> '') FROM entries WHERE id = $1`,
+		[]any{id}, &state, &due, &settled, &parked)
+	if err != nil {
+		return d, "", err
+	}
+	switch {
+	case state == Skipped || state == Cancelled: // nobody was to be closed after all
+		return d, "none", nil
+	case settled > 0 && settled <= due+deadline.Microseconds():
+		return Deadline{Met: true, Cause: "none"}, "met", nil
+	case state == Failed:
+		d.Cause = "failed"
+	case state == Held:
+		d.Cause = "held"
+	case parked:
+		d.Cause = "parked"
+	default:
+		d.Cause = "none"
+	}
+	return d, "missed", nil
+}
+
+// HoldCount says how many holds of a kind are open, and since when the oldest.
+type HoldCount struct {
+	Open   int
+	Oldest time.Time
+}
+
+// Stats is the ledger at one moment, for the metrics.
+type Stats struct {
+	Entries   map[State]int
+	Rejects   int
+	Holds     map[Kind]HoldCount   // by the gravest kind of each
+	Overdue   map[string]time.Time // account -> when its oldest open entry was due; absent: none
+	Accounts  []Account
+	Reading   Reading
+	AuditRows int64
+	Size      int64 // bytes of the ledger's files
+	Free      int64 // bytes left on its disk
+}
+
+// Stats counts what is in the ledger.
+func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
+	s := Stats{Entries: make(map[State]int), Holds: make(map[Kind]HoldCount), Overdue: make(map[string]time.Time)}
+	path, err := sqlitePath(l.cfg.URL)
+	if err != nil {
+		return s, err
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if info, err := os.Stat(path + suffix); err == nil {
+			s.Size += info.Size()
+		}
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(path, &disk); err == nil {
+		s.Free = int64(disk.Bavail) * disk.Bsize
+	}
+	if err := l.countHolds(ctx, &s); err != nil {
+		return s, err
+	}
+	if s.Accounts, err = l.Accounts(ctx); err != nil {
+		return s, err
+	}
+	if s.Reading, err = l.Reading(ctx); err != nil {
+		return s, err
+	}
+	if err := l.read.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM rejects WHERE state = 'open'),
+		(SELECT COALESCE(MAX(seq), 0) FROM audit)`).Scan(&s.Rejects, &s.AuditRows); err != nil {
+		return s, err
+	}
+	err = l.countEntries(ctx, &s)
+	return s, err
+}
+
+func (l *Ledger) countHolds(ctx context.Context, s *Stats) error {
+	rows, err := l.read.QueryContext(ctx, `SELECT kinds, COUNT(*), MIN(created_at) FROM holds WHERE state = 'open' GROUP BY kinds`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var kinds string
+		var n int
+		var oldest int64
+		if err := rows.Scan(&kinds, &n, &oldest); err != nil {
+			return err
+		}
+		gravest, _, _ := strings.Cut(kinds, ",")
+		c := s.Holds[Kind(gravest)]
+		c.Open += n
+		if since := fromMicros(oldest); c.Oldest.IsZero() || since.Before(c.Oldest) {
+			c.Oldest = since
+		}
+		s.Holds[Kind(gravest)] = c
+	}
+	return rows.Err()
+}
+
+func (l *Ledger) countEntries(ctx context.Context, s *Stats) error {
+	rows, err := l.read.QueryContext(ctx, `SELECT state, account, COUNT(*), MIN(due_at) FROM entries GROUP BY state, account`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var state State
+		var account string
+		var n int
+		var due int64
+		if err := rows.Scan(&state, &account, &n, &due); err != nil {
+			return err
+		}
+		s.Entries[state] += n
+		if state.Open() && state != Waiting && state != WouldClose {
+			if oldest, ok := s.Overdue[account]; !ok || fromMicros(due).Before(oldest) {
+				s.Overdue[account] = fromMicros(due)
+			}
+		}
+	}
+	return rows.Err()
+}
+
+// Writable returns nil if the ledger can be written.
+func (l *Ledger) Writable(ctx context.Context) error {
+	return l.setFact(ctx, "written", stamp(time.Now()))
+}

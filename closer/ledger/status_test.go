@@ -1,0 +1,173 @@
+package ledger
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"signoff/consumer"
+)
+
+func TestDeadlines(t *testing.T) {
+	const deadline = 24 * time.Hour
+	met := []Deadline{{Met: true, Cause: "none"}}
+	missed := func(cause string) []Deadline { return []Deadline{{Cause: cause}} }
+	for name, tt := range map[string]struct {
+		do   func(*book)
+		at   time.Duration
+		want []Deadline
+	}{
+		"closed in time":               {func(b *book) { b.toState(Closed) }, 0, met},
+		"due, time is left":            {func(b *book) { b.toState(Due) }, deadline - time.Second, nil},
+		"due for too long":             {func(b *book) { b.toState(Due) }, deadline, missed("none")},
+		"held, time is left":           {func(b *book) { b.toState(Held) }, deadline - time.Second, nil},
+		"held for too long":            {func(b *book) { b.toState(Held) }, deadline, missed("held")},
+		"submitted for too long":       {func(b *book) { b.toState(Submitted) }, deadline, missed("none")},
+		"failed, time is left":         {func(b *book) { b.toState(Failed) }, deadline - time.Second, nil},
+		"failed for too long":          {func(b *book) { b.toState(Failed) }, deadline, missed("failed")},
+		"failed, then moved":           {func(b *book) { b.toState(Failed); b.record(b.left("ann", b.leaving(72*time.Hour))) }, deadline, nil},
+		"leaves later":                 {func(b *book) { b.record(b.left("ann", b.leaving(72*time.Hour))) }, deadline, nil},
+		"nobody to be closed: skipped": {func(b *book) { b.toState(Held); _, _, _ = b.Reject(b.t.Context(), 1, "ana", "no") }, deadline, nil},
+		"the account is parked": {func(b *book) {
+			b.toState(Due)
+			_ = b.SetAccount(b.t.Context(), Account{ID: account, Parked: "consent"})
+		}, deadline, missed("parked")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(t)
+			tt.do(b)
+			got, err := b.CountDeadlines(t.Context(), b.now.Add(tt.at), deadline)
+			if err != nil || !slices.Equal(got, tt.want) {
+				t.Errorf("got %v (%v), want %v", got, err, tt.want)
+			}
+			if len(tt.want) == 0 {
+				return
+			}
+			if again, err := b.CountDeadlines(t.Context(), b.now.Add(tt.at+week), deadline); err != nil || len(again) != 0 {
+				t.Errorf("counted again: %v (%v)", again, err)
+			}
+		})
+	}
+}
+
+func TestClosedTooLate(t *testing.T) {
+	b := newBook(t)
+	b.toState(Closed)
+	b.raw(`UPDATE entries SET due_at = due_at - $1`, (25 * time.Hour).Microseconds())
+	if got, err := b.CountDeadlines(t.Context(), b.now, 24*time.Hour); err != nil || !slices.Equal(got, []Deadline{{Cause: "none"}}) {
+		t.Errorf("got %v (%v), want it missed", got, err)
+	}
+}
+
+func TestStats(t *testing.T) {
+	b := newBook(t)
+	plan := b.plan("ann", "bob", "eve")
+	h := b.hold(plan[:1], Protected, Stale)
+	b.submit(plan[1])
+	b.record(b.left("dan", b.leaving(time.Hour)), b.left("x", func(e *consumer.Event) { e.Kind = consumer.Rescinded }))
+	s, err := b.Stats(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for state, want := range map[State]int{Held: 1, Submitted: 1, Due: 1, Waiting: 1, Closed: 0} {
+		if s.Entries[state] != want {
+			t.Errorf("%d entries %s, want %d", s.Entries[state], state, want)
+		}
+	}
+	if got := s.Holds[Protected]; got.Open != 1 || !got.Oldest.Equal(h.CreatedAt.Truncate(time.Microsecond)) || len(s.Holds) != 1 {
+		t.Errorf("holds %+v, want one, by its gravest kind", s.Holds)
+	}
+	if got := s.Overdue[account]; !got.Equal(b.now) || len(s.Overdue) != 1 {
+		t.Errorf("overdue %v, want since %v", s.Overdue, b.now)
+	}
+	if s.Rejects != 1 || s.AuditRows != b.verify().Rows || s.Size == 0 || s.Free == 0 {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestAccountIsKept(t *testing.T) {
+	b := newBook(t)
+	if got, err := b.Account(t.Context(), account); err != nil || got != (Account{ID: account}) {
+		t.Errorf("got %+v (%v) of an account that nobody knows", got, err)
+	}
+	want := Account{ID: account, PassedAt: b.now, Parked: "consent", Advice: "ask", ParkedAt: b.now.Add(1e6),
+		ResumeAt: b.now.Add(2e6), HourLimit: 3000, HourRemaining: 7, HourResetAt: b.now.Add(3e6)}
+	for range 2 {
+		if err := b.SetAccount(t.Context(), want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := b.Accounts(t.Context()); err != nil || !slices.Equal(got, []Account{want}) {
+		t.Errorf("got %+v (%v), want %+v", got, err, want)
+	}
+}
+
+func TestMemberIsKeptByGroup(t *testing.T) {
+	b := newBook(t)
+	if err := b.SetMember(t.Context(), "g", "m1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.SetMember(t.Context(), "g", "m2"); err != nil {
+		t.Fatal(err)
+	}
+	for group, want := range map[string]string{"g": "m2", "other": ""} {
+		if got, err := b.Member(t.Context(), group); err != nil || got != want {
+			t.Errorf("member of %s: %q (%v), want %q", group, got, err, want)
+		}
+	}
+}
+
+// Since when Kafka is away is told through all that is said meanwhile.
+func TestReadingTellsSinceWhen(t *testing.T) {
+	for name, tt := range map[string]struct {
+		states []consumer.Reading // said a minute apart
+		away   time.Duration      // since, from the first; -1: it is not
+		since  time.Duration
+	}{
+		"up to date":                   {[]consumer.Reading{consumer.UpToDate}, -1, 0},
+		"away":                         {[]consumer.Reading{consumer.UpToDate, consumer.Away, consumer.Away}, time.Minute, time.Minute},
+		"a restart while it is away":   {[]consumer.Reading{consumer.Away, consumer.Joining, consumer.Away}, 0, 2 * time.Minute},
+		"away in another way":          {[]consumer.Reading{consumer.Away, consumer.Paused}, 0, time.Minute},
+		"back again":                   {[]consumer.Reading{consumer.Away, consumer.UpToDate}, -1, time.Minute},
+		"away, back and away":          {[]consumer.Reading{consumer.Away, consumer.UpToDate, consumer.Away}, 2 * time.Minute, 2 * time.Minute},
+		"joining for the first time":   {[]consumer.Reading{consumer.Joining}, -1, 0},
+		"up to date for a while":       {[]consumer.Reading{consumer.UpToDate, consumer.UpToDate}, -1, 0},
+		"an empty ledger needs --from": {[]consumer.Reading{consumer.NeedsFrom, consumer.NeedsFrom}, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBook(t)
+				began := time.Now()
+				for i, s := range tt.states {
+					if i > 0 {
+						time.Sleep(time.Minute)
+					}
+					if err := b.SetReading(t.Context(), s, "detail"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				got, err := b.Reading(t.Context())
+				if err != nil || got.State != tt.states[len(tt.states)-1] || !got.Since.Equal(began.Add(tt.since)) {
+					t.Errorf("reading %+v (%v), want it since %v", got, err, tt.since)
+				}
+				if away := !got.Away.IsZero(); away != (tt.away >= 0) || away && !got.Away.Equal(began.Add(tt.away)) {
+					t.Errorf("away since %v, want %v from %v", got.Away, tt.away, began)
+				}
+			})
+		})
+	}
+}
+
+func TestNoReading(t *testing.T) {
+	b := newBook(t)
+	if err := b.SetReading(t.Context(), consumer.Away, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.NoReading(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.Reading(t.Context()); err != nil || got != (Reading{}) {
+		t.Errorf("reading %+v (%v), want none", got, err)
+	}
+}
