@@ -1,0 +1,407 @@
+// Package guard decides who of a plan may be closed without a person's word.
+// It is told everything and asks nobody: no I/O, no clock.
+//
+// A protected person, an administrator, an email that leads to several users, a
+// user who came after the termination and stale news hold that one leaver; the
+// rest of the plan goes on. A first plan and a passed limit hold the whole
+// plan. The user that signoff signs in as is never let through.
+package guard
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"signoff/closer/ledger"
+)
+
+// Config is the section `guard` of the config file.
+type Config struct {
+	Protected         People  `yaml:"protected"`
+	Administrators    Answer  `yaml:"administrators"`
+	MinAdministrators int     `yaml:"min_administrators"` // active ones that must be left
+	Ambiguous         Answer  `yaml:"ambiguous"`          // an email that several open users have
+	FirstRun          Answer  `yaml:"first_run"`          // the first plan ever of an account
+	Limits            []Limit `yaml:"limits"`
+}
+
+// People are named by address, by the domain of their address, or by userId.
+// Case does not matter.
+type People struct {
+	Emails  []string `yaml:"emails"`
+	Domains []string `yaml:"domains"`
+	UserIDs []string `yaml:"user_ids"`
+}
+
+// Answer is what is done where a person would rather be asked.
+type Answer string
+
+// The answers.
+const (
+	Hold  Answer = "hold"
+	Close Answer = "close"
+)
+
+// Limit bounds how many distinct leavers are closed within a sliding window.
+// Where both Max and MaxShare are set, the larger of the two counts.
+type Limit struct {
+	Window   time.Duration `yaml:"window"`
+	Max      int           `yaml:"max"`
+	MaxShare float64       `yaml:"max_share"` // of the account's active users, 0..1
+	Scope    string        `yaml:"scope"`     // "": each account by itself; all: all accounts together
+	By       string        `yaml:"by"`        // "": all sources together; source: each by itself
+}
+
+// Defaults is the guard of a config that says nothing of it.
+func Defaults() Config {
+	return Config{
+		Administrators:    Hold,
+		MinAdministrators: 2,
+		Ambiguous:         Hold,
+		FirstRun:          Hold,
+		Limits: []Limit{
+			{Window: time.Hour, Max: 25},
+			{Window: 24 * time.Hour, Max: 10, MaxShare: 0.05},
+		},
+	}
+}
+
+// Validate returns an error that names the first key with a value that cannot
+// be meant.
+func (c Config) Validate() error {
+	for _, a := range []struct {
+		key   string
+		value Answer
+	}{{"administrators", c.Administrators}, {"ambiguous", c.Ambiguous}, {"first_run", c.FirstRun}} {
+		if a.value != Hold && a.value != Close {
+			return fmt.Errorf("guard.%s: %q: neither hold nor close", a.key, a.value)
+		}
+	}
+	if err := c.Protected.validate(); err != nil {
+		return err
+	}
+	if c.MinAdministrators < 0 {
+		return fmt.Errorf("guard.min_administrators: %d: negative", c.MinAdministrators)
+	}
+	for i, l := range c.Limits {
+		if err := l.validate(fmt.Sprintf("guard.limits[%d]", i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// validate refuses names that would silently protect nobody.
+func (p People) validate() error {
+	for i, email := range p.Emails {
+		if local, domain, ok := strings.Cut(email, "@"); !ok || local == "" || domain == "" {
+			return fmt.Errorf("guard.protected.emails[%d]: not an address", i)
+		}
+	}
+	for i, domain := range p.Domains {
+		if domain == "" || strings.Contains(domain, "@") {
+			return fmt.Errorf("guard.protected.domains[%d]: %q: not a domain, which has no @", i, domain)
+		}
+	}
+	return nil
+}
+
+func (l Limit) validate(key string) error {
+	switch {
+	case l.Window <= 0:
+		return fmt.Errorf("%s.window: %v: not a length of time", key, l.Window)
+	case l.Max < 0:
+		return fmt.Errorf("%s.max: %d: negative", key, l.Max)
+	case l.MaxShare < 0 || l.MaxShare > 1 || math.IsNaN(l.MaxShare):
+		return fmt.Errorf("%s.max_share: %v: not in 0..1", key, l.MaxShare)
+	case l.Max == 0 && l.MaxShare == 0:
+		return fmt.Errorf("%s: neither max nor max_share", key)
+	case l.Scope != "" && l.Scope != "all":
+		return fmt.Errorf("%s.scope: %q: only all, or left out", key, l.Scope)
+	case l.By != "" && l.By != "source":
+		return fmt.Errorf("%s.by: %q: only source, or left out", key, l.By)
+	}
+	return nil
+}
+
+// NeedsActiveUsers says whether a limit is a share of the account's users.
+func (c Config) NeedsActiveUsers() bool {
+	return slices.ContainsFunc(c.Limits, func(l Limit) bool { return l.MaxShare > 0 })
+}
+
+// LongestWindow is how far back the guard must know what was sent.
+func (c Config) LongestWindow() time.Duration {
+	var longest time.Duration
+	for _, l := range c.Limits {
+		longest = max(longest, l.Window)
+	}
+	return longest
+}
+
+// User is an open user of a leaver, as Docusign has it now.
+type User struct {
+	ID            string
+	Email         string
+	Administrator bool
+	CreatedAt     time.Time // zero if Docusign does not say
+}
+
+// Candidate is a leaver who is due, with the open users found for them.
+type Candidate struct {
+	Entry ledger.Entry
+	Users []User
+}
+
+func (c Candidate) users() []ledger.User {
+	users := make([]ledger.User, 0, len(c.Users))
+	for _, u := range c.Users {
+		users = append(users, ledger.User{ID: u.ID, Email: u.Email})
+	}
+	return users
+}
+
+// Resolved is the candidate as the ledger takes it.
+func (c Candidate) Resolved() ledger.Resolved {
+	return ledger.Resolved{Entry: c.Entry, Users: c.users()}
+}
+
+// Facts are what the guard must know besides the plan.
+type Facts struct {
+	Now            time.Time
+	Account        string
+	Self           string              // userId that signoff signs in as
+	RunBefore      bool                // a plan of the account was sent or approved before
+	ActiveUsers    int                 // of the account; needed where NeedsActiveUsers
+	Administrators []string            // userIds of the active ones; needed if the plan has one
+	Sent           []ledger.SentLeaver // within LongestWindow, in all accounts
+	Unresolved     int                 // leavers who are due too, whose users are not known yet
+}
+
+// Held is a part of a plan that waits for a person.
+type Held struct {
+	Kinds  []ledger.Kind // the gravest first
+	Detail string
+	People []Candidate
+}
+
+// Verdict is who may be closed now, and who waits.
+type Verdict struct {
+	Go    []Candidate
+	Holds []Held
+}
+
+// Check judges a plan.
+func (c Config) Check(plan []Candidate, f Facts) Verdict {
+	var v Verdict
+	personal := make([][]ledger.Kind, len(plan))
+	for i, p := range plan {
+		personal[i] = c.personalKinds(p, f)
+	}
+	c.spareAdministrators(plan, personal, f)
+	var rest []Candidate
+	for i, p := range plan {
+		if len(personal[i]) == 0 {
+			rest = append(rest, p)
+			continue
+		}
+		slices.SortFunc(personal[i], func(a, b ledger.Kind) int {
+			return slices.Index(ledger.Kinds(), a) - slices.Index(ledger.Kinds(), b)
+		})
+		v.Holds = append(v.Holds, Held{Kinds: personal[i], Detail: words(personal[i]), People: []Candidate{p}})
+	}
+	passed, held := c.checkPlan(rest, f)
+	v.Go = passed
+	if held != nil {
+		v.Holds = append(v.Holds, *held)
+	}
+	return v
+}
+
+// personalKinds are the reasons to hold one person that nobody has approved.
+func (c Config) personalKinds(p Candidate, f Facts) []ledger.Kind {
+	var kinds []ledger.Kind
+	add := func(kind ledger.Kind, applies bool) {
+		if applies && !slices.Contains(kinds, kind) && (kind == ledger.Self || !p.Entry.Approved(kind, p.users())) {
+			kinds = append(kinds, kind)
+		}
+	}
+	for _, email := range p.Entry.Emails {
+		add(ledger.Protected, c.Protected.email(email))
+	}
+	emails := make(map[string]int)
+	for _, u := range p.Users {
+		email := strings.ToLower(u.Email)
+		emails[email]++
+		add(ledger.Self, strings.EqualFold(u.ID, f.Self))
+		add(ledger.Protected, c.Protected.user(u))
+		add(ledger.Administrator, u.Administrator && c.Administrators == Hold)
+		add(ledger.NewerUser, u.CreatedAt.After(p.Entry.EffectiveAt))
+		add(ledger.Ambiguous, emails[email] > 1 && c.Ambiguous == Hold)
+	}
+	add(ledger.Stale, p.Entry.Stale)
+	return kinds
+}
+
+// spareAdministrators holds the administrators of a plan that would leave too
+// few of them, counted over the whole plan.
+func (c Config) spareAdministrators(plan []Candidate, personal [][]ledger.Kind, f Facts) {
+	left := len(f.Administrators)
+	var leaving []int
+	for i, p := range plan {
+		if len(personal[i]) > 0 {
+			continue
+		}
+		n := 0
+		for _, u := range p.Users {
+			if slices.Contains(f.Administrators, u.ID) {
+				n++
+			}
+		}
+		if left -= n; n > 0 {
+			leaving = append(leaving, i)
+		}
+	}
+	if left >= c.MinAdministrators {
+		return
+	}
+	for _, i := range leaving {
+		if !plan[i].Entry.Approved(ledger.FewAdministrators, plan[i].users()) {
+			personal[i] = append(personal[i], ledger.FewAdministrators)
+		}
+	}
+}
+
+// checkPlan lets the rest of a plan through, or holds all of it but those whom
+// a person has approved.
+func (c Config) checkPlan(plan []Candidate, f Facts) (passed []Candidate, held *Held) {
+	if len(plan) == 0 {
+		return nil, nil
+	}
+	var kinds []ledger.Kind
+	var details []string
+	first := c.FirstRun == Hold && (!f.RunBefore || slices.ContainsFunc(plan, func(p Candidate) bool {
+		return p.Entry.DryRun && !p.Entry.Approved(ledger.FirstRun, p.users())
+	}))
+	if first {
+		kinds = append(kinds, ledger.FirstRun)
+		details = append(details, "the first plan of the account")
+	}
+	for _, l := range c.Limits {
+		if detail, over := l.passedBy(plan, f); over {
+			kinds = append(kinds, ledger.Limit)
+			details = append(details, detail)
+		}
+	}
+	kinds = slices.Compact(kinds)
+	var waiting []Candidate
+	for _, p := range plan {
+		if slices.ContainsFunc(kinds, func(k ledger.Kind) bool { return !p.Entry.Approved(k, p.users()) }) {
+			waiting = append(waiting, p)
+		} else {
+			passed = append(passed, p)
+		}
+	}
+	if len(waiting) == 0 {
+		return passed, nil
+	}
+	return passed, &Held{Kinds: kinds, Detail: strings.Join(details, "; "), People: waiting}
+}
+
+// passedBy says whether the plan passes the limit, and how. A leaver for whom a
+// close was sent within the window is counted once, however often it is tried.
+func (l Limit) passedBy(plan []Candidate, f Facts) (detail string, over bool) {
+	allowed := l.Allowed(f.ActiveUsers)
+	leavers := l.inWindow(f)
+	fresh := make(map[string]int) // source -> new leavers that nobody has approved yet
+	for _, p := range plan {
+		source := l.key(p.Entry.Source)
+		if leavers[source] == nil {
+			leavers[source] = make(map[string]bool)
+		}
+		if leavers[source][p.Entry.Leaver] {
+			continue
+		}
+		leavers[source][p.Entry.Leaver] = true
+		if !p.Entry.Approved(ledger.Limit, p.users()) {
+			fresh[source]++
+		}
+	}
+	for source, n := range fresh {
+		if total := len(leavers[source]) + f.Unresolved; total > allowed {
+			return fmt.Sprintf("%d new leavers make %d within %v, allowed are %d", n, total, l.Window, allowed), true
+		}
+	}
+	return "", false
+}
+
+// Allowed is how many leavers the limit allows in an account of so many active
+// users.
+func (l Limit) Allowed(activeUsers int) int {
+	const rounding = 1e-9 // 0.29 of 100 is 29, and not the 28.999… that it is in binary
+	return max(l.Max, int(l.MaxShare*float64(activeUsers)+rounding))
+}
+
+// Headroom is how many more leavers the limit lets through now, of the source
+// that has come closest to it.
+func (l Limit) Headroom(f Facts) int {
+	least := l.Allowed(f.ActiveUsers)
+	for _, leavers := range l.inWindow(f) {
+		least = min(least, l.Allowed(f.ActiveUsers)-len(leavers))
+	}
+	return max(0, least)
+}
+
+// inWindow are the leavers sent within the window, by source if that counts.
+func (l Limit) inWindow(f Facts) map[string]map[string]bool {
+	leavers := make(map[string]map[string]bool)
+	for _, s := range f.Sent {
+		if f.Now.Sub(s.At) >= l.Window || s.Account != f.Account && l.Scope != "all" {
+			continue
+		}
+		source := l.key(s.Source)
+		if leavers[source] == nil {
+			leavers[source] = make(map[string]bool)
+		}
+		leavers[source][s.Leaver] = true
+	}
+	return leavers
+}
+
+func (l Limit) key(source string) string {
+	if l.By == "source" {
+		return source
+	}
+	return ""
+}
+
+func (p People) email(email string) bool {
+	same := func(named string) bool { return strings.EqualFold(named, email) }
+	if slices.ContainsFunc(p.Emails, same) {
+		return true
+	}
+	_, domain, _ := strings.Cut(email, "@")
+	return slices.ContainsFunc(p.Domains, func(named string) bool { return strings.EqualFold(named, domain) })
+}
+
+func (p People) user(u User) bool {
+	return p.email(u.Email) || slices.ContainsFunc(p.UserIDs, func(named string) bool { return strings.EqualFold(named, u.ID) })
+}
+
+func words(kinds []ledger.Kind) string {
+	texts := map[ledger.Kind]string{
+		ledger.Self:              "the user that signoff signs in as",
+		ledger.Protected:         "protected by the config",
+		ledger.FewAdministrators: "too few administrators would be left",
+		ledger.Administrator:     "an administrator of the account",
+		ledger.Ambiguous:         "several open users have this email",
+		ledger.NewerUser:         "the user came into the account after the termination took effect",
+		ledger.Stale:             "the news was old when it came",
+	}
+	var all []string
+	for _, k := range kinds {
+		all = append(all, texts[k])
+	}
+	return strings.Join(all, "; ")
+}
