@@ -1,0 +1,143 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Closer observes the closing of users.
+type Closer struct {
+	outcomes    *prometheus.CounterVec
+	failures    *prometheus.CounterVec
+	batches     *prometheus.CounterVec
+	batchUsers  prometheus.Histogram
+	latency     prometheus.Histogram
+	exposure    prometheus.Histogram
+	deadlines   *prometheus.CounterVec
+	resolutions *prometheus.CounterVec
+	headroom    *prometheus.GaugeVec
+}
+
+// NewCloser registers the metrics of the closer.
+func NewCloser(r prometheus.Registerer, accounts, outcomes, reasons, windows []string) *Closer {
+	f := promauto.With(r)
+	m := &Closer{
+		outcomes: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "signoff_outcomes_total",
+			Help: "Entries that came to their outcome.",
+		}, []string{"account", "outcome"}),
+		failures: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "signoff_failures_total",
+			Help: "What kept a look-up or a close from being done, by reason; most are tried again.",
+		}, []string{"account", "reason"}),
+		batches: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "signoff_batches_total",
+			Help: "Close requests, by whether all of their users were closed, some, or none.",
+		}, []string{"account", "result"}),
+		batchUsers: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "signoff_batch_users",
+			Help:    "Users in a close request.",
+			Buckets: []float64{1, 2, 5, 10, 25, 50, 100, 250, 500},
+		}),
+		latency: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "signoff_close_latency_seconds",
+			Help:    "From due to closed: what signoff takes.",
+			Buckets: waits,
+		}),
+		exposure: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "signoff_exposure_seconds",
+			Help:    "From the end of employment to closed: how long a leaver could still sign.",
+			Buckets: waits,
+		}),
+		deadlines: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "signoff_deadlines_total",
+			Help: "Leavers who were settled before their deadline, or were not.",
+		}, []string{"result", "cause"}),
+		resolutions: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "signoff_resolutions_total",
+			Help: "Leavers looked for in Docusign, by how and by what was found.",
+		}, []string{"via", "result"}),
+		headroom: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "signoff_guard_headroom_users",
+			Help: "Leavers that the limit of the window would still let through.",
+		}, []string{"account", "window"}),
+	}
+	for _, a := range accounts {
+		m.Account(a, outcomes, reasons, windows)
+	}
+	m.deadlines.WithLabelValues("met", "none")
+	for _, cause := range []string{"none", "notice", "held", "parked", "quota", "failed"} {
+		m.deadlines.WithLabelValues("missed", cause)
+	}
+	for _, result := range []string{"open", "closed", "none", "error"} {
+		m.resolutions.WithLabelValues("lookup", result)
+	}
+	return m
+}
+
+// Account makes the series of an account, at 0.
+func (m *Closer) Account(account string, outcomes, reasons, windows []string) {
+	for _, o := range outcomes {
+		m.outcomes.WithLabelValues(account, o)
+	}
+	for _, reason := range reasons {
+		m.failures.WithLabelValues(account, reason)
+	}
+	for _, result := range []string{"ok", "partial", "failed"} {
+		m.batches.WithLabelValues(account, result)
+	}
+	for _, w := range windows {
+		m.headroom.WithLabelValues(account, w)
+	}
+}
+
+// Outcome counts an entry that came to its outcome.
+func (m *Closer) Outcome(account, outcome string) {
+	m.outcomes.WithLabelValues(account, outcome).Inc()
+}
+
+// Closed observes how long it took to close a leaver: since they were due, and
+// since their employment ended.
+func (m *Closer) Closed(sinceDue, sinceEffective time.Duration) {
+	m.latency.Observe(max(0, sinceDue.Seconds()))
+	m.exposure.Observe(max(0, sinceEffective.Seconds()))
+}
+
+// Failure counts something that was not done.
+func (m *Closer) Failure(account, reason string) {
+	m.failures.WithLabelValues(account, reason).Inc()
+}
+
+// Batch counts a close request by how many of its users were closed.
+func (m *Closer) Batch(account string, users, closed int) {
+	result := "partial"
+	switch closed {
+	case users:
+		result = "ok"
+	case 0:
+		result = "failed"
+	}
+	m.batches.WithLabelValues(account, result).Inc()
+	m.batchUsers.Observe(float64(users))
+}
+
+// Deadline counts an entry that met its deadline or missed it.
+func (m *Closer) Deadline(met bool, cause string) {
+	result := "missed"
+	if met {
+		result = "met"
+	}
+	m.deadlines.WithLabelValues(result, cause).Inc()
+}
+
+// Resolution counts a leaver looked up: open, closed, none or error.
+func (m *Closer) Resolution(result string) {
+	m.resolutions.WithLabelValues("lookup", result).Inc()
+}
+
+// Headroom sets what a limit would still let through.
+func (m *Closer) Headroom(account, window string, leavers int) {
+	m.headroom.WithLabelValues(account, window).Set(float64(leavers))
+}

@@ -1,0 +1,113 @@
+package metrics
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Ledger observes the writing of the ledger.
+type Ledger struct {
+	writes prometheus.Histogram
+	errors prometheus.Counter
+}
+
+// NewLedger registers the metrics of the ledger's writes.
+func NewLedger(r prometheus.Registerer) *Ledger {
+	f := promauto.With(r)
+	return &Ledger{
+		writes: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "signoff_ledger_write_duration_seconds",
+			Help:    "How long a transaction took, until it was on disk.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
+		}),
+		errors: f.NewCounter(prometheus.CounterOpts{
+			Name: "signoff_ledger_errors_total",
+			Help: "Transactions that could not be written.",
+		}),
+	}
+}
+
+// Write observes a transaction that was written.
+func (m *Ledger) Write(took time.Duration) { m.writes.Observe(took.Seconds()) }
+
+// Failed counts a transaction that was not.
+func (m *Ledger) Failed() { m.errors.Inc() }
+
+// Gauge is one series of a State: the values of its labels, and its own.
+type Gauge struct {
+	Labels []string
+	Value  float64
+}
+
+// State is what the ledger says at the moment of a scrape.
+type State struct {
+	Entries    []Gauge // state
+	Rejects    float64
+	Holds      []Gauge // reason
+	OldestHold []Gauge // reason; Unix seconds
+	Overdue    []Gauge // account; Unix seconds
+	Passes     []Gauge // account; Unix seconds
+	Parked     []Gauge // account, reason
+	AuditHead  float64
+	Size, Free float64 // bytes
+}
+
+// NewState registers the metrics that are read from the ledger at each scrape.
+// A ledger that cannot be read leaves them out.
+func NewState(r prometheus.Registerer, read func(context.Context) (State, error)) {
+	gauge := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	c := &stateCollector{read: read,
+		entries:    gauge("signoff_entries", "Entries in the ledger by state.", "state"),
+		rejects:    gauge("signoff_rejects", "Rejects that nobody has settled."),
+		holds:      gauge("signoff_holds", "Holds that wait for a person, by the gravest reason of each.", "reason"),
+		oldestHold: gauge("signoff_oldest_hold_timestamp_seconds", "Since when the oldest hold waits, Unix time; 0: none does.", "reason"),
+		overdue:    gauge("signoff_oldest_overdue_timestamp_seconds", "When the oldest entry that is still open was due, Unix time; 0: none is.", "account"),
+		passes:     gauge("signoff_pass_timestamp_seconds", "Last completed run of the closer, Unix time; 0: none.", "account"),
+		parked:     gauge("signoff_docusign_parked", "1 while nothing is closed in the account, for this reason.", "account", "reason"),
+		auditHead:  gauge("signoff_audit_head", "Number of the last row in the audit chain."),
+		size:       gauge("signoff_ledger_size_bytes", "Size of the ledger's files."),
+		free:       gauge("signoff_ledger_free_bytes", "Space left on the ledger's disk."),
+	}
+	if r != nil {
+		r.MustRegister(c)
+	}
+}
+
+type stateCollector struct {
+	read func(context.Context) (State, error)
+
+	entries, rejects, holds, oldestHold, overdue, passes, parked, auditHead, size, free *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.entries, c.rejects, c.holds, c.oldestHold, c.overdue,
+		c.passes, c.parked, c.auditHead, c.size, c.free} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	s, err := c.read(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(c.entries, err)
+		return
+	}
+	for desc, gauges := range map[*prometheus.Desc][]Gauge{
+		c.entries: s.Entries, c.holds: s.Holds, c.oldestHold: s.OldestHold, c.overdue: s.Overdue,
+		c.passes: s.Passes, c.parked: s.Parked,
+		c.rejects: {{Value: s.Rejects}}, c.auditHead: {{Value: s.AuditHead}}, c.size: {{Value: s.Size}}, c.free: {{Value: s.Free}},
+	} {
+		for _, g := range gauges {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, g.Value, g.Labels...)
+		}
+	}
+}
