@@ -82,7 +82,7 @@ func (c *Closer) closeBatch(ctx context.Context, members []ledger.Resolved, reso
 	began := time.Now()
 	answer, err := c.account.CloseUsers(ctx, b.UserIDs(), func() error { return c.ledger.Sending(ctx, b.ID) })
 	if err != nil {
-		return c.notClosed(ctx, b, members, resolvedAt, err)
+		return c.notClosed(ctx, b, resolvedAt, err)
 	}
 	return c.settle(ctx, b, answer, time.Since(began))
 }
@@ -141,7 +141,7 @@ func codeOf(err error) string {
 }
 
 // notClosed deals with a request that was not answered by a list of users.
-func (c *Closer) notClosed(ctx context.Context, b ledger.Batch, members []ledger.Resolved, resolvedAt time.Time, cause error) error {
+func (c *Closer) notClosed(ctx context.Context, b ledger.Batch, resolvedAt time.Time, cause error) error {
 	users := len(b.UserIDs())
 	c.metrics.Failure(c.account.ID(), docusign.Reason(cause))
 	c.metrics.Batch(c.account.ID(), users, 0)

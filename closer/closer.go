@@ -23,7 +23,6 @@ import (
 	"signoff/closer/docusign"
 	"signoff/closer/guard"
 	"signoff/closer/ledger"
-	"signoff/consumer"
 	"signoff/metrics"
 )
 
@@ -144,7 +143,7 @@ func (c *Closer) turn(ctx context.Context, now time.Time, next *time.Time) error
 	if done || err != nil {
 		*next = now.Add(jitter(c.cfg.Interval))
 	}
-	return err
+	return errors.Join(err, c.countDeadlines(ctx, now))
 }
 
 // urgentTurn closes urgent leavers, if there are any. Those whom a run leaves
@@ -273,7 +272,7 @@ func (e *notYetError) Error() string { return "no plan yet: " + e.why }
 // may be among it. A Kafka that cannot be read is waited for, but not for ever.
 func (c *Closer) backlogIsRead(ctx context.Context, now time.Time) error {
 	r, err := c.ledger.Reading(ctx)
-	if err != nil || r.State == "" || r.State == consumer.UpToDate {
+	if err != nil || r.UpToDate() {
 		return err
 	}
 	if !r.Away.IsZero() && now.Sub(r.Away) >= awayAtMost {
@@ -303,6 +302,7 @@ func (c *Closer) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.metrics.Account(account.ID())
 	state, err := c.ledger.Account(ctx, account.ID())
 	if err != nil {
 		return err

@@ -35,7 +35,6 @@ const (
 type rig struct {
 	t      *testing.T
 	dir    string
-	key    *rsa.PrivateKey
 	sim    *docusigntest.Server
 	ledger *ledger.Ledger
 	closer *closer.Closer

@@ -68,6 +68,9 @@ func (c *Closer) passed(ctx context.Context, now time.Time, urgentOnly bool) err
 	if err != nil {
 		return err
 	}
+	if err := c.client.CheckClock(); err != nil {
+		return c.park(ctx, c.account.ID(), now, err)
+	}
 	if state.Parked != "" {
 		if _, err := c.account.CountUsers(ctx, docusign.Active); err != nil {
 			return c.park(ctx, c.account.ID(), now, err)
@@ -80,9 +83,11 @@ func (c *Closer) passed(ctx context.Context, now time.Time, urgentOnly bool) err
 	if !urgentOnly {
 		state.PassedAt = now
 	}
-	if err := c.ledger.SetAccount(ctx, state); err != nil {
-		return err
-	}
+	return c.ledger.SetAccount(ctx, state)
+}
+
+// countDeadlines counts who was settled in time, and who was not.
+func (c *Closer) countDeadlines(ctx context.Context, now time.Time) error {
 	deadlines, err := c.ledger.CountDeadlines(ctx, now, c.cfg.Deadline)
 	if err != nil {
 		return fmt.Errorf("count deadlines: %w", err)

@@ -11,20 +11,20 @@ import (
 	"github.com/cloudevents/sdk-go/v2/types"
 )
 
-// Unreadable says why an event could not be understood. Detail names the field
+// UnreadableError says why an event could not be understood. Detail names the field
 // and what is wrong with it, for a person; it quotes nothing of the event.
-type Unreadable struct {
+type UnreadableError struct {
 	Reason Reason
 	Detail string
 }
 
-func (u *Unreadable) Error() string { return string(u.Reason) + ": " + u.Detail }
+func (u *UnreadableError) Error() string { return string(u.Reason) + ": " + u.Detail }
 
-func invalidEvent(detail string) error { return &Unreadable{InvalidEvent, detail} }
-func invalidData(detail string) error  { return &Unreadable{InvalidData, detail} }
+func invalidEvent(detail string) error { return &UnreadableError{InvalidEvent, detail} }
+func invalidData(detail string) error  { return &UnreadableError{InvalidData, detail} }
 
 // Validate tells whether e is a CloudEvent, as the SDK does, which says so only
-// when asked. The error is an *Unreadable that names the attributes at fault.
+// when asked. The error is an *UnreadableError that names the attributes at fault.
 func Validate(e event.Event) error {
 	err := e.Validate()
 	if err == nil {
@@ -40,7 +40,7 @@ func Validate(e event.Event) error {
 
 // ParseStructured reads one CloudEvent in the JSON format, whose keys may not
 // repeat at any depth. It does not Validate the event. An error is an
-// *Unreadable with the reason InvalidEvent.
+// *UnreadableError with the reason InvalidEvent.
 //
 // Only the attributes are left to the SDK: with the data it panics on a
 // data_base64 that is no string, and refuses an object whose media type ends in

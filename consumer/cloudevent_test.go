@@ -37,7 +37,7 @@ func TestParseStructuredRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, err := ParseStructured([]byte(c.text))
-			var u *Unreadable
+			var u *UnreadableError
 			if !errors.As(err, &u) {
 				t.Fatalf("got %v, %v", e, err)
 			}

@@ -37,7 +37,7 @@ func (d *Decoder) Kind(ceType string) (Kind, bool) { return d.kinds.of(ceType) }
 
 // Decode reads a CloudEvent of one of our types, received at the given time
 // from origin, a topic or the path of an endpoint. Position and Payload of the
-// Event are left to the caller. Every error is an *Unreadable; the Event then
+// Event are left to the caller. Every error is an *UnreadableError; the Event then
 // holds its Key, if that could be read, and nothing else.
 func (d *Decoder) Decode(e event.Event, origin string, received time.Time) (Event, error) {
 	if err := Validate(e); err != nil {
@@ -72,9 +72,9 @@ func (d *Decoder) content(e event.Event, kind Kind, received time.Time) (Event, 
 	out.Kind, out.Hash = kind, contentHash(e, data)
 	switch {
 	case out.Email == "" && kind == Terminated:
-		return Event{}, &Unreadable{NoEmail, "email: missing"}
+		return Event{}, &UnreadableError{NoEmail, "email: missing"}
 	case out.Email == "" && out.EmployeeID == "":
-		return Event{}, &Unreadable{NoEmail, "email and employeeId: missing"}
+		return Event{}, &UnreadableError{NoEmail, "email and employeeId: missing"}
 	}
 	err = d.times(&out, e, data, received)
 	return out, err

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -69,7 +70,7 @@ func golden(t *testing.T, file string, got any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(text) != string(want) {
+	if !bytes.Equal(text, want) {
 		t.Errorf("got %s\nwant %s", text, want)
 	}
 }
@@ -156,7 +157,7 @@ func TestDecodeRefuses(t *testing.T) {
 				c.with(&e)
 			}
 			got, err := newDecoder(t, Config{}).Decode(e, "/events", received)
-			var u *Unreadable
+			var u *UnreadableError
 			if !errors.As(err, &u) {
 				t.Fatalf("got %+v, %v", got, err)
 			}
@@ -238,9 +239,9 @@ func FuzzDecode(f *testing.F) {
 		}
 		got, err := d.Decode(e, "/events", received)
 		if err != nil {
-			var u *Unreadable
+			var u *UnreadableError
 			if !errors.As(err, &u) {
-				t.Fatalf("%v is not an Unreadable", err)
+				t.Fatalf("%v is not an UnreadableError", err)
 			}
 			return
 		}

@@ -64,7 +64,7 @@ var errYear = invalidTime("effectiveAt: its year is not in 1970..9999")
 // urgent; the date comes as its midnight in UTC.
 func (d *Decoder) effectiveDate(date time.Time, urgent bool) (time.Time, error) {
 	if d.zone == nil {
-		return time.Time{}, &Unreadable{NoTimeZone, "effectiveAt: a date without a time, and events.time_zone is not set"}
+		return time.Time{}, &UnreadableError{NoTimeZone, "effectiveAt: a date without a time, and events.time_zone is not set"}
 	}
 	first := date
 	if !urgent {
@@ -101,4 +101,4 @@ func offsetAt(t time.Time, zone *time.Location) time.Duration {
 
 func storable(t time.Time) bool { return t.Year() >= 1970 && t.Year() <= 9999 }
 
-func invalidTime(detail string) error { return &Unreadable{InvalidTime, detail} }
+func invalidTime(detail string) error { return &UnreadableError{InvalidTime, detail} }

@@ -20,7 +20,7 @@ const (
 // in err; members that are not asked for may hold anything.
 type fields struct {
 	members map[string]any
-	err     error // an *Unreadable
+	err     error // an *UnreadableError
 }
 
 func (f *fields) fault(detail string) {

@@ -18,12 +18,15 @@ type Closer struct {
 	deadlines   *prometheus.CounterVec
 	resolutions *prometheus.CounterVec
 	headroom    *prometheus.GaugeVec
+
+	outcomeWords, reasonWords, windowWords []string
 }
 
 // NewCloser registers the metrics of the closer.
 func NewCloser(r prometheus.Registerer, accounts, outcomes, reasons, windows []string) *Closer {
 	f := promauto.With(r)
 	m := &Closer{
+		outcomeWords: outcomes, reasonWords: reasons, windowWords: windows,
 		outcomes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "signoff_outcomes_total",
 			Help: "Entries that came to their outcome.",
@@ -65,7 +68,7 @@ func NewCloser(r prometheus.Registerer, accounts, outcomes, reasons, windows []s
 		}, []string{"account", "window"}),
 	}
 	for _, a := range accounts {
-		m.Account(a, outcomes, reasons, windows)
+		m.Account(a)
 	}
 	m.deadlines.WithLabelValues("met", "none")
 	for _, cause := range []string{"none", "notice", "held", "parked", "quota", "failed"} {
@@ -78,17 +81,17 @@ func NewCloser(r prometheus.Registerer, accounts, outcomes, reasons, windows []s
 }
 
 // Account makes the series of an account, at 0.
-func (m *Closer) Account(account string, outcomes, reasons, windows []string) {
-	for _, o := range outcomes {
+func (m *Closer) Account(account string) {
+	for _, o := range m.outcomeWords {
 		m.outcomes.WithLabelValues(account, o)
 	}
-	for _, reason := range reasons {
+	for _, reason := range m.reasonWords {
 		m.failures.WithLabelValues(account, reason)
 	}
 	for _, result := range []string{"ok", "partial", "failed"} {
 		m.batches.WithLabelValues(account, result)
 	}
-	for _, w := range windows {
+	for _, w := range m.windowWords {
 		m.headroom.WithLabelValues(account, w)
 	}
 }

@@ -95,7 +95,7 @@ func TestOneAddressIsNoReasonToStop(t *testing.T) {
 }
 
 func TestStopsWhereItIsNotAboutTheAddress(t *testing.T) {
-	for name, break_ := range map[string]func(*docusigntest.Server){
+	for name, breakIt := range map[string]func(*docusigntest.Server){
 		"no quota":      func(s *docusigntest.Server) { s.ExhaustHour(docusigntest.DefaultAccountID) },
 		"no permission": func(s *docusigntest.Server) { s.SetRefuse(docusigntest.DefaultAccountID, "USER_LACKS_PERMISSIONS") },
 		"no Docusign":   func(s *docusigntest.Server) { s.SetDown(true) },
@@ -110,7 +110,7 @@ func TestStopsWhereItIsNotAboutTheAddress(t *testing.T) {
 				if _, err := directory.Resolve(t.Context(), a, all[:1]); err != nil {
 					t.Fatal(err)
 				}
-				break_(sim)
+				breakIt(sim)
 				r, err := directory.Resolve(t.Context(), a, all)
 				if err == nil {
 					t.Error("no error")

@@ -33,10 +33,10 @@ func (c *Client) Account(info AccountInfo) *Account {
 		c.meters[id] = m
 	}
 	users := base + "/restapi/v2.1/accounts/" + url.PathEscape(info.ID) + "/users"
-	return &Account{client: c, id: info.ID, users: users, meter: m}
+	return &Account{client: c, id: id, users: users, meter: m}
 }
 
-// ID is the account's id, as Docusign spells it.
+// ID is the account's id in lower case: Docusign, and people, spell it either way.
 func (a *Account) ID() string { return a.id }
 
 // send sends req when the quota has room for it, and a close only while the

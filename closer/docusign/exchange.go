@@ -110,6 +110,15 @@ func readAnswer(resp *http.Response) (answer, error) {
 // on the way can explain is 0.
 func (c *Client) Skew() time.Duration { return time.Duration(c.skew.Load()) }
 
+// CheckClock returns an error of class Park while our clock is so far off that
+// nobody may be closed by it, as the last answer showed.
+func (c *Client) CheckClock() error {
+	if c.clockIsOff() {
+		return refuse(OpCloseUsers, verdict{Park, reasonClock, adviceClock}, errClock)
+	}
+	return nil
+}
+
 func (c *Client) clockIsOff() bool { return c.Skew().Abs() > maxSkew }
 
 // theirNow is the time by Docusign's clock, and ours turns it back.

@@ -28,7 +28,7 @@ func takeAll(t *tally, now time.Time) (numbers []uint64, last step) {
 func TestTally(t *testing.T) {
 	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	one := noon.Add(time.Hour)
-	at := func(d time.Duration) time.Time { return noon.Add(d) }
+	at := noon.Add
 
 	cases := map[string]func(t *testing.T, q *tally){
 		"one request at a time until the first answer": func(t *testing.T, q *tally) {

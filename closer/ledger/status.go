@@ -77,6 +77,10 @@ type Reading struct {
 	Away   time.Time        `json:"away"`  // since when what would let us read on does not answer; zero: it does
 }
 
+// UpToDate says that all was read that there was to read, or that no Kafka is
+// read at all.
+func (r Reading) UpToDate() bool { return r.State == "" || r.State == consumer.UpToDate }
+
 // SetReading keeps how far the reading of Kafka is. An absence lasts, through
 // restarts too, until the broker answers: a process that comes and goes beside
 // a broker that is away must not put plans off for ever.

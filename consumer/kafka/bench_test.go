@@ -47,6 +47,7 @@ func BenchmarkRead(b *testing.B) {
 
 // peakRSS is the most memory the process ever had, in MB; 0 where the system does not say.
 func peakRSS(b *testing.B) (mb int) {
+	b.Helper()
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0

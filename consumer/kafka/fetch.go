@@ -236,7 +236,7 @@ func (f *fetcher) unpack(part *fetchapi.ResponsePartition, offset int64) (batch,
 func (f *fetcher) readAll(b *batch, records protocol.RecordReader, skip bool) error {
 	for {
 		r, err := records.ReadRecord()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

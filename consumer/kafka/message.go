@@ -128,11 +128,11 @@ func (t *translator) ours(ceType []byte) bool {
 func (t *translator) decode(c cloudEvent) (e consumer.Event, err error) {
 	defer func() {
 		if recover() != nil {
-			err = &consumer.Unreadable{Reason: consumer.InvalidEvent, Detail: "the event can't be decoded"}
+			err = &consumer.UnreadableError{Reason: consumer.InvalidEvent, Detail: "the event can't be decoded"}
 		}
 	}()
 	if c.wrong != "" {
-		return e, &consumer.Unreadable{Reason: consumer.InvalidEvent, Detail: c.wrong}
+		return e, &consumer.UnreadableError{Reason: consumer.InvalidEvent, Detail: c.wrong}
 	}
 	if c.whole != nil {
 		if c.event, err = consumer.ParseStructured(c.whole); err != nil {
@@ -157,7 +157,7 @@ func (t *translator) reject(c cloudEvent, err error, offset int64, value []byte)
 		Payload:    value,
 		ReceivedAt: t.received,
 	}
-	if u, ok := errors.AsType[*consumer.Unreadable](err); ok {
+	if u, ok := errors.AsType[*consumer.UnreadableError](err); ok {
 		r.Reason, r.Detail = u.Reason, u.Detail
 	}
 	return r

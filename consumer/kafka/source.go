@@ -49,7 +49,7 @@ type Decoder interface {
 	Kind(ceType string) (consumer.Kind, bool)
 
 	// Decode makes an Event of a CloudEvent of ours. Its error is a
-	// *consumer.Unreadable.
+	// *consumer.UnreadableError.
 	Decode(e event.Event, origin string, received time.Time) (consumer.Event, error)
 }
 
@@ -205,7 +205,7 @@ func (s *Source) next(ctx context.Context, group *kafka.ConsumerGroup) (*kafka.G
 		wait, cancel := context.WithTimeout(ctx, time.Second)
 		gen, err := group.Next(wait)
 		cancel()
-		if err != context.DeadlineExceeded || ctx.Err() != nil { // not errors.Is: a dial that timed out claims to be one as well
+		if err != context.DeadlineExceeded || ctx.Err() != nil { //nolint:errorlint // a dial that timed out claims to be one as well
 			return gen, err
 		}
 	}

@@ -169,7 +169,7 @@ func (s *Server) add(in *consumer.Intake, got received, path string, now time.Ti
 		return false, nil
 	}
 	e, err := s.decoder.Decode(got.event, path, now)
-	var unreadable *consumer.Unreadable
+	var unreadable *consumer.UnreadableError
 	switch {
 	case err == nil:
 		e.Payload = got.payload

@@ -107,9 +107,9 @@ func atIndex(i int, err error) error {
 	return errors.New("event " + strconv.Itoa(i) + ": " + detail(err))
 }
 
-// detail is the text of an *Unreadable without its reason, a word of ours.
+// detail is the text of an *UnreadableError without its reason, a word of ours.
 func detail(err error) string {
-	var u *consumer.Unreadable
+	var u *consumer.UnreadableError
 	if errors.As(err, &u) {
 		return u.Detail
 	}

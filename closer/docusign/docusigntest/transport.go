@@ -52,7 +52,7 @@ func (t transport) RoundTrip(out *http.Request) (*http.Response, error) {
 // serve says whether the answer was written to its end.
 func (t transport) serve(w http.ResponseWriter, r *http.Request) (whole bool) {
 	defer func() {
-		if p := recover(); p != nil && p != http.ErrAbortHandler {
+		if p := recover(); p != nil && p != any(http.ErrAbortHandler) {
 			panic(p)
 		}
 	}()
