@@ -1,0 +1,88 @@
+// The ways by which programs that are not ours send CloudEvents. Each takes the
+// leavers it is to announce and throws unless all of them were taken.
+import { CloudEvent, HTTP, Kafka } from "cloudevents";
+
+import { run } from "./processes.mjs";
+
+// ways returns for each way, by its name, how many leavers it announces and how.
+export function ways({ webhook, token, broker, topic, sarama }) {
+  const post = (message) => postTo(webhook, token, message);
+  const kcat = (message) => produce(broker, topic, message);
+  const sdk = (leaver, ...args) => run(termination(leaver).toString(), sarama, "-broker", broker, "-topic", topic, ...args);
+
+  return {
+    "http-binary": { leavers: 1, send: ([leaver]) => post(HTTP.binary(termination(leaver))) },
+    "http-structured": { leavers: 1, send: ([leaver]) => post(HTTP.structured(termination(leaver))) },
+    "http-batch": { leavers: 3, send: (leavers) => post(batch(leavers)) },
+    "kcat-binary": { leavers: 1, send: ([leaver]) => kcat(binary(leaver)) },
+    "kcat-structured": { leavers: 1, send: ([leaver]) => kcat(structured(leaver)) },
+    "npm-kafka-binary": { leavers: 1, send: ([leaver]) => kcat(Kafka.binary(termination(leaver))) },
+    "npm-kafka-structured": { leavers: 1, send: ([leaver]) => kcat(Kafka.structured(termination(leaver))) },
+    "sarama-binary": { leavers: 1, send: ([leaver]) => sdk(leaver) },
+    "sarama-structured": { leavers: 1, send: ([leaver]) => sdk(leaver, "-structured") },
+  };
+}
+
+function termination({ employee, email }) {
+  return new CloudEvent({
+    type: "dev.signoff.employee.terminated.v1",
+    source: "https://hr.example.com/foreign",
+    id: `termination-${employee}`,
+    subject: employee,
+    partitionkey: employee,
+    datacontenttype: "application/json",
+    data: { employeeId: employee, email, reason: "end_of_contract" },
+  });
+}
+
+// batch is made by hand, since the package reads batches and writes none.
+function batch(leavers) {
+  return {
+    headers: { "content-type": "application/cloudevents-batch+json; charset=UTF-8" },
+    body: JSON.stringify(leavers.map(termination)),
+  };
+}
+
+// binary is what somebody writes who has only read the specification.
+function binary({ employee, email }) {
+  return {
+    key: employee,
+    headers: {
+      "ce_specversion": "1.0",
+      "ce_type": "dev.signoff.employee.terminated.v1",
+      "ce_source": "https://hr.example.com/by-hand",
+      "ce_id": `termination-${employee}`,
+      "ce_subject": "Zoë Müller", // not percent-encoded, unlike HTTP's
+      "content-type": "application/json",
+    },
+    value: { email },
+  };
+}
+
+function structured(leaver) {
+  return {
+    key: leaver.employee,
+    headers: { "Content-Type": "application/CloudEvents+JSON; charset=UTF-8" },
+    value: termination(leaver).toString(),
+  };
+}
+
+// postTo does not use the package's own transport, which hides the status.
+async function postTo(url, token, { headers, body }) {
+  const answer = await fetch(url, {
+    method: "POST",
+    headers: { ...headers, authorization: `Bearer ${token}` },
+    body,
+    signal: AbortSignal.timeout(20_000),
+  });
+  if (answer.status !== 202) {
+    throw new Error(`answered ${answer.status}: ${await answer.text()}`);
+  }
+}
+
+// produce sends headers without a value as a Kafka client does: with null.
+async function produce(broker, topic, { key, headers, value }) {
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const flags = Object.entries(headers).flatMap(([name, value]) => ["-H", value === undefined ? name : `${name}=${value}`]);
+  await run(text, "kcat", "-P", "-b", broker, "-t", topic, "-k", key, "-X", "message.timeout.ms=20000", ...flags);
+}
