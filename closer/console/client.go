@@ -1,0 +1,110 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Client speaks to the admin API of a daemon.
+type Client struct {
+	base  string
+	token string
+	http  *http.Client
+}
+
+// NewClient makes a client for the admin listener at base; token may be "".
+// Only https is spoken with a token, except to this machine.
+func NewClient(base, token string) (*Client, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("--url: %q: not a URL such as http://127.0.0.1:9090", base)
+	}
+	ip := net.ParseIP(u.Hostname())
+	if u.Scheme == "http" && token != "" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("--url: %q: a token goes over https, or to this machine", base)
+	}
+	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // it may lead the token away from https
+	}}
+	return &Client{base: strings.TrimRight(base, "/"), token: token, http: client}, nil
+}
+
+// Holds returns the open holds, the oldest first.
+func (c *Client) Holds(ctx context.Context) ([]Hold, error) {
+	var list struct {
+		Holds []Hold `json:"holds"`
+	}
+	err := c.do(ctx, http.MethodGet, "/api/v1/holds", nil, &list)
+	return list.Holds, err
+}
+
+// Hold returns one hold.
+func (c *Client) Hold(ctx context.Context, id int64) (Hold, error) {
+	var h Hold
+	err := c.do(ctx, http.MethodGet, fmt.Sprintf("/api/v1/holds/%d", id), nil, &h)
+	return h, err
+}
+
+// Approve lets the people of a hold be closed, in the name of the token's owner.
+func (c *Client) Approve(ctx context.Context, id int64, reason string) (Hold, error) {
+	return c.decide(ctx, id, "approve", reason)
+}
+
+// Reject leaves the people of a hold open, for a reason.
+func (c *Client) Reject(ctx context.Context, id int64, reason string) (Hold, error) {
+	return c.decide(ctx, id, "reject", reason)
+}
+
+func (c *Client) decide(ctx context.Context, id int64, what, reason string) (Hold, error) {
+	body, err := json.Marshal(map[string]string{"reason": reason})
+	if err != nil {
+		return Hold{}, err
+	}
+	var h Hold
+	err = c.do(ctx, http.MethodPost, fmt.Sprintf("/api/v1/holds/%d/%s", id, what), body, &h)
+	return h, err
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body []byte, into any) error {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		var p struct {
+			Detail string `json:"detail"`
+		}
+		if json.Unmarshal(text, &p) != nil || p.Detail == "" {
+			return fmt.Errorf("%s%s: %s", c.base, path, resp.Status)
+		}
+		return errors.New(p.Detail)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("%s%s: not the answer of a signoff: %w", c.base, path, err)
+	}
+	return nil
+}

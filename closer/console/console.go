@@ -1,0 +1,351 @@
+// Package console is the admin listener: health, metrics, and an API by which
+// people see what waits for them and decide on it. It reads rows of the ledger
+// and marks rows of the ledger; what follows from a mark is the closer's.
+//
+// Whoever decides is named: a decision needs a token with a name and the role
+// operator. Without a tokens file all of it is read-only and no email is shown,
+// and on an address other than loopback there is nothing but health and metrics.
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+
+	"signoff/closer/ledger"
+)
+
+// Config is the section `admin` of the config file.
+type Config struct {
+	Listen     string `yaml:"listen"`      // host:port; port 0 takes a free one
+	TokensFile string `yaml:"tokens_file"` // a line each: name:role:SHA-256 of the token in hex; read anew at every request
+}
+
+// Validate returns an error that names the key with a value that cannot be meant.
+func (c Config) Validate() error {
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return fmt.Errorf("admin.listen: %q: not host:port", c.Listen)
+	}
+	if c.TokensFile != "" {
+		if _, err := readTokens(c.TokensFile); err != nil {
+			return fmt.Errorf("admin.tokens_file: %w", err)
+		}
+	}
+	return nil
+}
+
+// Server is the admin listener.
+type Server struct {
+	cfg      Config
+	ledger   *ledger.Ledger
+	metrics  http.Handler
+	alive    func(now time.Time) error
+	skipped  func([]ledger.Settled)
+	log      *zap.Logger
+	listener net.Listener
+
+	mu        sync.Mutex // of the last check that the ledger can be written
+	checkedAt time.Time
+	checked   error
+}
+
+// New opens the listener. metrics serves /metrics; alive says whether the loops
+// turn; skipped is told of those whom a person decided to leave open.
+func New(cfg Config, l *ledger.Ledger, metrics http.Handler, alive func(time.Time) error, skipped func([]ledger.Settled), log *zap.Logger) (*Server, error) {
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("admin.listen: %w", err)
+	}
+	return &Server{cfg: cfg, ledger: l, metrics: metrics, alive: alive, skipped: skipped, log: log, listener: listener}, nil
+}
+
+// Addr is the address that it listens on.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Run serves until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if server.Shutdown(limited) != nil {
+			_ = server.Close()
+		}
+	})
+	defer stop()
+	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("admin listener: %w", err)
+	}
+	<-ended // requests under way still use the ledger
+	return nil
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.metrics)
+	mux.HandleFunc("GET /livez", s.livez)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	if s.cfg.TokensFile != "" || s.onLoopback() {
+		mux.HandleFunc("GET /api/v1/holds", s.may(viewer, s.listHolds))
+		mux.HandleFunc("GET /api/v1/holds/{id}", s.may(viewer, s.showHold))
+		mux.HandleFunc("POST /api/v1/holds/{id}/approve", s.may(operator, s.approve))
+		mux.HandleFunc("POST /api/v1/holds/{id}/reject", s.may(operator, s.reject))
+	}
+	return mux
+}
+
+func (s *Server) onLoopback() bool {
+	addr, ok := s.listener.Addr().(*net.TCPAddr)
+	return ok && addr.IP.IsLoopback()
+}
+
+func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
+	if err := s.alive(time.Now()); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// readyz is about the ledger alone: an outage of Kafka or of Docusign must not
+// take the webhook away.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	status, word := http.StatusOK, "ok"
+	if err := s.writable(r.Context()); err != nil {
+		status, word = http.StatusServiceUnavailable, "cannot be written: "+err.Error()
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	if !r.URL.Query().Has("verbose") {
+		fmt.Fprintln(w, word)
+		return
+	}
+	fmt.Fprintln(w, "ledger:", word)
+	stats, err := s.ledger.Stats(r.Context())
+	if err != nil {
+		fmt.Fprintln(w, "cannot be read:", err)
+		return
+	}
+	if k := stats.Reading; k.State != "" {
+		fmt.Fprintf(w, "kafka: %s since %s %s\n", k.State, k.Since.Format(time.RFC3339), k.Detail)
+	}
+	for _, a := range stats.Accounts {
+		switch {
+		case a.Parked != "":
+			fmt.Fprintf(w, "docusign: account %s: parked since %s: %s: %s\n", a.ID, a.ParkedAt.Format(time.RFC3339), a.Parked, a.Advice)
+		case a.ResumeAt.After(time.Now()):
+			fmt.Fprintf(w, "docusign: account %s: quota used up until %s\n", a.ID, a.ResumeAt.Format(time.RFC3339))
+		default:
+			fmt.Fprintf(w, "docusign: account %s: ok, last run %s\n", a.ID, a.PassedAt.Format(time.RFC3339))
+		}
+	}
+}
+
+// writable asks the ledger at most once a second: a probe costs it an fsync.
+func (s *Server) writable(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.checkedAt) > time.Second {
+		// Not ctx alone: the answer is for all who ask within the second, and a
+		// probe that gave up says nothing of the ledger.
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		s.checked = s.ledger.Writable(limited)
+		s.checkedAt = time.Now()
+	}
+	return s.checked
+}
+
+// Hold is a hold as the API shows it.
+type Hold struct {
+	ID      int64     `json:"id"`
+	Account string    `json:"account"`
+	Kinds   []string  `json:"kinds"`
+	State   string    `json:"state"`
+	Detail  string    `json:"detail"`
+	Digest  string    `json:"digest"`
+	DryRun  bool      `json:"dryRun"`
+	Since   time.Time `json:"since"`
+	Decided *Decided  `json:"decided,omitempty"`
+	Users   []User    `json:"users"`
+}
+
+// Decided is a person's word on a hold.
+type Decided struct {
+	By     string    `json:"by"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+}
+
+// User is a user that a hold names. Email is "" for those who may not see it.
+type User struct {
+	UserID string `json:"userId"`
+	Email  string `json:"email,omitempty"`
+}
+
+// Show is a hold as the API shows it, with emails or without.
+func Show(h ledger.Hold, emails bool) Hold {
+	shown := Hold{ID: h.ID, Account: h.Account, State: string(h.State), Detail: h.Detail, Digest: h.Digest,
+		DryRun: h.DryRun, Since: h.CreatedAt, Kinds: []string{}, Users: []User{}}
+	for _, k := range h.Kinds {
+		shown.Kinds = append(shown.Kinds, string(k))
+	}
+	if !h.DecidedAt.IsZero() {
+		shown.Decided = &Decided{By: h.DecidedBy, At: h.DecidedAt, Reason: h.Reason}
+	}
+	for _, u := range h.Users {
+		user := User{UserID: u.ID}
+		if emails {
+			user.Email = u.Email
+		}
+		shown.Users = append(shown.Users, user)
+	}
+	return shown
+}
+
+func (s *Server) listHolds(w http.ResponseWriter, r *http.Request, who principal) {
+	holds, err := s.ledger.OpenHolds(r.Context())
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	list := struct {
+		Holds []Hold `json:"holds"`
+	}{[]Hold{}}
+	for _, h := range holds {
+		list.Holds = append(list.Holds, Show(h, who.name != ""))
+	}
+	answer(w, http.StatusOK, list)
+}
+
+func (s *Server) showHold(w http.ResponseWriter, r *http.Request, who principal) {
+	id, ok := holdID(w, r)
+	if !ok {
+		return
+	}
+	h, err := s.ledger.Hold(r.Context(), id)
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	answer(w, http.StatusOK, Show(h, who.name != ""))
+}
+
+func (s *Server) approve(w http.ResponseWriter, r *http.Request, who principal) {
+	id, reason, ok := decision(w, r)
+	if !ok {
+		return
+	}
+	h, err := s.ledger.Approve(r.Context(), id, who.name, reason)
+	s.decided(w, h, who, err)
+}
+
+func (s *Server) reject(w http.ResponseWriter, r *http.Request, who principal) {
+	id, reason, ok := decision(w, r)
+	if !ok {
+		return
+	}
+	if strings.TrimSpace(reason) == "" {
+		problem(w, http.StatusBadRequest, "a reason is needed: these people left, and will stay able to sign")
+		return
+	}
+	h, settled, err := s.ledger.Reject(r.Context(), id, who.name, reason)
+	if err == nil {
+		s.skipped(settled)
+	}
+	s.decided(w, h, who, err)
+}
+
+// decision reads which hold is decided on, and why; not ok if it has answered
+// already.
+func decision(w http.ResponseWriter, r *http.Request) (id int64, reason string, ok bool) {
+	if id, ok = holdID(w, r); ok {
+		reason, ok = reasonOf(w, r)
+	}
+	return id, reason, ok
+}
+
+func (s *Server) decided(w http.ResponseWriter, h ledger.Hold, who principal, err error) {
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	s.log.Info("hold decided", zap.Int64("hold", h.ID), zap.String("state", string(h.State)), zap.String("by", who.name))
+	answer(w, http.StatusOK, Show(h, true))
+}
+
+func holdID(w http.ResponseWriter, r *http.Request) (int64, bool) {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil {
+		problem(w, http.StatusNotFound, "no such hold")
+		return 0, false
+	}
+	return id, true
+}
+
+const (
+	maxReason = 1000     // characters
+	maxBody   = 64 << 10 // bytes
+)
+
+func reasonOf(w http.ResponseWriter, r *http.Request) (string, bool) {
+	var body struct {
+		Reason string `json:"reason"`
+	}
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&body)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("larger than %d bytes", maxBody))
+		return "", false
+	case err != nil:
+		problem(w, http.StatusBadRequest, `the body must be JSON such as {"reason": "checked with HR"}`)
+		return "", false
+	}
+	reason := strings.TrimSpace(body.Reason)
+	if utf8.RuneCountInString(reason) > maxReason {
+		problem(w, http.StatusBadRequest, fmt.Sprintf("the reason is longer than %d characters", maxReason))
+		return "", false
+	}
+	return reason, true
+}
+
+// fail answers an error of the ledger.
+func (s *Server) fail(w http.ResponseWriter, err error) {
+	switch {
+	case errors.Is(err, ledger.ErrNoHold):
+		problem(w, http.StatusNotFound, "no such hold")
+	case errors.Is(err, ledger.ErrDecided), errors.Is(err, ledger.ErrSelf), errors.Is(err, ledger.ErrDryRun):
+		problem(w, http.StatusConflict, err.Error())
+	default:
+		s.log.Error("admin request", zap.Error(err))
+		problem(w, http.StatusInternalServerError, "the ledger did not answer, see the log")
+	}
+}
+
+// problem answers an error as RFC 9457 has it.
+func problem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}

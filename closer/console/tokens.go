@@ -1,0 +1,104 @@
+package console
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+
+	"go.uber.org/zap"
+)
+
+type role string
+
+const (
+	viewer   role = "viewer"   // may look
+	operator role = "operator" // may decide, too
+)
+
+// principal is a person, or a program, with a token; without a name where no
+// tokens are configured.
+type principal struct {
+	name string
+	role role
+	hash []byte
+}
+
+// readTokens reads lines of name:role:SHA-256 of the token in hex; # begins a
+// comment.
+func readTokens(file string) ([]principal, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var all []principal
+	for i, line := range bytes.Split(text, []byte("\n")) {
+		words := strings.TrimSpace(string(line))
+		if words == "" || words[0] == '#' {
+			continue
+		}
+		parts := strings.Split(words, ":")
+		if len(parts) != 3 || parts[0] == "" {
+			return nil, fmt.Errorf("%s:%d: not name:role:hash", file, i+1)
+		}
+		p := principal{name: parts[0], role: role(parts[1])}
+		if p.role != viewer && p.role != operator {
+			return nil, fmt.Errorf("%s:%d: role: neither viewer nor operator", file, i+1) // not quoted: it may be the token
+		}
+		if p.hash, err = hex.DecodeString(parts[2]); err != nil || len(p.hash) != sha256.Size {
+			return nil, fmt.Errorf("%s:%d: hash: not a SHA-256 in hex", file, i+1)
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// may lets through who has a token of the role, or, where there are no tokens,
+// whoever wants to look.
+func (s *Server) may(needed role, next func(http.ResponseWriter, *http.Request, principal)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if s.cfg.TokensFile == "" {
+			if needed == viewer {
+				next(w, r, principal{})
+				return
+			}
+			problem(w, http.StatusForbidden, "read-only: a decision needs a named person, see admin.tokens_file")
+			return
+		}
+		tokens, err := readTokens(s.cfg.TokensFile)
+		if err != nil {
+			s.log.Error("the tokens file cannot be read", zap.Error(err))
+			problem(w, http.StatusInternalServerError, "admin.tokens_file cannot be read, see the log")
+			return
+		}
+		who, ok := find(tokens, r.Header.Get("Authorization"))
+		switch {
+		case !ok:
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			problem(w, http.StatusUnauthorized, "a token from admin.tokens_file is needed")
+		case needed == operator && who.role != operator:
+			problem(w, http.StatusForbidden, "this needs the role operator")
+		default:
+			next(w, r, who)
+		}
+	}
+}
+
+func find(tokens []principal, authorization string) (principal, bool) {
+	scheme, token, _ := strings.Cut(authorization, " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return principal{}, false
+	}
+	hash := sha256.Sum256([]byte(token))
+	for _, p := range tokens {
+		if subtle.ConstantTimeCompare(hash[:], p.hash) == 1 {
+			return p, true
+		}
+	}
+	return principal{}, false
+}
