@@ -263,6 +263,23 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// TestAccountFoundLater is for a config that names no account: it is known once
+// Docusign has told of it.
+func TestAccountFoundLater(t *testing.T) {
+	a := everything(quiet)
+	a.closer.Account("found")
+	for name, labels := range map[string]string{
+		"signoff_outcomes_total":       "account=found,outcome=an-outcome",
+		"signoff_failures_total":       "account=found,reason=a-reason",
+		"signoff_batches_total":        "account=found,result=failed",
+		"signoff_guard_headroom_users": "account=found,window=a-window",
+	} {
+		if v := a.value(t, name, labels); v != 0 {
+			t.Errorf("%s begins at %v", name, v)
+		}
+	}
+}
+
 func TestGivenUpPartitionsHaveNoSeries(t *testing.T) {
 	a := everything(quiet)
 	before := series(a.gather(t))

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"signoff/closer"
+	"signoff/closer/docusign"
+	"signoff/closer/ledger"
+)
+
+// checkTimeout bounds each thing that is asked of somebody else.
+const checkTimeout = 15 * time.Second
+
+func checkCommand(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("check", flag.ContinueOnError)
+	file := flags.String("config", "", "`FILE` to be checked")
+	if err := parseFlags(flags, out, args); err != nil {
+		return err
+	}
+	cfg, err := loadConfig(*file)
+	if err != nil {
+		return err
+	}
+	failed := 0
+	for _, c := range []struct {
+		what  string
+		check func(context.Context, config) (string, error)
+	}{
+		{"config", checkMode}, {"ledger", checkLedger}, {"kafka", checkKafka}, {"docusign", checkDocusign},
+	} {
+		limited, cancel := context.WithTimeout(ctx, checkTimeout)
+		found, err := c.check(limited, cfg)
+		cancel()
+		if err != nil {
+			failed++
+			fmt.Fprintf(out, "%-9s FAILED  %v\n", c.what, err)
+			continue
+		}
+		fmt.Fprintf(out, "%-9s ok      %s\n", c.what, found)
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of the checks failed", failed)
+	}
+	return nil
+}
+
+func checkMode(_ context.Context, cfg config) (string, error) {
+	if cfg.Mode == modeDryRun {
+		return "mode dry-run: nobody will be closed", nil
+	}
+	return "mode close", nil
+}
+
+// checkLedger looks into a ledger that is there, also while a daemon writes it,
+// and otherwise whether one could be made.
+func checkLedger(ctx context.Context, cfg config) (string, error) {
+	path := strings.TrimPrefix(cfg.Ledger, "sqlite://")
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		probe, err := os.CreateTemp(filepath.Dir(path), ".signoff-check-*")
+		if err != nil {
+			return "", fmt.Errorf("%s cannot be made: %w", path, err)
+		}
+		return "not there yet, can be made", errors.Join(probe.Close(), os.Remove(probe.Name()))
+	}
+	l, err := ledger.OpenReadOnly(ctx, cfg.ledgerConfig())
+	if err != nil {
+		return "", err
+	}
+	audit, err := l.VerifyAudit(ctx)
+	if err != nil {
+		return "", errors.Join(err, l.Close())
+	}
+	stats, err := l.Stats(ctx)
+	if err := errors.Join(err, l.Close()); err != nil {
+		return "", err
+	}
+	entries := 0
+	for _, n := range stats.Entries {
+		entries += n
+	}
+	return fmt.Sprintf("%d entries, audit chain of %d rows is whole", entries, audit.Rows), nil
+}
+
+func checkKafka(ctx context.Context, cfg config) (string, error) {
+	if !cfg.readsKafka() {
+		return "not configured", nil
+	}
+	client := &kafka.Client{Addr: kafka.TCP(cfg.Kafka.Brokers...)}
+	meta, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: cfg.Kafka.Topics})
+	if err != nil {
+		return "", fmt.Errorf("no broker of %s answers: %w", strings.Join(cfg.Kafka.Brokers, ", "), err)
+	}
+	var found []string
+	for _, t := range meta.Topics {
+		if t.Error != nil {
+			return "", fmt.Errorf("topic %s: %w", t.Name, t.Error)
+		}
+		found = append(found, fmt.Sprintf("%s (%d partitions)", t.Name, len(t.Partitions)))
+	}
+	return strings.Join(found, ", "), nil
+}
+
+// checkDocusign signs in, and finds out whether the user may close others.
+func checkDocusign(ctx context.Context, cfg config) (string, error) {
+	client, err := docusign.New(cfg.Docusign.Config, nil, docusign.Observe{})
+	if err != nil {
+		return "", err
+	}
+	account, self, err := closer.FindAccount(ctx, client, cfg.Docusign.account())
+	if err != nil {
+		return "", advised(err)
+	}
+	active, err := account.CountUsers(ctx, docusign.Active)
+	if err != nil {
+		return "", advised(err)
+	}
+	me, err := account.User(ctx, self)
+	if err != nil {
+		return "", advised(err)
+	}
+	if !me.Administrator {
+		return "", fmt.Errorf("account %s: the user of docusign.user_id is no administrator: it may not close users", account.ID())
+	}
+	if skew := client.Skew(); skew.Abs() > 2*time.Minute {
+		return "", fmt.Errorf("our clock is %v off Docusign's", skew.Round(time.Second))
+	}
+	hour := account.Quota().Hour
+	return fmt.Sprintf("account %s, %d active users, %d of %d calls left this hour", account.ID(), active, hour.Remaining, hour.Limit), nil
+}
+
+// advised is err with what a person has to do about it.
+func advised(err error) error {
+	if advice := docusign.Advice(err); advice != "" {
+		return fmt.Errorf("%w: %s", err, advice)
+	}
+	return err
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"signoff/closer/docusign/docusigntest"
+	"signoff/closer/ledger"
+)
+
+func TestCheckIsContent(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{users: leaverUsers(2)})
+	file := s.config(t, nil)
+	wants := func(parts ...string) {
+		t.Helper()
+		status, out, errOut := signoff("check", "--config", file)
+		if status != 0 {
+			t.Errorf("status %d: %s%s", status, out, errOut)
+		}
+		for _, part := range parts {
+			if !strings.Contains(out, part) {
+				t.Errorf("does not say %q: %s", part, out)
+			}
+		}
+		noLeak(t, "check", out)
+	}
+	wants("config    ok      mode close", "ledger    ok      not there yet, can be made",
+		"kafka     ok      "+demoTopic+" (2 partitions)", "docusign  ok      account "+demoAccount+", 5 active users, 9999")
+	if left, err := os.ReadDir(s.dir); err != nil || len(left) != 6 {
+		t.Errorf("check leaves %v behind, %v", left, err)
+	}
+
+	r := s.start(t, file)
+	r.post(t, 0)
+	r.await(t, ledger.Closed, 1)
+	wants("ledger    ok      1 entries, audit chain of ") // beside the daemon
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	wants("ledger    ok      1 entries, audit chain of ")
+}
+
+func TestCheckNamesWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*testing.T, *site) map[string]string
+		failed string // the line
+		want   string // what it says besides
+	}{
+		"the ledger's folder is not there": {func(_ *testing.T, s *site) map[string]string {
+			return map[string]string{"ledger": "sqlite://" + s.dir + "/nowhere/ledger.db"}
+		}, "ledger", "cannot be made"},
+		"the ledger is something else": {func(t *testing.T, s *site) map[string]string {
+			return map[string]string{"ledger": "sqlite://" + s.write(t, "other.db", strings.Repeat("no database ", 100))}
+		}, "ledger", "other.db"},
+		"no broker": {func(t *testing.T, _ *site) map[string]string {
+			return map[string]string{"kafka.brokers": fmt.Sprintf("['127.0.0.1:%d']", freePort(t))}
+		}, "kafka", "no broker of 127.0.0.1:"},
+		"no such topic": {func(*testing.T, *site) map[string]string {
+			return map[string]string{"kafka.topics": "[hr.missing]"}
+		}, "kafka", "topic hr.missing: "},
+		"Docusign is away": {func(_ *testing.T, s *site) map[string]string {
+			s.docusign.SetDown(true)
+			return nil
+		}, "docusign", "sign in"},
+		"no consent": {func(_ *testing.T, s *site) map[string]string {
+			s.docusign.SetConsent(false)
+			return nil
+		}, "docusign", "consent"},
+		"no private key": {func(_ *testing.T, s *site) map[string]string {
+			return map[string]string{"docusign.private_key_file": s.dir + "/nokey.pem"}
+		}, "docusign", "nokey.pem"},
+		"a file that is no key": {func(_ *testing.T, s *site) map[string]string {
+			return map[string]string{"docusign.private_key_file": filepath.Join(s.dir, "webhook-token")}
+		}, "docusign", "no private key in PEM"},
+		"another account": {func(*testing.T, *site) map[string]string {
+			return map[string]string{"docusign.accounts": "[someone-elses]"}
+		}, "docusign", "someone-elses: the user of docusign.user_id is no member"},
+		"no administrator": {func(_ *testing.T, s *site) map[string]string {
+			s.docusign.SetUser(demoAccount, docusigntest.User{ID: demoUser, Email: "signoff@example.com"})
+			return nil
+		}, "docusign", "administrator"},
+		"a clock that is wrong": {func(_ *testing.T, s *site) map[string]string {
+			s.docusign.SetClockSkew(3 * time.Minute)
+			return nil
+		}, "docusign", "clock"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, siteOptions{})
+			file := s.config(t, c.change(t, s))
+			status, out, errOut := signoff("check", "--config", file)
+			if status != exitFailed || !strings.Contains(errOut, "1 of the checks failed") {
+				t.Errorf("status %d, %s", status, errOut)
+			}
+			for line := range strings.Lines(out) {
+				what, rest, _ := strings.Cut(line, " ")
+				failed := strings.HasPrefix(strings.TrimSpace(rest), "FAILED")
+				if failed != (what == c.failed) {
+					t.Errorf("%s", line)
+				}
+				if failed && !strings.Contains(rest, c.want) {
+					t.Errorf("%s does not say %q", line, c.want)
+				}
+			}
+			noLeak(t, "check", out)
+		})
+	}
+}
+
+func TestCheckSaysDryRunAndNoKafka(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{noBroker: true})
+	status, out, _ := signoff("check", "--config", s.config(t, map[string]string{"mode": "dry-run", "docusign.accounts": ""}))
+	if status != 0 || !strings.Contains(out, "mode dry-run: nobody will be closed") || !strings.Contains(out, "kafka     ok      not configured") ||
+		!strings.Contains(out, demoAccount) {
+		t.Errorf("%d %s", status, out)
+	}
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"signoff/closer/docusign"
+	"signoff/closer/docusign/docusigntest"
+	"signoff/closer/guard"
+	"signoff/consumer/kafka"
+	"signoff/consumer/webhook"
+)
+
+const (
+	demoTopic   = "hr.employee"
+	demoKey     = "5a1f0b66-demo-integration-key"
+	demoUser    = "00000000-0000-4000-8000-0000000000aa" // whom signoff signs in as
+	demoAccount = "demo0000-0000-4000-8000-000000000001"
+)
+
+func demoCommand(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	leavers := flags.Int("leavers", 200, "`people` who leave")
+	longest := flags.Duration("for", time.Minute, "the longest `time` it may take")
+	logs := flags.Bool("logs", false, "show the daemon's log as well")
+	if err := parseFlags(flags, out, args); err != nil {
+		return err
+	}
+	if *leavers < 20 || *leavers > 100_000 {
+		return usageError{fmt.Errorf("--leavers: %d: not in 20..100000", *leavers)}
+	}
+	dir, err := os.MkdirTemp("", "signoff-demo-")
+	if err != nil {
+		return err
+	}
+	d := &demo{out: out, dir: dir, company: newCompany(*leavers), log: zap.NewNop()}
+	if *logs {
+		d.log = newLog(logConfig{Level: "info", Format: "console"})
+	}
+	ctx, cancel := context.WithTimeout(ctx, *longest)
+	defer cancel()
+	return errors.Join(d.run(ctx), os.RemoveAll(dir))
+}
+
+// demo is a company, its HR system, a Kafka broker, Docusign and signoff in one
+// process. All but the company is the real thing, or speaks its protocol.
+type demo struct {
+	out     io.Writer
+	dir     string
+	company *company
+	log     *zap.Logger
+
+	docusign *docusigntest.Server
+	broker   *kfake.Cluster
+	daemon   *daemon
+	token    string
+}
+
+func (d *demo) run(ctx context.Context) error {
+	began := time.Now()
+	parts, ctx := errgroup.WithContext(ctx)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	auth, err := d.startDocusign(ctx, parts)
+	if err != nil {
+		return err
+	}
+	if d.broker, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, demoTopic)); err != nil {
+		return fmt.Errorf("kafka: %w", err)
+	}
+	defer d.broker.Close()
+	cfg, err := d.config(auth)
+	if err != nil {
+		return err
+	}
+	if d.daemon, err = newDaemon(ctx, cfg, kafka.From(""), d.log); err != nil {
+		return err
+	}
+	parts.Go(func() error { return d.daemon.run(ctx) })
+	for d.daemon.webhook.Addr() == nil {
+		select {
+		case <-ctx.Done():
+			if err := parts.Wait(); err != nil {
+				return err
+			}
+			return errors.New("the time was over before signoff ran: give it more with --for")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	d.introduce(auth)
+	parts.Go(func() error { return d.company.produce(ctx, d.broker.ListenAddrs(), d.webhookURL(), d.token) })
+
+	settled := d.watch(ctx, began)
+	verdict := d.report(ctx, began, settled)
+	stop()
+	if err := parts.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return verdict
+}
+
+// startDocusign makes the simulated Docusign with the company's users in it.
+func (d *demo) startDocusign(ctx context.Context, parts *errgroup.Group) (url string, err error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return "", err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	if err := os.WriteFile(filepath.Join(d.dir, "key.pem"), text, 0o600); err != nil {
+		return "", err
+	}
+	calls := 3000 // an hour, as the real one allows; a larger demo would wait for the next hour
+	calls = max(calls, 3*len(d.company.people))
+	d.docusign, err = docusigntest.New(docusigntest.Config{
+		IntegrationKey: demoKey, UserID: demoUser, PublicKey: &key.PublicKey,
+		HourLimit: calls, BurstLimit: max(500, calls/4), Latency: 20 * time.Millisecond, LatencyJitter: 30 * time.Millisecond,
+		Accounts: []docusigntest.AccountConfig{{ID: demoAccount, Name: "Demo Inc.", Users: d.company.users()}},
+	})
+	if err != nil {
+		return "", err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	parts.Go(func() error { return serve(ctx, listener, d.docusign) })
+	return "http://" + listener.Addr().String(), nil
+}
+
+// config is what a config file would say.
+func (d *demo) config(auth string) (config, error) {
+	d.token = rand.Text()
+	tokenFile := filepath.Join(d.dir, "webhook-token")
+	if err := os.WriteFile(tokenFile, []byte(d.token), 0o600); err != nil {
+		return config{}, err
+	}
+	c := defaults()
+	c.Mode = modeClose
+	c.Ledger = "sqlite://" + filepath.Join(d.dir, "ledger.db")
+	c.Kafka = kafka.Config{Brokers: d.broker.ListenAddrs(), Topics: []string{demoTopic}, Group: "signoff"}
+	c.Webhook = webhook.Config{Listen: "127.0.0.1:0", Endpoints: []webhook.Endpoint{
+		{Path: "/events", Auth: webhook.Auth{BearerFile: tokenFile}}}}
+	c.Events.TimeZone = "Europe/Lisbon"
+	c.Docusign.Config = docusign.Config{AuthServer: auth, IntegrationKey: demoKey, UserID: demoUser,
+		PrivateKeyFile: filepath.Join(d.dir, "key.pem")}
+	c.Docusign.Accounts = accounts{demoAccount}
+	c.Batch.Interval = 2 * time.Second
+	c.Guard.FirstRun = guard.Close
+	c.Guard.Protected.Emails = d.company.protected()
+	c.Guard.Limits = []guard.Limit{{Window: time.Hour, Max: 2 * len(d.company.people)}}
+	c.Admin.Listen = "127.0.0.1:0"
+	return c, c.validate()
+}
+
+func (d *demo) webhookURL() string { return "http://" + d.daemon.webhook.Addr().String() + "/events" }
+
+func (d *demo) introduce(auth string) {
+	fmt.Fprintf(d.out, `signoff demo: %d people leave a company of %d. All of this runs in this one process:
+
+  HR system  -->  Kafka %s   -->  signoff  -->  Docusign (simulated)
+             -->  webhook %s        %s
+
+  metrics    http://%s/metrics
+  health     http://%s/readyz?verbose
+
+`, d.company.leavers(), len(d.company.people), d.broker.ListenAddrs()[0], d.webhookURL(), auth,
+		d.daemon.console.Addr(), d.daemon.console.Addr())
+}
+
+// watch shows how it goes until all is settled or ctx ends, and says which.
+func (d *demo) watch(ctx context.Context, began time.Time) (settled bool) {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	var shown string
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+		stats, err := d.daemon.ledger.Stats(ctx)
+		if err != nil {
+			continue
+		}
+		line := d.progress(stats)
+		if line != shown {
+			fmt.Fprintf(d.out, "%6.1fs  %s\n", time.Since(began).Seconds(), line)
+			shown = line
+		}
+		if d.company.settled(stats) {
+			return true
+		}
+	}
+}

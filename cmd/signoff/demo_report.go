@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"signoff/closer/ledger"
+)
+
+// progress is one line on how it goes.
+func (d *demo) progress(stats ledger.Stats) string {
+	var states []string
+	for _, s := range ledger.States() {
+		if n := stats.Entries[s]; n > 0 {
+			states = append(states, fmt.Sprintf("%s %d", s, n))
+		}
+	}
+	return fmt.Sprintf("events %d  ·  %s  ·  Docusign calls %d", d.company.events.Load(), strings.Join(states, "  "), d.apiCalls())
+}
+
+// apiCalls are those that count in the account's quota.
+func (d *demo) apiCalls() int {
+	n := 0
+	for op, calls := range d.docusign.Stats().Operations {
+		if op != "sign_in" && op != "userinfo" {
+			n += calls
+		}
+	}
+	return n
+}
+
+// report prints the table and returns nil only if every leaver came to the end
+// that the HR system knows is right, by the ledger's word and by Docusign's.
+func (d *demo) report(ctx context.Context, began time.Time, settled bool) error {
+	ctx = context.WithoutCancel(ctx) // also when the time is over
+	entries, err := d.daemon.ledger.Entries(ctx)
+	if err != nil {
+		return err
+	}
+	found := make(map[string]ledger.Entry)
+	for _, e := range entries {
+		found[e.Leaver] = e
+	}
+	var wrong []string
+	tally := make(map[ledger.State]int)
+	var slowest time.Duration
+	for _, p := range d.company.people {
+		if p.leaves {
+			e := found[p.email]
+			tally[e.State]++
+			if e.State != p.right {
+				wrong = append(wrong, fmt.Sprintf("%s: %q, right is %q", p.employee, e.State, p.right))
+			}
+			if e.State == ledger.Closed {
+				slowest = max(slowest, e.SettledAt.Sub(time.UnixMicro(p.sentAt.Load())))
+			}
+		}
+		wrong = append(wrong, d.wrongAtDocusign(p)...)
+	}
+	fmt.Fprintln(d.out)
+	w := tabwriter.NewWriter(d.out, 0, 4, 2, ' ', tabwriter.AlignRight)
+	line := func(what string, value any) { fmt.Fprintf(w, "%s\t%v\t\n", what, value) }
+	line("events in", d.company.events.Load())
+	line("leavers", d.company.leavers())
+	for _, s := range ledger.States() {
+		if tally[s] > 0 {
+			line(string(s), tally[s])
+		}
+	}
+	line("Docusign calls", d.apiCalls())
+	line("refused for the quota", d.docusign.Stats().Exhausted)
+	line("slowest close, from event", slowest.Round(time.Millisecond))
+	line("all took", time.Since(began).Round(100*time.Millisecond))
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	switch {
+	case len(wrong) > 0:
+		slices.Sort(wrong)
+		return fmt.Errorf("%d are not as they should be, such as %s", len(wrong), strings.Join(wrong[:min(5, len(wrong))], "; "))
+	case !settled:
+		return errors.New("the time was over before all was settled: give it more with --for")
+	}
+	fmt.Fprintf(d.out, "\nEvery leaver ended as the HR system knows is right; nobody else was closed.\n")
+	return nil
+}
+
+// wrongAtDocusign says what Docusign knows of a person that should not be so.
+func (d *demo) wrongAtDocusign(p *person) []string {
+	if p.user == "" {
+		return nil
+	}
+	u, ok := d.docusign.User(demoAccount, p.user)
+	times := d.docusign.Closes(demoAccount)[p.user]
+	isClosed := ok && u.Status == "Closed"
+	switch {
+	case p.right == ledger.Closed && (!isClosed || times.Requested != 1):
+		return []string{fmt.Sprintf("%s: closed by Docusign: %v, asked for %d times", p.employee, isClosed, times.Requested)}
+	case p.right != ledger.Closed && (isClosed != p.closed || times.Requested != 0):
+		return []string{fmt.Sprintf("%s: closed by Docusign: %v, asked for %d times, and should not have been", p.employee, isClosed, times.Requested)}
+	}
+	return nil
+}

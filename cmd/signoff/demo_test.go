@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"signoff/closer/ledger"
+)
+
+func TestDemoEndsWell(t *testing.T) {
+	t.Parallel()
+	status, out, errOut := signoff("demo", "--leavers", "20", "--for", "50s")
+	if status != 0 || errOut != "" {
+		t.Fatalf("status %d: %s\n%s", status, errOut, out)
+	}
+	for _, part := range []string{"signoff demo: 20 people leave a company of 40", "/metrics", "events in", "leavers      20", "closed      15",
+		"Docusign calls", "slowest close, from event", "Every leaver ended as the HR system knows is right"} {
+		if !strings.Contains(out, part) {
+			t.Errorf("does not print %q:\n%s", part, out)
+		}
+	}
+}
+
+// saboteur opens a user again, once the daemon has closed it. What it writes to
+// is called by the demo itself, between two looks at its state.
+type saboteur struct {
+	bytes.Buffer
+	demo   *demo
+	opened string
+}
+
+func (s *saboteur) Write(line []byte) (int, error) {
+	for _, p := range s.demo.company.people {
+		if s.demo.docusign == nil || s.opened != "" || p.right != ledger.Closed {
+			continue
+		}
+		if u, _ := s.demo.docusign.User(demoAccount, p.user); u.Status == "Closed" {
+			u.Status = "Active"
+			s.demo.docusign.SetUser(demoAccount, u)
+			s.opened = p.employee
+		}
+	}
+	return s.Buffer.Write(line)
+}
+
+func TestDemoFindsALostClose(t *testing.T) {
+	t.Parallel()
+	out := &saboteur{demo: &demo{dir: t.TempDir(), company: newCompany(20), log: zap.NewNop()}}
+	out.demo.out = out
+	err := out.demo.run(t.Context())
+	if err == nil || out.opened == "" || !strings.Contains(err.Error(), "1 are not as they should be, such as "+out.opened) {
+		t.Errorf("opened %q again, and the demo says %v\n%s", out.opened, err, &out.Buffer)
+	}
+}
+
+func TestDemoWithoutTimeFails(t *testing.T) {
+	t.Parallel()
+	for name, longest := range map[string]string{"hardly any": "1s", "none": "1ns"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			status, out, errOut := signoff("demo", "--leavers", "20", "--for", longest)
+			if status != exitFailed || errOut == "" {
+				t.Errorf("status %d after %v: %s\n%s", status, time.Since(began), errOut, out)
+			}
+		})
+	}
+}
+
+func TestCompanyHasEveryCase(t *testing.T) {
+	counts := make(map[ledger.State]int)
+	for _, p := range newCompany(200).people {
+		counts[p.right]++
+	}
+	for _, s := range []ledger.State{ledger.Closed, ledger.AlreadyClosed, ledger.NotFound, ledger.Held, ledger.Waiting} {
+		if counts[s] == 0 {
+			t.Errorf("nobody ends %s", s)
+		}
+	}
+	if counts[""] != 200 {
+		t.Errorf("%d stay, want 200", counts[""])
+	}
+}

@@ -1,0 +1,135 @@
+// Command signoff closes the Docusign users of people who left: it reads
+// employee-terminated events from Kafka and from webhooks, finds the users and
+// closes them in batches, under a guard and on the record.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// command is one subcommand. run gets its arguments and where to write; its
+// context ends with SIGTERM or SIGINT.
+type command struct {
+	name, usage, summary string
+	run                  func(ctx context.Context, args []string, out io.Writer) error
+}
+
+func commands() []command {
+	return []command{
+		{"run", "run --config FILE [--from earliest|committed]", "the daemon", runCommand},
+		{"demo", "demo [--leavers N] [--for 1m]", "the daemon with everything it needs inside one process", demoCommand},
+		{"check", "check --config FILE", "config, ledger, Kafka, sign-in, the account: ok, or why not", checkCommand},
+		{"holds", "holds list | show ID | approve ID | reject ID --reason …", "what waits for a person", holdsCommand},
+		{"simulate", "simulate [--listen 127.0.0.1:8081] [--config FILE]", "the simulated Docusign alone", simulateCommand},
+		{"version", "version", "which signoff this is", versionCommand},
+	}
+}
+
+// Exit statuses.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+	exitPartly = 3
+)
+
+// partlyError ends a command that did its work in part, or left something held.
+type partlyError struct{ error }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	code := dispatch(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func dispatch(ctx context.Context, args []string, out, errOut io.Writer) int {
+	if len(args) == 0 {
+		help(errOut)
+		return exitUsage
+	}
+	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		help(out)
+		return 0
+	}
+	for _, c := range commands() {
+		if c.name != args[0] {
+			continue
+		}
+		err := c.run(ctx, args[1:], out)
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
+		if err != nil {
+			fmt.Fprintln(errOut, "signoff "+c.name+":", err)
+		}
+		return status(err)
+	}
+	fmt.Fprintf(errOut, "signoff: %q: no such command\n\n", args[0])
+	help(errOut)
+	return exitUsage
+}
+
+func status(err error) int {
+	var usage usageError
+	var partly partlyError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &partly):
+		return exitPartly
+	}
+	return exitFailed
+}
+
+func help(w io.Writer) {
+	fmt.Fprint(w, "signoff closes the Docusign users of people who left.\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  signoff %-60s %s\n", c.usage, c.summary)
+	}
+	fmt.Fprint(w, "\nExit status: 0 done, 1 failed, 2 wrong usage or config, 3 done in part or held.\n")
+}
+
+// parse reads the flags of a subcommand, which may stand before and after its
+// words, and returns the words.
+func parse(flags *flag.FlagSet, out io.Writer, args []string) ([]string, error) {
+	flags.SetOutput(io.Discard) // errors are returned, not printed twice
+	flags.Usage = func() {}
+	var words []string
+	for len(args) > 0 {
+		if err := flags.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				fmt.Fprintln(out, "flags of signoff "+flags.Name()+":")
+				flags.SetOutput(out)
+				flags.PrintDefaults()
+				return nil, err
+			}
+			return nil, usageError{err}
+		}
+		if flags.NArg() == 0 {
+			break
+		}
+		words = append(words, flags.Arg(0))
+		args = flags.Args()[1:]
+	}
+	return words, nil
+}
+
+// parseFlags is parse for a subcommand without words.
+func parseFlags(flags *flag.FlagSet, out io.Writer, args []string) error {
+	words, err := parse(flags, out, args)
+	if err == nil && len(words) > 0 {
+		return usageError{fmt.Errorf("%q: unexpected argument", words[0])}
+	}
+	return err
+}

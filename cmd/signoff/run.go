@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/sync/errgroup"
+
+	"signoff/closer"
+	"signoff/closer/console"
+	"signoff/closer/docusign"
+	"signoff/closer/ledger"
+	"signoff/consumer"
+	"signoff/consumer/kafka"
+	"signoff/consumer/webhook"
+	"signoff/metrics"
+)
+
+// What the daemon keeps is small beside what it reads and drops. So garbage is
+// collected seldom until the process has grown to memoryLimit, and as often as
+// it takes from there on: a soft limit, which a large plan may pass.
+const (
+	gcPercent   = 400
+	memoryLimit = 96 << 20
+)
+
+// limitMemory sets both, unless the environment says otherwise.
+func limitMemory() {
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetGCPercent(gcPercent)
+		debug.SetMemoryLimit(memoryLimit)
+	}
+}
+
+func runCommand(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("run", flag.ContinueOnError)
+	file := flags.String("config", "", "`FILE` to be configured by")
+	from := flags.String("from", "", "`where` to begin in Kafka when the ledger does not know it: earliest or committed")
+	if err := parseFlags(flags, out, args); err != nil {
+		return err
+	}
+	if err := kafka.From(*from).Validate(); err != nil {
+		return usageError{err}
+	}
+	cfg, err := loadConfig(*file)
+	if err != nil {
+		return err
+	}
+	limitMemory()
+	log := newLog(cfg.Log)
+	d, err := newDaemon(ctx, cfg, kafka.From(*from), log)
+	if err != nil {
+		return err
+	}
+	return d.run(ctx)
+}
+
+func newLog(cfg logConfig) *zap.Logger {
+	c := zap.NewProductionConfig()
+	c.Sampling = nil
+	c.Encoding = cfg.Format
+	c.DisableCaller, c.DisableStacktrace = true, true
+	c.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	c.EncoderConfig.TimeKey = "time"
+	if level, err := zapcore.ParseLevel(cfg.Level); err == nil {
+		c.Level = zap.NewAtomicLevelAt(level)
+	}
+	log, err := c.Build()
+	if err != nil {
+		return zap.NewNop() // only an output that cannot be opened, and stderr can
+	}
+	return log
+}
+
+// daemon is all rooms, joined in the order in which data flows.
+type daemon struct {
+	cfg     config
+	log     *zap.Logger
+	hearts  *hearts
+	intake  *metrics.Intake
+	ledger  *ledger.Ledger
+	source  *kafka.Source   // nil without kafka
+	webhook *webhook.Server // nil without webhook
+	closer  *closer.Closer
+	console *console.Server
+}
+
+func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger) (_ *daemon, err error) {
+	d := &daemon{cfg: cfg, log: log}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	d.hearts = newHearts(metrics.NewProcess(registry, version, runtime.Version(), cfg.Mode, modes(), d.loops()), d.loops())
+	d.intake = metrics.NewIntake(registry, texts(consumer.Kafka, consumer.Webhook, consumer.CSV), texts(consumer.Reasons()...))
+	if d.ledger, err = openLedger(ctx, cfg, registry, d.intake, log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.ledger.Close())
+		}
+	}()
+	if err := d.openSources(ctx, from, registry); err != nil {
+		return nil, err
+	}
+	client, err := newDocusign(cfg, registry)
+	if err != nil {
+		return nil, err
+	}
+	m := newCloserMetrics(cfg, registry)
+	d.closer = closer.New(cfg.closerConfig(), cfg.Guard, d.ledger, client, m, log.Named("closer"))
+	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+	d.console, err = console.New(cfg.Admin, d.ledger, handler, d.hearts.alive, func(skipped []ledger.Settled) {
+		for _, s := range skipped {
+			m.Outcome(s.Entry.Account, string(s.Outcome))
+		}
+	}, log.Named("admin"))
+	return d, err
+}
+
+func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer, intake *metrics.Intake, log *zap.Logger) (*ledger.Ledger, error) {
+	writes := metrics.NewLedger(registry)
+	l, err := ledger.Open(ctx, cfg.ledgerConfig(), ledger.Observe{
+		Received: func(s consumer.Source, result string, n int) {
+			intake.Received.WithLabelValues(string(s), result).Add(float64(n))
+		},
+		Rejected: func(r consumer.Reason) { intake.Rejects.WithLabelValues(string(r)).Inc() },
+		Notice:   func(delay time.Duration) { intake.NoticeDelay.Observe(delay.Seconds()) },
+		Write:    writes.Write,
+		Failed: func(err error) {
+			writes.Failed()
+			log.Error("the ledger could not be written", zap.Error(err))
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	metrics.NewState(registry, stateOf(l, cfg))
+	return l, nil
+}
+
+// openSources makes what terminations come in by.
+func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prometheus.Registerer) error {
+	decoder, err := consumer.NewDecoder(d.cfg.Events)
+	if err != nil {
+		return err
+	}
+	if d.cfg.Webhook.Listen != "" {
+		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, d.ignored(consumer.Webhook), d.log.Named("webhook"))
+		if err != nil {
+			return err
+		}
+	}
+	if !d.cfg.readsKafka() {
+		return d.ledger.NoReading(ctx)
+	}
+	id, err := d.ledger.ID(ctx)
+	if err != nil {
+		return err
+	}
+	cfg := d.cfg.Kafka
+	cfg.ClientID = "signoff-" + id
+	m := metrics.NewKafka(registry, cfg.Topics, texts(consumer.Readings()...))
+	d.source = kafka.New(cfg, from, d.ledger, decoder, m, d.ignored(consumer.Kafka), d.log.Named("kafka"))
+	d.source.Beat = d.hearts.beat(loopKafka)
+	// Before the closer's first turn: what it must wait for may not be news to it.
+	return d.ledger.SetReading(ctx, consumer.Joining, "")
+}
+
+func newDocusign(cfg config, registry prometheus.Registerer) (*docusign.Client, error) {
+	m := metrics.NewDocusign(registry, cfg.Docusign.Accounts.ids(), texts(docusign.Operations()...))
+	c := cfg.Docusign.Config
+	c.UserAgent = "signoff/" + version
+	client, err := docusign.New(c, http.RoundTripper(nil), docusign.Observe{
+		Request: func(op docusign.Operation, status int, took time.Duration) { m.Request(string(op), status, took) },
+		Quota: func(account string, q docusign.Quota) {
+			m.Quota(account, "hour", q.Hour.Remaining, q.Hour.Limit, q.Hour.Reset)
+			m.Quota(account, "burst", q.Burst.Remaining, q.Burst.Limit, q.Burst.Reset)
+		},
+	})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return client, nil
+}
+
+func newCloserMetrics(cfg config, registry prometheus.Registerer) *metrics.Closer {
+	var windows []string
+	for _, l := range cfg.Guard.Limits {
+		windows = append(windows, l.Window.String())
+	}
+	return metrics.NewCloser(registry, cfg.Docusign.Accounts.ids(), texts(ledger.Outcomes()...), closer.Reasons(), windows)
+}
+
+func texts[T ~string](words ...T) []string {
+	all := make([]string, 0, len(words))
+	for _, w := range words {
+		all = append(all, string(w))
+	}
+	return all
+}
+
+// ignored counts events of a source that are none of our business.
+func (d *daemon) ignored(source consumer.Source) func(n int) {
+	counter := d.intake.Received.WithLabelValues(string(source), metrics.Ignored)
+	return func(n int) { counter.Add(float64(n)) }
+}
+
+// run runs the daemon until ctx ends or a part of it fails. What brings in and
+// what closes stop first, the admin listener next, the ledger last.
+func (d *daemon) run(ctx context.Context) error {
+	d.log.Info("signoff runs", zap.String("version", version), zap.String("mode", d.cfg.Mode), zap.Stringer("admin", d.console.Addr()))
+	if d.cfg.Mode == modeDryRun {
+		d.log.Warn("dry run: nobody is closed until the config says mode: close")
+	}
+	looking, stopLooking := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLooking()
+	var admin errgroup.Group
+	admin.Go(func() error { return d.console.Run(looking) })
+
+	work, ctx := errgroup.WithContext(ctx)
+	if d.webhook != nil {
+		work.Go(func() error { return d.webhook.Run(ctx) })
+	}
+	if d.source != nil {
+		work.Go(func() error { return d.source.Run(ctx) })
+	}
+	work.Go(func() error { return d.closer.Run(ctx, d.hearts.beat(loopCloser)) })
+	context.AfterFunc(ctx, func() { d.log.Info("stopping: no more is taken in, the batch under way is finished") })
+
+	err := work.Wait()
+	stopLooking()
+	err = errors.Join(err, admin.Wait(), d.ledger.Close())
+	d.log.Info("stopped", zap.Error(err))
+	return err
+}
