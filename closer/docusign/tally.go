@@ -167,13 +167,14 @@ func (t *tally) restore(q Quota, now time.Time) {
 	t.burst.restore(q.Burst, now, t.sent)
 }
 
-// restore takes over old unless it is over, or we know of less.
+// restore takes over old unless it is over, or we know of less. It may have
+// been no more than assumed, so the next answer knows better.
 func (w *window) restore(old Window, now time.Time, sent uint64) {
 	ahead := old.Reset.Sub(now)
 	if old.Limit <= 0 || ahead <= 0 || ahead > farthestReset || sent > 0 && old.Remaining > w.left() {
 		return
 	}
-	w.Window, w.told, w.lost, w.setAt = old, true, 0, sent
+	w.Window, w.told, w.lost, w.setAt = old, false, 0, sent
 }
 
 func (t *tally) quota(now time.Time) Quota {

@@ -202,6 +202,13 @@ func TestTally(t *testing.T) {
 			q.restore(Quota{Hour: Window{Limit: 3000, Remaining: 0, Reset: noon}}, at(time.Minute))
 			wantLeft(t, q, at(time.Minute), 3000, 500)
 		},
+		"what was restored is corrected by the first answer": func(t *testing.T, q *tally) {
+			q.restore(Quota{Hour: Window{Limit: 3000, Remaining: 3000, Reset: one}}, noon) // assumed, before any answer
+			l := told(90_000, 500, one)
+			l.hourLimit = 100_000
+			q.settle(q.take(noon).number, l, noon)
+			wantLeft(t, q, noon, 90_000, 500)
+		},
 		"a restore does not raise what is known": func(t *testing.T, q *tally) {
 			q.settle(q.take(noon).number, told(10, 500, one), noon)
 			q.restore(Quota{Hour: Window{Limit: 3000, Remaining: 900, Reset: one}}, noon)

@@ -57,7 +57,7 @@ func TestChangedAuditIsFound(t *testing.T) {
 		"a field's salt":         {`UPDATE audit_personal SET salt = 'x' WHERE seq = 1 AND field = 'email'`, "row 1: personal field email"},
 		"a letter put in a salt": {`UPDATE audit_personal SET salt = salt || substr(value, 1, 1), value = substr(value, 2) WHERE seq = 1 AND field = 'email'`, "row 1: personal field email"},
 		"a field of another row": {`UPDATE audit_personal SET (salt, value) = (SELECT salt, value FROM audit_personal WHERE seq = 2 AND field = 'email') WHERE seq = 1 AND field = 'email'`, "row 1: personal field email"},
-		"two fields swapped":     {`UPDATE audit_personal SET field = CASE field WHEN 'email' THEN 'x' ELSE 'email' END WHERE seq = 1; UPDATE audit_personal SET field = 'given_name' WHERE field = 'x'`, "row 1: personal field"},
+		"two fields swapped":     {`UPDATE audit_personal SET field = 'x' WHERE seq = 1 AND field = 'email'; UPDATE audit_personal SET field = 'email' WHERE seq = 1 AND field = 'given_name'; UPDATE audit_personal SET field = 'given_name' WHERE seq = 1 AND field = 'x'`, "row 1: personal field"},
 		"a field inserted":       {`INSERT INTO audit_personal VALUES (1, 'nick_name', 's', 'annie')`, "row 1: personal field nick_name"},
 		"a field of no row":      {`INSERT INTO audit_personal VALUES (999, 'email', 's', 'ann@acme.com')`, "row 999 is missing"},
 	} {

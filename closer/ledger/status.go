@@ -275,7 +275,7 @@ type Stats struct {
 	Entries   map[State]int
 	Rejects   int
 	Holds     map[Kind]HoldCount   // by the gravest kind of each
-	Overdue   map[string]time.Time // account -> when its oldest open entry was due; absent: none
+	Overdue   map[string]time.Time // account, "" for those never yet in one -> when its oldest open entry was due; absent: none
 	Accounts  []Account
 	Reading   Reading
 	AuditRows int64
@@ -355,7 +355,7 @@ func (l *Ledger) countEntries(ctx context.Context, s *Stats) error {
 			return err
 		}
 		s.Entries[state] += n
-		if state.Open() && state != Waiting && state != WouldClose {
+		if state.Open() && state != WouldClose && due <= micros(time.Now()) {
 			if oldest, ok := s.Overdue[account]; !ok || fromMicros(due).Before(oldest) {
 				s.Overdue[account] = fromMicros(due)
 			}

@@ -95,7 +95,7 @@ func stateOf(l *ledger.Ledger, cfg config) func(context.Context) (metrics.State,
 			known[a.ID] = a
 		}
 		for id, a := range known {
-			s.Overdue = append(s.Overdue, gauge(metrics.Unix(stats.Overdue[id]), id))
+			s.Overdue = append(s.Overdue, gauge(metrics.Unix(earliest(stats.Overdue[id], stats.Overdue[""])), id))
 			s.Passes = append(s.Passes, gauge(metrics.Unix(a.PassedAt), id))
 			for _, reason := range closer.Reasons() {
 				parked := 0.0
@@ -107,6 +107,14 @@ func stateOf(l *ledger.Ledger, cfg config) func(context.Context) (metrics.State,
 		}
 		return s, nil
 	}
+}
+
+// earliest is the earlier of two times; the zero time is none.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func gauge(value float64, labels ...string) metrics.Gauge {

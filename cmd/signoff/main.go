@@ -36,11 +36,7 @@ func commands() []command {
 const (
 	exitFailed = 1
 	exitUsage  = 2
-	exitPartly = 3
 )
-
-// partlyError ends a command that did its work in part, or left something held.
-type partlyError struct{ error }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -80,14 +76,11 @@ func dispatch(ctx context.Context, args []string, out, errOut io.Writer) int {
 
 func status(err error) int {
 	var usage usageError
-	var partly partlyError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &partly):
-		return exitPartly
 	}
 	return exitFailed
 }
@@ -97,7 +90,7 @@ func help(w io.Writer) {
 	for _, c := range commands() {
 		fmt.Fprintf(w, "  signoff %-60s %s\n", c.usage, c.summary)
 	}
-	fmt.Fprint(w, "\nExit status: 0 done, 1 failed, 2 wrong usage or config, 3 done in part or held.\n")
+	fmt.Fprint(w, "\nExit status: 0 done, 1 failed, 2 wrong usage or config.\n")
 }
 
 // parse reads the flags of a subcommand, which may stand before and after its

@@ -82,7 +82,6 @@ func TestStatusOfErrors(t *testing.T) {
 		"failed":            {failed, 1},
 		"wrong usage":       {usageError{failed}, 2},
 		"wrong usage below": {fmt.Errorf("run: %w", usageError{failed}), 2},
-		"done in part":      {fmt.Errorf("close: %w", partlyError{failed}), 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := status(c.err); got != c.want {

@@ -1,0 +1,172 @@
+package console_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"signoff/closer/console"
+	"signoff/closer/ledger"
+	"signoff/consumer"
+)
+
+const (
+	account  = "an-account"
+	operator = "operator-token"
+	viewer   = "viewer-token"
+)
+
+// setup says what a test's console is like. The zero value has a tokens file
+// and listens on loopback.
+type setup struct {
+	noTokens bool
+	anywhere bool // listens on every address
+	stuck    error
+}
+
+// room is a console over a ledger.
+type room struct {
+	ledger  *ledger.Ledger
+	url     string
+	tokens  string // path of the tokens file
+	skipped atomic.Int64
+	logs    *observer.ObservedLogs
+	close   func() error // closes the ledger
+}
+
+func open(t *testing.T, s setup) *room {
+	t.Helper()
+	dir := t.TempDir()
+	r := &room{tokens: filepath.Join(dir, "tokens")}
+	r.setTokens(t, "# people", "alice:operator:"+hashOf(operator), "", "bob:viewer:"+strings.ToUpper(hashOf(viewer)))
+	var err error
+	if r.ledger, err = ledger.Open(t.Context(), ledger.Config{URL: "sqlite://" + filepath.Join(dir, "ledger.db")}, ledger.Observe{}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := console.Config{Listen: "127.0.0.1:0", TokensFile: r.tokens}
+	if s.noTokens {
+		cfg.TokensFile = ""
+	}
+	if s.anywhere {
+		cfg.Listen = ":0"
+	}
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zap.InfoLevel)
+	r.logs = logs
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "some_metric 1\n") })
+	server, err := console.New(cfg, r.ledger, metrics, func(time.Time) error { return s.stuck },
+		func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) }, zap.New(core))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(server.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.url = "http://127.0.0.1:" + port
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	r.close = sync.OnceValue(r.ledger.Close)
+	t.Cleanup(func() {
+		cancel()
+		if err := errors.Join(<-done, r.close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func hashOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+func (r *room) setTokens(t *testing.T, lines ...string) {
+	t.Helper()
+	if err := os.WriteFile(r.tokens, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hold makes a hold of leavers with these names.
+func (r *room) hold(t *testing.T, kind ledger.Kind, names ...string) int64 {
+	t.Helper()
+	return r.makeHold(t, kind, false, names...)
+}
+
+func (r *room) makeHold(t *testing.T, kind ledger.Kind, dryRun bool, names ...string) int64 {
+	t.Helper()
+	now := time.Now().UTC()
+	var in consumer.Intake
+	in.Source = consumer.Webhook
+	for _, name := range names {
+		in.Events = append(in.Events, consumer.Event{
+			Key:  consumer.Key{Origin: "/events", Source: "https://hr.example.com", ID: name},
+			Kind: consumer.Terminated, Hash: hashOf(name), Email: name + "@example.com",
+			OccurredAt: now, ReceivedAt: now, EffectiveAt: now})
+	}
+	if err := r.ledger.Record(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.ledger.BecomeDue(t.Context(), account, now.Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	due, err := r.ledger.Due(t.Context(), account, now.Add(time.Second), false)
+	if err != nil || len(due) != len(names) {
+		t.Fatalf("%d due, %v", len(due), err)
+	}
+	var plan []ledger.Resolved
+	for _, e := range due {
+		plan = append(plan, ledger.Resolved{Entry: e, Users: []ledger.User{{ID: "id-of-" + e.Leaver[:3], Email: e.Leaver}}})
+	}
+	h, err := r.ledger.MakeHold(t.Context(), account, []ledger.Kind{kind}, "why it is held", dryRun, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.ID
+}
+
+// answer is what the console said.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (r *room) ask(t *testing.T, method, path, token, body string) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(text)}
+}
