@@ -55,11 +55,14 @@ func (c *Closer) send(ctx context.Context, plan []guard.Candidate, resolvedAt ti
 const maxTroubles = 2
 
 // batchLen is how many leavers, at least one, have at most maxUsers users
-// together.
+// together. With each time that nothing came of a leaver's batch the next one
+// is half as large, and apart from others: one user whose close is never
+// answered comes to stand alone, and keeps nobody else open.
 func batchLen(plan []ledger.Resolved, maxUsers int) int {
-	users := 0
+	users, tries := 0, plan[0].Entry.Tries
 	for n, r := range plan {
-		if users += len(r.Users); users > maxUsers && n > 0 {
+		users += len(r.Users)
+		if n > 0 && (users > maxUsers>>tries || r.Entry.Tries != tries) {
 			return n
 		}
 	}
@@ -70,9 +73,12 @@ func batchLen(plan []ledger.Resolved, maxUsers int) int {
 // its own entry in the answer. A shutdown gives it time to finish, since a
 // request that is cut off leaves its outcome unknown.
 func (c *Closer) closeBatch(ctx context.Context, members []ledger.Resolved, resolvedAt time.Time) error {
-	ctx, cancel := withGrace(ctx, batchGrace)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	work, cancel := withGrace(ctx, batchGrace)
 	defer cancel()
-	b, err := c.ledger.Submit(ctx, c.account.ID(), members, resolvedAt, c.fresh())
+	b, err := c.ledger.Submit(work, c.account.ID(), members, resolvedAt, c.fresh())
 	if errors.Is(err, ledger.ErrStalePlan) {
 		return &notYetError{"the plan has grown old while it was sent: the rest is looked up again"}
 	}
@@ -80,11 +86,18 @@ func (c *Closer) closeBatch(ctx context.Context, members []ledger.Resolved, reso
 		return err
 	}
 	began := time.Now()
-	answer, err := c.account.CloseUsers(ctx, b.UserIDs(), func() error { return c.ledger.Sending(ctx, b.ID) })
-	if err != nil {
-		return c.notClosed(ctx, b, resolvedAt, err)
+	answer, err := c.account.CloseUsers(work, b.UserIDs(), func() error { return c.ledger.Sending(work, b.ID) })
+	if err == nil {
+		return c.settle(work, b, answer, time.Since(began))
 	}
-	return c.settle(ctx, b, answer, time.Since(began))
+	if halve, err := c.notClosed(work, b, err); !halve {
+		return err
+	}
+	half := len(b.Members) / 2
+	if err := c.closeBatch(ctx, b.Members[:half], resolvedAt); err != nil {
+		return err
+	}
+	return c.closeBatch(ctx, b.Members[half:], resolvedAt)
 }
 
 // settle takes over what the answer says of each user.
@@ -140,8 +153,10 @@ func codeOf(err error) string {
 	return docusign.Reason(err)
 }
 
-// notClosed deals with a request that was not answered by a list of users.
-func (c *Closer) notClosed(ctx context.Context, b ledger.Batch, resolvedAt time.Time, cause error) error {
+// notClosed deals with a request that was not answered by a list of users. If
+// Docusign refused it without naming anybody, it is to be halved, down to the
+// one who is meant.
+func (c *Closer) notClosed(ctx context.Context, b ledger.Batch, cause error) (halve bool, err error) {
 	users := len(b.UserIDs())
 	c.metrics.Failure(c.account.ID(), docusign.Reason(cause))
 	c.metrics.Batch(c.account.ID(), users, 0)
@@ -151,7 +166,7 @@ func (c *Closer) notClosed(ctx context.Context, b ledger.Batch, resolvedAt time.
 	case docusign.Unknown:
 		// Stays submitted: it may have taken effect, and is looked up once it no
 		// longer can.
-		return cause
+		return false, cause
 	case docusign.Permanent, docusign.NoMember:
 		if len(b.Members) == 1 {
 			results := make(map[string]ledger.Result)
@@ -160,19 +175,12 @@ func (c *Closer) notClosed(ctx context.Context, b ledger.Batch, resolvedAt time.
 			}
 			settled, err := c.ledger.SettleBatch(ctx, b.ID, results, "", true, retries)
 			c.count(settled)
-			return err
+			return false, err
 		}
-		// It names nobody: halve it, down to the one that is meant.
-		if err := c.ledger.Withdraw(ctx, b, codeOf(cause), time.Time{}); err != nil {
-			return err
-		}
-		half := len(b.Members) / 2
-		if err := c.closeBatch(ctx, b.Members[:half], resolvedAt); err != nil {
-			return err
-		}
-		return c.closeBatch(ctx, b.Members[half:], resolvedAt)
+		err := c.ledger.Withdraw(ctx, b, codeOf(cause))
+		return err == nil, err
 	default: // certainly not carried out
-		return errors.Join(cause, c.ledger.Withdraw(ctx, b, docusign.Reason(cause), time.Time{}))
+		return false, errors.Join(cause, c.ledger.Withdraw(ctx, b, docusign.Reason(cause)))
 	}
 }
 
@@ -185,7 +193,7 @@ func (c *Closer) lookUpUnknown(ctx context.Context, now time.Time) error {
 	}
 	isOpen, err := c.asker(ctx, unknown[0].User.ID)
 	if err != nil {
-		return err
+		return stopsRun(err)
 	}
 	var mu sync.Mutex
 	results := make(map[int64]map[string]ledger.Result) // by batch and userId
@@ -194,8 +202,10 @@ func (c *Closer) lookUpUnknown(ctx context.Context, now time.Time) error {
 	for _, u := range unknown {
 		group.Go(func() error {
 			open, err := isOpen(asking, u.User.ID)
+			c.beat(time.Now())
 			if err != nil {
-				return err
+				c.metrics.Failure(c.account.ID(), docusign.Reason(err))
+				return stopsRun(err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -217,6 +227,17 @@ func (c *Closer) lookUpUnknown(ctx context.Context, now time.Time) error {
 		c.log.Info("unknown outcomes looked up", zap.Int64("batch", batch), zap.Int("users", len(found)), zap.Int("leavers_settled", len(settled)))
 	}
 	return stopped
+}
+
+// stopsRun is err if it is about more than one look-up: then a plan would fare
+// no better. Else the user is asked about again in the next run, and the others
+// do not wait for that.
+func stopsRun(err error) error {
+	switch docusign.ClassOf(err) {
+	case docusign.Passing, docusign.Permanent:
+		return nil
+	}
+	return err
 }
 
 // lookUpsAtOnce bounds the users asked for at a time.
@@ -242,6 +263,7 @@ func (c *Closer) asker(ctx context.Context, probe string) (func(context.Context,
 	}
 	open := make(map[string]bool)
 	for u, err := range c.account.Users(ctx) {
+		c.beat(time.Now())
 		if err != nil {
 			return nil, err
 		}

@@ -149,14 +149,18 @@ func (c *Closer) turn(ctx context.Context, now time.Time, next *time.Time) error
 // urgentTurn closes urgent leavers, if there are any. Those whom a run leaves
 // due, for whatever reason, are tried again after a while, not at every turn.
 func (c *Closer) urgentTurn(ctx context.Context, now time.Time) error {
-	urgent, err := c.ledger.UrgentDue(ctx, now)
+	account := c.cfg.Account
+	if c.account != nil {
+		account = c.account.ID()
+	}
+	urgent, err := c.ledger.UrgentDue(ctx, account, now, now.Add(-docusign.RequestTimeout))
 	if err != nil || !urgent || now.Before(c.urgentAfter) {
 		return err
 	}
 	if _, err := c.CloseDue(ctx, now, true); err != nil {
 		return err
 	}
-	if urgent, err = c.ledger.UrgentDue(ctx, now); urgent {
+	if urgent, err = c.ledger.UrgentDue(ctx, account, now, now.Add(-docusign.RequestTimeout)); urgent {
 		c.urgentAfter = now.Add(urgentRetry)
 	}
 	return err
@@ -251,12 +255,18 @@ func (c *Closer) run(ctx context.Context, now time.Time, urgentOnly bool) error 
 	if err != nil {
 		return errors.Join(cut, err)
 	}
+	passed := verdict.Go
 	for _, h := range verdict.Holds {
+		if c.cfg.DryRun && h.WholePlan() { // nothing is sent that somebody would have to approve
+			c.log.Info("dry run: the plan would be held", zap.String("detail", h.Detail), zap.Int("leavers", len(h.People)))
+			passed = append(passed, h.People...)
+			continue
+		}
 		if err := c.hold(ctx, h); err != nil {
 			return err
 		}
 	}
-	if err := c.send(ctx, verdict.Go, p.resolvedAt); err != nil {
+	if err := c.send(ctx, passed, p.resolvedAt); err != nil {
 		return err
 	}
 	return cut

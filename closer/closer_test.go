@@ -554,7 +554,9 @@ func TestAccountIsParkedAndResumes(t *testing.T) {
 					r.closeDue()
 					time.Sleep(5 * time.Minute)
 				}
-				r.is(ledger.Closed)
+				if n := r.states()[ledger.Closed]; n != 0 {
+					t.Errorf("%d closed", n)
+				}
 				stats, err := r.ledger.Stats(t.Context())
 				if err != nil {
 					t.Fatal(err)

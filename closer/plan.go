@@ -2,6 +2,7 @@ package closer
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -17,9 +18,14 @@ type plan struct {
 	resolvedAt time.Time           // before the first look-up
 	open       []guard.Candidate   // leavers with open users
 	settled    []ledger.Settlement // leavers without
-	refused    map[int64]error     // entry -> why an address of it cannot be looked up
-	entries    map[int64]ledger.Entry
-	unresolved int // entries left for a later run
+	refused    []refusal           // leavers who cannot be looked up
+	tried      []ledger.Entry      // leavers who could not be looked up now
+	unresolved int                 // entries left for a later run
+}
+
+type refusal struct {
+	entry ledger.Entry
+	cause error
 }
 
 // lookUpsTogether is how many addresses are looked up before it is asked again
@@ -29,7 +35,7 @@ const lookUpsTogether = 100
 // resolve looks up every address of every entry. cut says why some were left
 // for a later run, nil if none were: what was resolved can be sent all the same.
 func (c *Closer) resolve(ctx context.Context, entries []ledger.Entry) (p plan, cut error) {
-	p = plan{resolvedAt: time.Now(), refused: make(map[int64]error), entries: make(map[int64]ledger.Entry)}
+	p = plan{resolvedAt: time.Now()}
 	for len(entries) > 0 && cut == nil {
 		var n int
 		if n, cut = c.next(p, entries); cut != nil {
@@ -38,7 +44,7 @@ func (c *Closer) resolve(ctx context.Context, entries []ledger.Entry) (p plan, c
 		var found directory.Resolution
 		found, cut = directory.Resolve(ctx, c.account, addresses(entries[:n]))
 		for _, e := range entries[:n] {
-			c.sort(e, found, &p)
+			c.sort(e, found, cut, &p)
 		}
 		entries = entries[n:]
 		c.beat(time.Now())
@@ -71,8 +77,10 @@ func (c *Closer) next(p plan, entries []ledger.Entry) (int, error) {
 		n++
 	}
 	switch {
-	case n > 0 || hour.Reset.IsZero():
-		return max(1, n), nil
+	case n > 0:
+		return n, nil
+	case hour.Reset.IsZero() || hour.Remaining > 2*hour.Limit/closesShare+len(entries[0].Emails):
+		return 1, nil // a leaver with very many addresses
 	case len(p.open) > 0:
 		return 0, &notYetError{"what the quota has left is for the closes"}
 	}
@@ -106,22 +114,26 @@ func addresses(entries []ledger.Entry) []string {
 }
 
 // sort puts an entry where it belongs by what was found for its addresses.
-func (c *Closer) sort(e ledger.Entry, found directory.Resolution, p *plan) {
+func (c *Closer) sort(e ledger.Entry, found directory.Resolution, cut error, p *plan) {
 	candidate := guard.Candidate{Entry: e}
 	var closed []string
+	var refused error
 	seen := make(map[string]bool)
 	for _, address := range e.Emails {
 		users, known := found.Users[address]
-		if !known {
-			if err := found.Errs[address]; err != nil {
-				c.metrics.Failure(c.account.ID(), docusign.Reason(err))
-				if docusign.ClassOf(err) == docusign.Permanent {
-					c.metrics.Resolution("error")
-					p.refused[e.ID], p.entries[e.ID] = err, e
-					return
-				}
-			}
-			p.unresolved++ // nobody is settled by half of what there is to know
+		err := found.Errs[address]
+		switch {
+		case known:
+		case err == nil: // the look-ups were cut off before it
+			p.unresolved++
+			return
+		case docusign.ClassOf(err) == docusign.Permanent && cut == nil:
+			c.metrics.Failure(c.account.ID(), docusign.Reason(err))
+			refused = err // the other addresses are no worse for it
+			continue
+		default: // nobody is settled by half of what there is to know
+			c.metrics.Failure(c.account.ID(), docusign.Reason(err))
+			p.tried = append(p.tried, e)
 			return
 		}
 		for _, u := range users {
@@ -131,13 +143,16 @@ func (c *Closer) sort(e ledger.Entry, found directory.Resolution, p *plan) {
 			seen[u.ID] = true
 			if u.Open() {
 				candidate.Users = append(candidate.Users, guard.User{
-					ID: u.ID, Email: u.Email, Administrator: u.Administrator, CreatedAt: u.Created})
+					ID: u.ID, Email: strings.TrimSpace(u.Email), Administrator: u.Administrator, CreatedAt: cameInto(u)})
 			} else {
 				closed = append(closed, u.ID)
 			}
 		}
 	}
 	switch {
+	case refused != nil && len(candidate.Users) == 0:
+		c.metrics.Resolution("error")
+		p.refused = append(p.refused, refusal{e, refused})
 	case len(candidate.Users) > 0:
 		c.metrics.Resolution("open")
 		p.open = append(p.open, candidate)
@@ -150,16 +165,30 @@ func (c *Closer) sort(e ledger.Entry, found directory.Resolution, p *plan) {
 	}
 }
 
-// settleResolved settles who has no open user, and counts a refusal for who
-// could not even be looked up.
+// cameInto is when a user came into the account, which may be long after they
+// were made.
+func cameInto(u docusign.User) time.Time {
+	if u.Added.After(u.Created) {
+		return u.Added
+	}
+	return u.Created
+}
+
+// settleResolved settles who has no open user, and counts a refusal, or a
+// fruitless try, for who could not be looked up.
 func (c *Closer) settleResolved(ctx context.Context, p plan) error {
 	settled, err := c.ledger.Settle(ctx, p.settled)
 	if err != nil {
 		return err
 	}
 	c.count(settled)
-	for id, cause := range p.refused {
-		failed, err := c.ledger.Refuse(ctx, p.entries[id], codeOf(cause), retries)
+	if len(p.tried) > 0 {
+		if err := c.ledger.Tried(ctx, p.tried, "not_looked_up", retries); err != nil {
+			return err
+		}
+	}
+	for _, r := range p.refused {
+		failed, err := c.ledger.Refuse(ctx, r.entry, codeOf(r.cause), retries)
 		if err != nil {
 			return err
 		}
@@ -180,10 +209,8 @@ func (c *Closer) check(ctx context.Context, now time.Time, p plan) (guard.Verdic
 	if f.Sent, err = c.ledger.Sent(ctx, now.Add(-c.guard.LongestWindow())); err != nil {
 		return guard.Verdict{}, err
 	}
-	if len(p.open) > 0 {
-		if err := c.countUsers(ctx, p, &f); err != nil {
-			return guard.Verdict{}, err
-		}
+	if err := c.countUsers(ctx, p, &f); err != nil {
+		return guard.Verdict{}, err
 	}
 	verdict := c.guard.Check(p.open, f)
 	headroom := make(map[time.Duration]int)
@@ -201,33 +228,41 @@ func (c *Closer) check(ctx context.Context, now time.Time, p plan) (guard.Verdic
 
 // countUsers asks Docusign for what only some plans make it necessary to know.
 func (c *Closer) countUsers(ctx context.Context, p plan, f *guard.Facts) error {
-	if c.guard.NeedsActiveUsers() {
+	if c.guard.NeedsActiveUsers() && (len(p.open) > 0 || c.active == 0) {
 		n, err := c.account.CountUsers(ctx, docusign.Active)
 		if err != nil {
 			return err
 		}
 		c.active, f.ActiveUsers = n, n
 	}
-	for _, candidate := range p.open {
-		for _, u := range candidate.Users {
-			if u.Administrator && f.Administrators == nil {
-				var err error
-				if f.Administrators, err = c.administrators(ctx); err != nil {
-					return err
-				}
-			}
-		}
+	if !c.guard.NeedsAdministrators(p.open, *f) {
+		return nil
 	}
-	return nil
+	var err error
+	f.Administrators, err = c.administrators(ctx, p)
+	return err
 }
 
 // administrators lists the active administrators, for which all users must be
-// read: Docusign has no filter for them.
-func (c *Closer) administrators(ctx context.Context) ([]string, error) {
-	ids := []string{}
+// read: Docusign has no filter for them. Where the hour has no room for that
+// beside the closes, or the list breaks off, none are known, and the guard holds
+// the administrators of the plan.
+func (c *Closer) administrators(ctx context.Context, p plan) ([]string, error) {
+	active, err := c.account.CountUsers(ctx, docusign.Active)
+	if err != nil {
+		return nil, err
+	}
+	hour := c.account.Quota().Hour
+	if pages := active/pageUsers + 1; pages+len(p.open)/c.cfg.MaxUsers+hour.Limit/closesShare >= hour.Remaining {
+		c.log.Warn("the quota has no room to count the administrators: those of the plan are held", zap.Int("pages", pages))
+		return nil, nil
+	}
+	var ids []string
 	for u, err := range c.account.Users(ctx, docusign.Active) {
+		c.beat(time.Now())
 		if err != nil {
-			return nil, err
+			c.metrics.Failure(c.account.ID(), docusign.Reason(err))
+			return nil, stopsRun(err)
 		}
 		if u.Administrator {
 			ids = append(ids, u.ID)
@@ -235,6 +270,9 @@ func (c *Closer) administrators(ctx context.Context) ([]string, error) {
 	}
 	return ids, nil
 }
+
+// pageUsers is how many users a call lists at most.
+const pageUsers = 100
 
 func (c *Closer) hold(ctx context.Context, h guard.Held) error {
 	people := make([]ledger.Resolved, 0, len(h.People))

@@ -68,13 +68,15 @@ func (c *Closer) passed(ctx context.Context, now time.Time, urgentOnly bool) err
 	if err != nil {
 		return err
 	}
+	if state.Parked != "" { // ask anew: there may have been nothing to do that would have shown it
+		if _, err := c.account.CountUsers(ctx, docusign.Active); err != nil {
+			return c.park(ctx, c.account.ID(), now, err)
+		}
+	}
 	if err := c.client.CheckClock(); err != nil {
 		return c.park(ctx, c.account.ID(), now, err)
 	}
 	if state.Parked != "" {
-		if _, err := c.account.CountUsers(ctx, docusign.Active); err != nil {
-			return c.park(ctx, c.account.ID(), now, err)
-		}
 		c.log.Info("account is no longer parked", zap.String("account", state.ID),
 			zap.String("reason", state.Parked), zap.Duration("after", now.Sub(state.ParkedAt)))
 		state.Parked, state.Advice, state.ParkedAt = "", "", time.Time{}
@@ -86,8 +88,12 @@ func (c *Closer) passed(ctx context.Context, now time.Time, urgentOnly bool) err
 	return c.ledger.SetAccount(ctx, state)
 }
 
-// countDeadlines counts who was settled in time, and who was not.
+// countDeadlines counts who was settled in time, and who was not. A dry run
+// settles nobody, and misses nothing.
 func (c *Closer) countDeadlines(ctx context.Context, now time.Time) error {
+	if c.cfg.DryRun {
+		return nil
+	}
 	deadlines, err := c.ledger.CountDeadlines(ctx, now, c.cfg.Deadline)
 	if err != nil {
 		return fmt.Errorf("count deadlines: %w", err)
@@ -112,6 +118,9 @@ func (c *Closer) known(ctx context.Context) (ledger.Account, error) {
 // count tells the metrics what was settled, and the log what became final.
 func (c *Closer) count(settled []ledger.Settled) {
 	for _, s := range settled {
+		if s.Outcome == ledger.Failed && s.Entry.Attempts > retries.Attempts {
+			continue // it had failed before, and was told of then
+		}
 		c.metrics.Outcome(c.account.ID(), string(s.Outcome))
 		switch s.Outcome {
 		case ledger.Closed:

@@ -179,8 +179,9 @@ type Hold struct {
 	Digest  string    `json:"digest"`
 	DryRun  bool      `json:"dryRun"`
 	Since   time.Time `json:"since"`
+	Count   int       `json:"userCount"`
 	Decided *Decided  `json:"decided,omitempty"`
-	Users   []User    `json:"users"`
+	Users   []User    `json:"users"` // none for those who have not signed in
 }
 
 // Decided is a person's word on a hold.
@@ -190,28 +191,27 @@ type Decided struct {
 	Reason string    `json:"reason"`
 }
 
-// User is a user that a hold names. Email is "" for those who may not see it.
+// User is a user that a hold names.
 type User struct {
 	UserID string `json:"userId"`
-	Email  string `json:"email,omitempty"`
+	Email  string `json:"email"`
 }
 
-// Show is a hold as the API shows it, with emails or without.
-func Show(h ledger.Hold, emails bool) Hold {
+// Show is a hold as the API shows it, with its users or with their number alone.
+func Show(h ledger.Hold, users bool) Hold {
 	shown := Hold{ID: h.ID, Account: h.Account, State: string(h.State), Detail: h.Detail, Digest: h.Digest,
-		DryRun: h.DryRun, Since: h.CreatedAt, Kinds: []string{}, Users: []User{}}
+		DryRun: h.DryRun, Since: h.CreatedAt, Count: len(h.Users), Kinds: []string{}, Users: []User{}}
 	for _, k := range h.Kinds {
 		shown.Kinds = append(shown.Kinds, string(k))
 	}
 	if !h.DecidedAt.IsZero() {
 		shown.Decided = &Decided{By: h.DecidedBy, At: h.DecidedAt, Reason: h.Reason}
 	}
+	if !users {
+		return shown
+	}
 	for _, u := range h.Users {
-		user := User{UserID: u.ID}
-		if emails {
-			user.Email = u.Email
-		}
-		shown.Users = append(shown.Users, user)
+		shown.Users = append(shown.Users, User{UserID: u.ID, Email: u.Email})
 	}
 	return shown
 }

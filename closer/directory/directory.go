@@ -27,8 +27,8 @@ type Account interface {
 // each, and few beside what other integrations send.
 const lookUpsAtOnce = 8
 
-// troubles is how many look-ups in a row may fail for passing reasons before
-// the rest is left for later: Docusign is in trouble, not the leaver.
+// troubles is how many look-ups in a row may fail before the rest is left for
+// later: Docusign is in trouble, or refuses the account, not the leaver.
 const troubles = 5
 
 // Resolution is what was found.
@@ -64,10 +64,7 @@ func Resolve(ctx context.Context, a Account, addresses []string) (Resolution, er
 			}
 			err = fmt.Errorf("look up: %w", err)
 			switch docusign.ClassOf(err) {
-			case docusign.Permanent:
-				r.Errs[address] = err
-				return nil
-			case docusign.Passing:
+			case docusign.Permanent, docusign.Passing:
 				r.Errs[address] = err
 				if inARow++; inARow < troubles {
 					return nil

@@ -213,6 +213,9 @@ func judgeStatus(op Operation, status int, code string) verdict {
 	case code == "": // a proxy's page, a login form: not Docusign's word
 		return verdict{class: Passing, reason: reasonUnreadable}.mindful(op)
 	}
+	if status == http.StatusForbidden { // whatever the code, it is not about one user
+		return verdict{Park, reasonPermissions, adviceAdmin}
+	}
 	return verdict{class: Permanent, reason: reasonRefused}
 }
 

@@ -174,7 +174,7 @@ type Facts struct {
 	Self           string              // userId that signoff signs in as
 	RunBefore      bool                // a plan of the account was sent or approved before
 	ActiveUsers    int                 // of the account; needed where NeedsActiveUsers
-	Administrators []string            // userIds of the active ones; needed if the plan has one
+	Administrators []string            // userIds of the active ones; needed where NeedsAdministrators, and then none means: not known
 	Sent           []ledger.SentLeaver // within LongestWindow, in all accounts
 	Unresolved     int                 // leavers who are due too, whose users are not known yet
 }
@@ -186,10 +186,25 @@ type Held struct {
 	People []Candidate
 }
 
-// Verdict is who may be closed now, and who waits.
+// WholePlan says whether it is the plan that waits, not one person of it.
+func (h Held) WholePlan() bool {
+	return slices.Contains(h.Kinds, ledger.FirstRun) || slices.Contains(h.Kinds, ledger.Limit)
+}
+
+// Verdict is who may be closed now, and who waits for a person. Who is in
+// neither waits for more to be known: with those whose users are not known yet,
+// the plan might pass a limit.
 type Verdict struct {
 	Go    []Candidate
 	Holds []Held
+}
+
+// NeedsAdministrators says whether the plan would close an administrator, so
+// that those who are left must be known.
+func (c Config) NeedsAdministrators(plan []Candidate, f Facts) bool {
+	return slices.ContainsFunc(plan, func(p Candidate) bool {
+		return len(c.personalKinds(p, f)) == 0 && slices.ContainsFunc(p.Users, func(u User) bool { return u.Administrator })
+	})
 }
 
 // Check judges a plan.
@@ -288,8 +303,13 @@ func (c Config) checkPlan(plan []Candidate, f Facts) (passed []Candidate, held *
 		kinds = append(kinds, ledger.FirstRun)
 		details = append(details, "the first plan of the account")
 	}
+	sure, unsure := 0, f.Unresolved
+	mayPass := false
 	for _, l := range c.Limits {
-		if detail, over := l.passedBy(plan, f); over {
+		if _, over := l.passedBy(plan, f, unsure); over {
+			mayPass = true
+		}
+		if detail, over := l.passedBy(plan, f, sure); over {
 			kinds = append(kinds, ledger.Limit)
 			details = append(details, detail)
 		}
@@ -297,6 +317,9 @@ func (c Config) checkPlan(plan []Candidate, f Facts) (passed []Candidate, held *
 	kinds = slices.Compact(kinds)
 	var waiting []Candidate
 	for _, p := range plan {
+		if len(kinds) == 0 && mayPass && !p.Entry.Approved(ledger.Limit, p.users()) {
+			continue
+		}
 		if slices.ContainsFunc(kinds, func(k ledger.Kind) bool { return !p.Entry.Approved(k, p.users()) }) {
 			waiting = append(waiting, p)
 		} else {
@@ -309,10 +332,11 @@ func (c Config) checkPlan(plan []Candidate, f Facts) (passed []Candidate, held *
 	return passed, &Held{Kinds: kinds, Detail: strings.Join(details, "; "), People: waiting}
 }
 
-// passedBy says whether the plan passes the limit, and how. A leaver for whom a
-// close was sent within the window is counted once, however often it is tried.
-func (l Limit) passedBy(plan []Candidate, f Facts) (detail string, over bool) {
-	allowed := l.Allowed(f.ActiveUsers)
+// passedBy says whether the plan, with so many more, passes the limit, and how.
+// A leaver for whom a close was sent within the window is counted once, however
+// often it is tried.
+func (l Limit) passedBy(plan []Candidate, f Facts, more int) (detail string, over bool) {
+	allowed := l.allowed(f.ActiveUsers)
 	leavers := l.inWindow(f)
 	fresh := make(map[string]int) // source -> new leavers that nobody has approved yet
 	for _, p := range plan {
@@ -329,16 +353,16 @@ func (l Limit) passedBy(plan []Candidate, f Facts) (detail string, over bool) {
 		}
 	}
 	for source, n := range fresh {
-		if total := len(leavers[source]) + f.Unresolved; total > allowed {
+		if total := len(leavers[source]) + more; total > allowed {
 			return fmt.Sprintf("%d new leavers make %d within %v, allowed are %d", n, total, l.Window, allowed), true
 		}
 	}
 	return "", false
 }
 
-// Allowed is how many leavers the limit allows in an account of so many active
+// allowed is how many leavers the limit allows in an account of so many active
 // users.
-func (l Limit) Allowed(activeUsers int) int {
+func (l Limit) allowed(activeUsers int) int {
 	const rounding = 1e-9 // 0.29 of 100 is 29, and not the 28.999… that it is in binary
 	return max(l.Max, int(l.MaxShare*float64(activeUsers)+rounding))
 }
@@ -346,9 +370,9 @@ func (l Limit) Allowed(activeUsers int) int {
 // Headroom is how many more leavers the limit lets through now, of the source
 // that has come closest to it.
 func (l Limit) Headroom(f Facts) int {
-	least := l.Allowed(f.ActiveUsers)
+	least := l.allowed(f.ActiveUsers)
 	for _, leavers := range l.inWindow(f) {
-		least = min(least, l.Allowed(f.ActiveUsers)-len(leavers))
+		least = min(least, l.allowed(f.ActiveUsers)-len(leavers))
 	}
 	return max(0, least)
 }

@@ -239,7 +239,6 @@ func TestLimits(t *testing.T) {
 		"all sources together":          {limit: hour, plan: append(leavers(3), leaver("q", from("other"))), held: 4},
 		"one source passes": {limit: Limit{Window: time.Hour, Max: 3, By: "source"},
 			plan: append(leavers(4), leaver("q", from("other"))), held: 5},
-		"unresolved count":        {limit: hour, plan: leavers(2), facts: func(f *Facts) { f.Unresolved = 2 }, held: 2},
 		"unresolved up to max":    {limit: hour, plan: leavers(2), facts: func(f *Facts) { f.Unresolved = 1 }},
 		"all approved":            {limit: hour, plan: leavers(9, approved(ledger.Limit))},
 		"approved for other":      {limit: hour, plan: leavers(9, approved(ledger.FirstRun)), held: 9},
@@ -310,5 +309,17 @@ func TestHeadroom(t *testing.T) {
 				t.Errorf("headroom %d, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+// Those whose users are not known yet may be none: they keep a plan waiting, but
+// are no reason to ask a person.
+func TestUnresolvedKeepAPlanWaiting(t *testing.T) {
+	cfg, f := open(), facts()
+	cfg.Limits, f.Unresolved = []Limit{{Window: time.Hour, Max: 3}}, 2
+	plan := append(leavers(2), leavers(1, approved(ledger.Limit))...)
+	v := cfg.Check(plan, f)
+	if len(v.Holds) != 0 || len(v.Go) != 1 {
+		t.Errorf("%d go, holds %+v; want the approved one alone to go and nobody held", len(v.Go), v.Holds)
 	}
 }

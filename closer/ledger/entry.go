@@ -55,12 +55,13 @@ type Entry struct {
 	DueAt       time.Time
 	ReceivedAt  time.Time
 
-	Attempts    int       // refusals by Docusign so far
-	NextAt      time.Time // not to be tried before
-	Reason      string    // why it is held, has failed or is tried again
-	FirstSentAt time.Time
-	SettledAt   time.Time
-	Approvals   []Hold // approved holds that name this entry
+	Attempts  int       // refusals by Docusign so far
+	Tries     int       // in a row that came to nothing for a passing reason
+	NextAt    time.Time // not to be tried before
+	Reason    string    // why it is held, has failed or is tried again
+	SentAt    time.Time // of the last close that was sent for it
+	SettledAt time.Time
+	Approvals []Hold // approved holds that name this entry
 
 	emails string // Emails as the row has them: tells whether the entry has changed since it was read
 }

@@ -211,7 +211,7 @@ func (l *Ledger) decide(ctx context.Context, id int64, state HoldState, by, reas
 		}
 		h.State, h.DecidedAt, h.DecidedBy, h.Reason = state, t.now, by, reason
 		if err := t.audit(row{action: "hold_" + string(state), actor: by,
-			facts: map[string]any{"hold": id, "digest": h.Digest, "reason": reason}}); err != nil {
+			facts: map[string]any{"hold": id, "digest": h.Digest}, personal: map[string]string{"reason": reason}}); err != nil {
 			return err
 		}
 		moved, err = t.releaseEntries(h)
@@ -236,7 +236,7 @@ func (t *tx) releaseEntries(h Hold) ([]int64, error) {
 			return nil, err
 		}
 		if err := t.audit(row{action: string(h.State), entry: id, actor: h.DecidedBy,
-			facts: map[string]any{"hold": h.ID, "reason": h.Reason}}); err != nil {
+			facts: map[string]any{"hold": h.ID}}); err != nil {
 			return nil, err
 		}
 	}

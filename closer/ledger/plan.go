@@ -10,17 +10,17 @@ import (
 )
 
 const entryColumns = `id, leaver, account, state, emails, source, urgent, stale, dry_run,
-	effective_at, due_at, received_at, attempts, next_at, reason, first_sent_at, settled_at`
+	effective_at, due_at, received_at, attempts, tries, next_at, reason, sent_at, settled_at`
 
 func scanEntry(rows *sql.Rows) (e Entry, err error) {
 	var effective, due, received, next, sent, settled int64
 	err = rows.Scan(&e.ID, &e.Leaver, &e.Account, &e.State, &e.emails, &e.Source, &e.Urgent, &e.Stale, &e.DryRun,
-		&effective, &due, &received, &e.Attempts, &next, &e.Reason, &sent, &settled)
+		&effective, &due, &received, &e.Attempts, &e.Tries, &next, &e.Reason, &sent, &settled)
 	if err != nil {
 		return e, err
 	}
 	e.EffectiveAt, e.DueAt, e.ReceivedAt = fromMicros(effective), fromMicros(due), fromMicros(received)
-	e.NextAt, e.FirstSentAt, e.SettledAt = fromMicros(next), fromMicros(sent), fromMicros(settled)
+	e.NextAt, e.SentAt, e.SettledAt = fromMicros(next), fromMicros(sent), fromMicros(settled)
 	if err := json.Unmarshal([]byte(e.emails), &e.Emails); err != nil {
 		return e, fmt.Errorf("entry %d: emails: %w", e.ID, err)
 	}
@@ -74,20 +74,36 @@ func (t *tx) ids(query string, args ...any) ([]int64, error) {
 	return ids, rows.Err()
 }
 
-// UrgentDue says whether an urgent leaver may be closed now.
-func (l *Ledger) UrgentDue(ctx context.Context, now time.Time) (bool, error) {
+// UrgentDue says whether an urgent leaver may be closed in the account now, or
+// looked up: one whose close was sent before unanswered, and not answered for.
+func (l *Ledger) UrgentDue(ctx context.Context, account string, now, unanswered time.Time) (bool, error) {
 	var due bool
-	err := l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM entries
-		WHERE state IN ('waiting', 'due') AND due_at <= $1 AND urgent = 1 AND next_at <= $1)`, micros(now)).Scan(&due)
+	err := l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM entries WHERE urgent = 1 AND account IN ('', $1) AND
+		(state IN ('waiting', 'due') AND due_at <= $2 AND next_at <= $2 OR state = 'submitted' AND sent_at <= $3))`,
+		account, micros(now), micros(unanswered)).Scan(&due)
 	return due, err
 }
 
+// Tried notes that an entry could not be resolved for a passing reason: it is
+// tried again after a while, behind others.
+func (l *Ledger) Tried(ctx context.Context, entries []Entry, reason string, retry Retry) error {
+	return l.write(ctx, func(t *tx) error {
+		for _, e := range entries {
+			if err := t.exec(`UPDATE entries SET tries = tries + 1, reason = $2, next_at = $3 WHERE id = $1 AND state = 'due'`,
+				e.ID, reason, micros(t.now.Add(retry.Wait(min(e.Tries+1, retry.Attempts))))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Due returns what may be closed in the account now, urgent leavers first, or
-// alone.
+// alone; whoever was tried for nothing comes after the others.
 func (l *Ledger) Due(ctx context.Context, account string, now time.Time, urgentOnly bool) ([]Entry, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT `+entryColumns+` FROM entries
 		WHERE state = 'due' AND due_at <= $2 AND account = $1 AND next_at <= $2 AND urgent >= $3
-		ORDER BY urgent DESC, due_at, id`, account, micros(now), flag(urgentOnly))
+		ORDER BY urgent DESC, tries, due_at, id`, account, micros(now), flag(urgentOnly))
 	if err != nil {
 		return nil, err
 	}
@@ -280,7 +296,7 @@ func (t *tx) submit(r Resolved, b Batch) (bool, error) {
 		}
 	}
 	n, err := t.changed(`UPDATE entries SET state = 'submitted', reason = '', hold = 0, held_at = 0,
-		first_sent_at = CASE WHEN first_sent_at = 0 THEN $3 ELSE first_sent_at END
+		sent_at = $3, sent_emails = emails
 		WHERE id = $1 AND state = 'due' AND due_at <= $3 AND emails = $2 AND effective_at = $4 AND stale = $5`,
 		r.Entry.ID, r.Entry.emails, micros(t.now), micros(r.Entry.EffectiveAt), flag(r.Entry.Stale))
 	if err != nil || n == 0 {
@@ -312,8 +328,8 @@ func (l *Ledger) Sending(ctx context.Context, batch int64) error {
 }
 
 // Withdraw takes back the intent of a batch that was certainly not carried out:
-// its entries are due again as if it had never been, from next on.
-func (l *Ledger) Withdraw(ctx context.Context, b Batch, why string, next time.Time) error {
+// its entries are due again as if it had never been.
+func (l *Ledger) Withdraw(ctx context.Context, b Batch, why string) error {
 	return l.write(ctx, func(t *tx) error {
 		if err := t.exec(`UPDATE batches SET answered_at = $2, result = 'withdrawn' WHERE id = $1`, b.ID, micros(t.now)); err != nil {
 			return err
@@ -322,9 +338,9 @@ func (l *Ledger) Withdraw(ctx context.Context, b Batch, why string, next time.Ti
 			return err
 		}
 		for _, m := range b.Members {
-			if err := t.exec(`UPDATE entries SET state = CASE WHEN due_at > $2 THEN 'waiting' ELSE 'due' END, reason = $3, next_at = $4,
-				first_sent_at = $5 WHERE id = $1 AND state = 'submitted'`,
-				m.Entry.ID, micros(t.now), why, micros(next), micros(m.Entry.FirstSentAt)); err != nil {
+			if err := t.exec(`UPDATE entries SET state = CASE WHEN due_at > $2 THEN 'waiting' ELSE 'due' END, reason = $3,
+				sent_at = $4 WHERE id = $1 AND state = 'submitted'`,
+				m.Entry.ID, micros(t.now), why, micros(m.Entry.SentAt)); err != nil {
 				return err
 			}
 			if err := t.audit(row{action: "withdrawn", entry: m.Entry.ID, facts: map[string]any{"batch": b.ID, "reason": why}}); err != nil {

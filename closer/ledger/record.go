@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"signoff/consumer"
@@ -160,12 +161,22 @@ func (t *tx) recordTermination(e consumer.Event) (int64, error) {
 	if first != 0 {
 		return first, nil
 	}
+	emails := append([]string{e.Email}, e.OtherEmails...)
 	for _, k := range known {
-		if k.wordAt.After(word) { // settled by a later word already: old news opens nothing
+		if !k.wordAt.After(word) {
+			continue
+		}
+		// Settled by a later word already: old news opens nothing, but for addresses
+		// that nobody has looked at.
+		emails = slices.DeleteFunc(emails, func(a string) bool {
+			return slices.ContainsFunc(known, func(k knownEntry) bool { return slices.Contains(k.emails, a) })
+		})
+		if len(emails) == 0 {
 			return k.id, t.auditEvent("superseded", k.id, e)
 		}
+		break
 	}
-	return t.insertEntry(e, word)
+	return t.insertEntry(e, emails, word)
 }
 
 // knownEntry is what recording needs of an entry that is there.
@@ -245,7 +256,7 @@ func (t *tx) applyWord(k knownEntry, e consumer.Event, word time.Time) error {
 	case due.After(e.ReceivedAt): // the leaving day has moved away: nobody may be closed for the old one
 		// What is on its way is settled first.
 		if err := t.exec(`UPDATE entries SET state = CASE WHEN state = 'submitted' THEN state ELSE 'waiting' END,
-			hold = 0, held_at = 0, reason = '', attempts = 0, next_at = 0, approvals_after = (SELECT COALESCE(MAX(id), 0) FROM holds) WHERE id = $1`, k.id); err != nil {
+			hold = 0, held_at = 0, reason = '', attempts = 0, tries = 0, next_at = 0, approvals_after = (SELECT COALESCE(MAX(id), 0) FROM holds) WHERE id = $1`, k.id); err != nil {
 			return err
 		}
 		return t.endEmptyHold(k.hold)
@@ -258,12 +269,12 @@ func (t *tx) applyWord(k knownEntry, e consumer.Event, word time.Time) error {
 	return nil
 }
 
-func (t *tx) insertEntry(e consumer.Event, word time.Time) (int64, error) {
+func (t *tx) insertEntry(e consumer.Event, addresses []string, word time.Time) (int64, error) {
 	id, err := t.nextID("entries")
 	if err != nil {
 		return 0, err
 	}
-	emails, err := json.Marshal(append([]string{e.Email}, e.OtherEmails...))
+	emails, err := json.Marshal(addresses)
 	if err != nil {
 		return 0, err
 	}
@@ -307,7 +318,8 @@ func (t *tx) auditEvent(action string, entry int64, e consumer.Event) error {
 			"origin": e.Key.Origin, "source": e.Key.Source, "id": e.Key.ID, "hash": e.Hash, "urgent": e.Urgent,
 			"occurred_at": stamp(e.OccurredAt), "effective_at": stamp(e.EffectiveAt), "received_at": stamp(e.ReceivedAt),
 		},
-		personal: map[string]string{"email": e.Email, "given_name": e.GivenName, "family_name": e.FamilyName}})
+		personal: map[string]string{"email": e.Email, "other_emails": strings.Join(e.OtherEmails, " "),
+			"manager_email": e.ManagerEmail, "given_name": e.GivenName, "family_name": e.FamilyName}})
 }
 
 // recordRejects keeps what could not be understood. The same thing delivered

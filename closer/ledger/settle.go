@@ -91,7 +91,22 @@ func (t *tx) settleEntry(id, batch int64, results map[string]Result, trace strin
 	if refused {
 		return t.refuse(id, batch, reason, trace, spared, retry)
 	}
+	late, err := t.learnedMeanwhile(id)
+	if err != nil || late {
+		return nil, err
+	}
 	return t.end(id, Closed, "", trace, batch)
+}
+
+// learnedMeanwhile makes an entry due again whose leaver turned out to have
+// another address while the close was under way: its users are not closed yet.
+func (t *tx) learnedMeanwhile(id int64) (bool, error) {
+	n, err := t.changed(`UPDATE entries SET state = CASE WHEN due_at > $2 THEN 'waiting' ELSE 'due' END, reason = 'new_address'
+		WHERE id = $1 AND emails <> sent_emails`, id, micros(t.now))
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, t.audit(row{action: "retry", entry: id, facts: map[string]any{"reason": "new_address"}})
 }
 
 // refusedBefore says whether a user of the entry was not closed by the batch,
@@ -130,11 +145,14 @@ func (t *tx) openUsers(entry, batch int64) ([]string, error) {
 // refuse makes an entry due again for another try or, when it has had its
 // tries, failed.
 func (t *tx) refuse(id, batch int64, reason, trace string, spared bool, retry Retry) (*Settled, error) {
-	var attempts int
-	if err := t.one(`SELECT attempts FROM entries WHERE id = $1`, []any{id}, &attempts); err != nil {
+	var attempts, tries int
+	if err := t.one(`SELECT attempts, tries FROM entries WHERE id = $1`, []any{id}, &attempts, &tries); err != nil {
 		return nil, err
 	}
 	wait := time.Duration(0)
+	if tries > 1 { // once or twice is bad luck, and somebody can still sign
+		wait = retry.Wait(min(tries, retry.Attempts))
+	}
 	if !spared {
 		attempts++
 		if attempts >= retry.Attempts {
@@ -147,8 +165,8 @@ func (t *tx) refuse(id, batch int64, reason, trace string, spared bool, retry Re
 		wait = retry.Wait(attempts)
 	}
 	if err := t.exec(`UPDATE entries SET state = CASE WHEN due_at > $2 THEN 'waiting' ELSE 'due' END,
-		attempts = $3, next_at = $4, reason = $5 WHERE id = $1`,
-		id, micros(t.now), attempts, micros(t.now.Add(wait)), reason); err != nil {
+		attempts = $3, next_at = $4, reason = $5, tries = CASE WHEN $6 = 1 THEN tries + 1 ELSE 0 END WHERE id = $1`,
+		id, micros(t.now), attempts, micros(t.now.Add(wait)), reason, flag(spared)); err != nil {
 		return nil, err
 	}
 	return nil, t.audit(row{action: "retry", entry: id, facts: map[string]any{
@@ -236,15 +254,15 @@ func (l *Ledger) Unknowns(ctx context.Context, account string, sentBefore time.T
 type SentLeaver struct {
 	Account string
 	Leaver  string
-	Source  string // who announced the termination
-	At      time.Time
+	Source  string    // who announced the termination
+	At      time.Time // of the last one
 }
 
-// Sent returns the leavers for whom a first close was sent since then, in all
+// Sent returns the leavers for whom a close was sent since then, in all
 // accounts.
 func (l *Ledger) Sent(ctx context.Context, since time.Time) ([]SentLeaver, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT account, leaver, source, first_sent_at FROM entries
-		WHERE first_sent_at > $1`, max(0, micros(since)))
+	rows, err := l.read.QueryContext(ctx, `SELECT account, leaver, source, sent_at FROM entries
+		WHERE sent_at > $1`, max(0, micros(since)))
 	if err != nil {
 		return nil, err
 	}

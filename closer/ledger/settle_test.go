@@ -89,7 +89,7 @@ func TestRecordToSettled(t *testing.T) {
 		t.Fatalf("settled %+v", settled)
 	}
 	e := b.entry("ann")
-	if e.State != Closed || e.SettledAt.IsZero() || e.FirstSentAt.IsZero() || e.Account != account {
+	if e.State != Closed || e.SettledAt.IsZero() || e.SentAt.IsZero() || e.Account != account {
 		t.Errorf("entry %+v", e)
 	}
 	if again := b.answer(batch, map[string]Result{"id-ann": {Closed: true}}); len(again) != 0 {
@@ -274,12 +274,11 @@ func TestWithdrawSpendsNothing(t *testing.T) {
 	b := newBook(t)
 	before := b.plan("ann")
 	batch := b.submit(before...)
-	next := b.now.Add(time.Minute)
-	if err := b.Withdraw(t.Context(), batch, "outage", next); err != nil {
+	if err := b.Withdraw(t.Context(), batch, "outage"); err != nil {
 		t.Fatal(err)
 	}
 	e := b.entry("ann")
-	if e.State != Due || e.Attempts != 0 || !e.FirstSentAt.IsZero() || !e.NextAt.Equal(next) || e.Reason != "outage" {
+	if e.State != Due || e.Attempts != 0 || !e.SentAt.IsZero() || !e.NextAt.IsZero() || e.Reason != "outage" {
 		t.Errorf("entry %+v, want it due as before", e)
 	}
 	if sent, err := b.Sent(t.Context(), time.Time{}); err != nil || len(sent) != 0 {
@@ -291,7 +290,7 @@ func TestWithdrawSpendsNothing(t *testing.T) {
 	if unknown, err := b.Unknowns(t.Context(), account, time.Now()); err != nil || len(unknown) != 0 {
 		t.Errorf("unknown %v (%v), want none", unknown, err)
 	}
-	if again := b.submit(b.due(next)...); again.ID == batch.ID || len(again.Members) != 1 {
+	if again := b.submit(b.due(b.now.Add(time.Minute))...); again.ID == batch.ID || len(again.Members) != 1 {
 		t.Errorf("got batch %+v, want a new one", again)
 	}
 }
@@ -299,11 +298,11 @@ func TestWithdrawSpendsNothing(t *testing.T) {
 func TestWithdrawKeepsWhenItWasFirstSent(t *testing.T) {
 	b := newBook(t)
 	b.answer(b.submit(b.plan("ann")...), map[string]Result{"id-ann": {Reason: "NO"}})
-	first := b.entry("ann").FirstSentAt
-	if err := b.Withdraw(t.Context(), b.submit(b.due(b.now.Add(time.Hour))...), "outage", time.Time{}); err != nil {
+	first := b.entry("ann").SentAt
+	if err := b.Withdraw(t.Context(), b.submit(b.due(b.now.Add(time.Hour))...), "outage"); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.entry("ann").FirstSentAt; first.IsZero() || !got.Equal(first) {
+	if got := b.entry("ann").SentAt; first.IsZero() || !got.Equal(first) {
 		t.Errorf("first sent at %v, want %v", got, first)
 	}
 }
@@ -350,32 +349,35 @@ func TestUnknowns(t *testing.T) {
 	}
 }
 
-func TestSentCountsALeaverOnce(t *testing.T) {
+// A window counts what was sent in it: a later try counts then, and no longer
+// when the first was made.
+func TestSentCountsALeaverOnceAtTheLastTry(t *testing.T) {
 	b := newBook(t)
 	before := time.Now().Add(-time.Minute)
 	b.answer(b.submit(b.plan("ann")...), map[string]Result{"id-ann": {Reason: "NO"}})
-	first := b.entry("ann").FirstSentAt
+	first := b.entry("ann").SentAt
 	b.submit(b.due(b.now.Add(time.Hour))...)
 	sent, err := b.Sent(t.Context(), before)
 	if err != nil || len(sent) != 1 {
 		t.Fatalf("sent %+v (%v), want ann once", sent, err)
 	}
-	if want := (SentLeaver{Account: account, Leaver: "ann@acme.com", Source: "hr", At: first}); sent[0] != want {
-		t.Errorf("sent %+v, want %+v", sent[0], want)
+	last := b.entry("ann").SentAt
+	if want := (SentLeaver{Account: account, Leaver: "ann@acme.com", Source: "hr", At: last}); sent[0] != want || !last.After(first) {
+		t.Errorf("sent %+v, want %+v, after %v", sent[0], want, first)
 	}
-	if sent, err := b.Sent(t.Context(), first); err != nil || len(sent) != 0 {
-		t.Errorf("sent %+v (%v), want none after the first", sent, err)
+	if sent, err := b.Sent(t.Context(), last); err != nil || len(sent) != 0 {
+		t.Errorf("sent %+v (%v), want none after the last", sent, err)
 	}
 }
 
 func TestUrgentGoesFirst(t *testing.T) {
 	b := newBook(t)
 	b.record(b.left("ann"))
-	if due, err := b.UrgentDue(t.Context(), b.now); err != nil || due {
+	if due, err := b.UrgentDue(t.Context(), "", b.now, b.now); err != nil || due {
 		t.Errorf("urgent due %v (%v), want not", due, err)
 	}
 	b.record(b.left("bob", urgent))
-	if due, err := b.UrgentDue(t.Context(), b.now); err != nil || !due {
+	if due, err := b.UrgentDue(t.Context(), "", b.now, b.now); err != nil || !due {
 		t.Errorf("urgent due %v (%v), want so", due, err)
 	}
 	if plan := b.due(b.now); len(plan) != 2 || plan[0].Entry.Leaver != "bob@acme.com" {

@@ -82,8 +82,9 @@ type Reading struct {
 func (r Reading) UpToDate() bool { return r.State == "" || r.State == consumer.UpToDate }
 
 // SetReading keeps how far the reading of Kafka is. An absence lasts, through
-// restarts too, until the broker answers: a process that comes and goes beside
-// a broker that is away must not put plans off for ever.
+// restarts too, until there is something to read: a process that comes and goes
+// beside a broker that is away, or a topic that is never made, must not put
+// plans off for ever.
 func (l *Ledger) SetReading(ctx context.Context, state consumer.Reading, detail string) error {
 	before, err := l.Reading(ctx)
 	if err != nil {
@@ -94,13 +95,11 @@ func (l *Ledger) SetReading(ctx context.Context, state consumer.Reading, detail 
 		now.Since = before.Since
 	}
 	switch state {
-	case consumer.Away, consumer.Paused, consumer.NeedsFrom:
+	case consumer.Joining, consumer.Away, consumer.Paused, consumer.NeedsFrom:
 		now.Away = before.Away
 		if now.Away.IsZero() {
 			now.Away = now.Since
 		}
-	case consumer.Joining: // may be the first word of a process whose broker is still away
-		now.Away = before.Away
 	}
 	value, err := json.Marshal(now)
 	if err != nil {

@@ -131,7 +131,8 @@ func TestReadingTellsSinceWhen(t *testing.T) {
 		"away in another way":          {[]consumer.Reading{consumer.Away, consumer.Paused}, 0, time.Minute},
 		"back again":                   {[]consumer.Reading{consumer.Away, consumer.UpToDate}, -1, time.Minute},
 		"away, back and away":          {[]consumer.Reading{consumer.Away, consumer.UpToDate, consumer.Away}, 2 * time.Minute, 2 * time.Minute},
-		"joining for the first time":   {[]consumer.Reading{consumer.Joining}, -1, 0},
+		"joining a topic that is not":  {[]consumer.Reading{consumer.Joining, consumer.Joining}, 0, 0},
+		"joined, and reading":          {[]consumer.Reading{consumer.Joining, consumer.CatchingUp}, -1, time.Minute},
 		"up to date for a while":       {[]consumer.Reading{consumer.UpToDate, consumer.UpToDate}, -1, 0},
 		"an empty ledger needs --from": {[]consumer.Reading{consumer.NeedsFrom, consumer.NeedsFrom}, 0, 0},
 	} {

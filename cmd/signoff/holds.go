@@ -95,7 +95,7 @@ func (h holdsCall) list(ctx context.Context) error {
 	fmt.Fprintln(w, "ID\tSINCE\tKIND\tUSERS\tACCOUNT\tWHY")
 	for _, hold := range list {
 		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%s\t%s\n", hold.ID, hold.Since.Format(time.RFC3339), strings.Join(hold.Kinds, ","),
-			len(hold.Users), hold.Account, hold.Detail)
+			hold.Count, hold.Account, hold.Detail)
 	}
 	return w.Flush()
 }

@@ -34,12 +34,14 @@ CREATE TABLE entries (
 	due_at         BIGINT  NOT NULL,
 	received_at    BIGINT  NOT NULL,
 	attempts       INTEGER NOT NULL DEFAULT 0,
+	tries          INTEGER NOT NULL DEFAULT 0,
 	next_at        BIGINT  NOT NULL DEFAULT 0,
 	reason         TEXT    NOT NULL DEFAULT '',
 	hold           BIGINT  NOT NULL DEFAULT 0,
 	held_at        BIGINT  NOT NULL DEFAULT 0,
 	approvals_after BIGINT NOT NULL DEFAULT 0,
-	first_sent_at  BIGINT  NOT NULL DEFAULT 0,
+	sent_at        BIGINT  NOT NULL DEFAULT 0,
+	sent_emails    TEXT    NOT NULL DEFAULT '',
 	settled_at     BIGINT  NOT NULL DEFAULT 0,
 	deadline       TEXT    NOT NULL DEFAULT ''
 );
@@ -48,7 +50,7 @@ CREATE UNIQUE INDEX entries_open ON entries (leaver, account)
 CREATE INDEX entries_leaver ON entries (leaver);
 CREATE INDEX entries_state ON entries (state, due_at);
 CREATE INDEX entries_deadline ON entries (due_at) WHERE deadline = '';
-CREATE INDEX entries_sent ON entries (first_sent_at) WHERE first_sent_at > 0;
+CREATE INDEX entries_sent ON entries (sent_at) WHERE sent_at > 0;
 
 -- A user of the account that an entry would close, and what became of that.
 CREATE TABLE memberships (
