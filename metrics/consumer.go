@@ -76,7 +76,7 @@ func NewKafka(r prometheus.Registerer, topics, states []string) *Kafka {
 		}, []string{"topic", "partition"}),
 		lost: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "signoff_kafka_lost_offsets_total",
-			Help: "Offsets that were gone from the log before they could be read.",
+			Help: "Offsets that were gone from the log before they could be read, and 1 for each partition of a topic made anew.",
 		}, []string{"topic"}),
 		state: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "signoff_kafka_state",
@@ -110,7 +110,8 @@ func (m *Kafka) GiveUp(topic, partition string) {
 	m.uncommitted.DeleteLabelValues(topic, partition)
 }
 
-// Lost counts offsets that were gone before they could be read.
+// Lost counts offsets that were gone before they could be read, or 1 for a
+// partition whose topic was made anew.
 func (m *Kafka) Lost(topic string, offsets int64) {
 	m.lost.WithLabelValues(topic).Add(float64(offsets))
 }

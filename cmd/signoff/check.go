@@ -100,14 +100,25 @@ func checkKafka(ctx context.Context, cfg config) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("no broker of %s answers: %w", strings.Join(cfg.Kafka.Brokers, ", "), err)
 	}
-	var found []string
+	var found, missing []string
 	for _, t := range meta.Topics {
-		if t.Error != nil {
+		switch {
+		case errors.Is(t.Error, kafka.UnknownTopicOrPartition):
+			missing = append(missing, t.Name)
+		case t.Error != nil:
 			return "", fmt.Errorf("topic %s: %w", t.Name, t.Error)
+		default:
+			found = append(found, fmt.Sprintf("%s (%d partitions)", t.Name, len(t.Partitions)))
 		}
-		found = append(found, fmt.Sprintf("%s (%d partitions)", t.Name, len(t.Partitions)))
 	}
-	return strings.Join(found, ", "), nil
+	all := strings.Join(found, ", ")
+	switch {
+	case len(missing) == 0:
+		return all, nil
+	case len(found) == 0:
+		return "", fmt.Errorf("no such topic: %s", strings.Join(missing, ", "))
+	}
+	return "", fmt.Errorf("no such topic: %s; found %s", strings.Join(missing, ", "), all)
 }
 
 // checkDocusign signs in, and finds out whether the user may close others.

@@ -63,7 +63,10 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 		}, "kafka", "no broker of 127.0.0.1:"},
 		"no such topic": {func(*testing.T, *site) map[string]string {
 			return map[string]string{"kafka.topics": "[hr.missing]"}
-		}, "kafka", "topic hr.missing: "},
+		}, "kafka", "no such topic: hr.missing\n"},
+		"two topics of three missing": {func(*testing.T, *site) map[string]string {
+			return map[string]string{"kafka.topics": "[hr.missing, " + demoTopic + ", hr.gone]"}
+		}, "kafka", "no such topic: hr.missing, hr.gone; found " + demoTopic + " (2 partitions)"},
 		"Docusign is away": {func(_ *testing.T, s *site) map[string]string {
 			s.docusign.SetDown(true)
 			return nil

@@ -23,10 +23,12 @@ const (
 	idleFetchBytes = 64 << 10               // at the end of the log, where every partition may be asked at the same time
 	fetchAtOnce    = 2                      // backlog fetches under way, of all partitions: what compression hides may be 10 times as much
 	triesToAway    = 3                      // failures in a row before a partition counts as away: leaders move
+	unreadEvery    = 2 * time.Second        // to ask how much there is of a partition that is not read
 )
 
 // batch is what one fetch made of a stretch of a partition. Records that are
-// none of our business leave only their number.
+// none of our business leave only their number. If the stretch is empty, only
+// the end has moved: a transaction is open there.
 type batch struct {
 	span    consumer.Span
 	placed  *placement // the reading begins here, or goes on elsewhere; no records
@@ -50,8 +52,9 @@ type fetcher struct {
 
 	tries   int // failures in a row
 	wait    backoff
-	fresh   bool // the next answer says where the partition ends
-	backlog bool // the last answer did not reach the end
+	end     int64 // of the partition, as handed on last
+	fresh   bool  // the next answer says where the partition ends
+	backlog bool  // the last answer did not reach the end
 }
 
 // run reads from the watermark until ctx ends.
@@ -67,16 +70,15 @@ func (f *fetcher) run(ctx context.Context) {
 			f.wait.sleep(ctx) // if the offset is in range after all, ask for it gently
 		case err != nil:
 			f.failed(ctx, fmt.Errorf("fetch: %w", err))
-		case b.span.Next == next:
-			f.answered()
-			if time.Since(asked) < fetchWait/2 { // a broker that does not wait when asked to
-				pause(ctx, fetchWait/10)
-			}
 		default:
 			f.answered()
-			if ok = f.hand(ctx, b); ok {
-				next = b.span.Next
+			if b.span.Next > next || b.end != f.end {
+				ok = f.hand(ctx, b)
 			}
+			if b.span.Next == next && time.Since(asked) < fetchWait/2 { // a broker that does not wait when asked to
+				pause(ctx, fetchWait/10)
+			}
+			next = b.span.Next
 		}
 	}
 }
@@ -85,20 +87,13 @@ func (f *fetcher) run(ctx context.Context) {
 // partition is not to be read, or ctx ended.
 func (f *fetcher) place(ctx context.Context, watermark int64) (int64, bool) {
 	for ctx.Err() == nil {
-		f.tokens <- struct{}{}
-		st, err := f.standing(ctx, watermark)
-		<-f.tokens
-		if err != nil {
-			f.failed(ctx, err)
+		st, ok := f.ask(ctx, watermark)
+		if !ok {
 			continue
 		}
-		f.answered()
 		pl := place(f.partition, st, f.from)
 		if pl.needsFrom {
-			f.log.Error("the group has committed offsets of which the ledger knows nothing, so the partition is not read: start with --from earliest or --from committed",
-				zap.String("topic", f.partition.Topic), zap.Int("partition", f.partition.ID), zap.Int64("committed", st.committed))
-			f.metrics.Lag(f.partition.Topic, partitionLabel(f.partition), max(0, st.end-max(st.committed, st.first)))
-			f.state.unplaced(f.partition, "the group has committed offsets of which the ledger knows nothing: start with --from earliest or --from committed")
+			f.leaveUnread(ctx, st)
 			return 0, false
 		}
 		f.backlog = pl.span.Next < st.end
@@ -107,10 +102,38 @@ func (f *fetcher) place(ctx context.Context, watermark int64) (int64, bool) {
 	return 0, false
 }
 
+// ask asks where the partition stands; false if there was no answer this time.
+func (f *fetcher) ask(ctx context.Context, watermark int64) (standing, bool) {
+	f.tokens <- struct{}{}
+	st, err := f.standing(ctx, watermark)
+	<-f.tokens
+	if err != nil {
+		f.failed(ctx, err)
+		return st, false
+	}
+	f.answered()
+	return st, true
+}
+
+// leaveUnread tells that nobody said where to begin, and then, until ctx ends,
+// how much there is to be read.
+func (f *fetcher) leaveUnread(ctx context.Context, st standing) {
+	f.log.Error("the group has committed offsets of which the ledger knows nothing, so the partition is not read: start with --from earliest or --from committed",
+		zap.String("topic", f.partition.Topic), zap.Int("partition", f.partition.ID), zap.Int64("committed", st.committed))
+	f.state.unplaced(f.partition, "the group has committed offsets of which the ledger knows nothing: start with --from earliest or --from committed")
+	for ok := true; ctx.Err() == nil; st, ok = f.ask(ctx, -1) {
+		if ok {
+			f.metrics.Lag(f.partition.Topic, partitionLabel(f.partition), max(0, st.end-max(st.committed, st.first)))
+			pause(ctx, unreadEvery)
+		}
+	}
+}
+
 // hand passes a batch on; false if ctx ended.
 func (f *fetcher) hand(ctx context.Context, b batch) bool {
 	select {
 	case f.out <- b:
+		f.end = b.end
 		return true
 	case <-ctx.Done():
 		return false

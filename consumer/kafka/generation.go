@@ -36,7 +36,7 @@ type generation struct {
 
 // track is where one partition stands.
 type track struct {
-	end    int64     // of the log
+	end    int64     // of the log, the high watermark
 	next   int64     // recorded up to here
 	commit bool      // next is not committed yet
 	oldest time.Time // timestamp of the oldest record recorded but not committed; zero: none
@@ -120,8 +120,10 @@ func (g *generation) take(b batch) error {
 	p := b.span.Partition
 	if b.placed == nil {
 		g.tracks[p].end = b.end
-		g.hand.add(b)
-		g.hand.urgent = g.hand.urgent || g.state.reaches(p, b.span.Next)
+		if b.span.Next > b.span.From {
+			g.hand.add(b)
+			g.hand.urgent = g.hand.urgent || g.state.reaches(p, b.span.Next)
+		}
 		return nil
 	}
 	if err := g.record(); err != nil {
@@ -203,9 +205,9 @@ func (g *generation) turn() error {
 	if lostPlace(err) {
 		return err
 	} else if err != nil {
-		g.state.silent("group", err)
+		g.state.silent(ourGroup, err)
 	} else {
-		g.state.answers("group")
+		g.state.answers(ourGroup)
 	}
 	if time.Since(g.watched) < watchEvery {
 		return nil

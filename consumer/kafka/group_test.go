@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,6 +120,54 @@ func TestDeadMemberIsTakenOut(t *testing.T) {
 	}
 }
 
+// A coordinator that does not take orders yet must not leave us waiting behind
+// the dead member.
+func TestDeadMemberBehindACoordinatorNotReady(t *testing.T) {
+	t.Parallel()
+	for _, code := range []kafka.Error{kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup} {
+		for name, key := range map[string]kmsg.Key{"to be left": kmsg.LeaveGroup, "to be described": kmsg.DescribeGroups} {
+			t.Run(fmt.Sprintf("%s, %s", name, code.Title()), func(t *testing.T) {
+				t.Parallel()
+				c := newCluster(t, kfake.SeedTopics(1, testTopic))
+				produce(t, newProducer(t, c), leavers(0, "a", 5)...)
+				const clientID = "signoff-7f3a"
+				dead := joinAndDie(t, c, clientID)
+				refusals := refuse(c, key, int16(code), 2)
+				m := newMemory()
+				r := start(t, c, m, setup{clientID: clientID})
+				awaitEvents(t, m, 5)
+				if members := c.GroupInfo(testGroup).Members; len(members) != 1 || members[0].MemberID == dead {
+					t.Errorf("members are %v", members)
+				}
+				if n := r.logs.FilterMessage("took a dead member out of the group").Len(); n != 1 || refusals.Load() != 2 {
+					t.Errorf("%d log lines say that it was taken out after %d refusals, want 1 after 2", n, refusals.Load())
+				}
+			})
+		}
+	}
+}
+
+// refuse makes the broker answer so many requests with an error, and counts them.
+func refuse(c *kfake.Cluster, key kmsg.Key, code int16, times int32) *atomic.Int32 {
+	var refusals atomic.Int32
+	c.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if refusals.Load() >= times {
+			return nil, nil, false
+		}
+		refusals.Add(1)
+		res := req.ResponseKind()
+		switch res := res.(type) {
+		case *kmsg.LeaveGroupResponse:
+			res.ErrorCode = code
+		case *kmsg.DescribeGroupsResponse:
+			res.Groups = []kmsg.DescribeGroupsResponseGroup{{Group: testGroup, ErrorCode: code}}
+		}
+		return res, nil, true
+	})
+	return &refusals
+}
+
 func TestOthersAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(2, testTopic))
@@ -146,7 +195,7 @@ func TestTakenOutAlive(t *testing.T) {
 	r := start(t, c, m, setup{})
 	awaitState(t, m, consumer.UpToDate)
 	id, _ := m.Member(t.Context(), testGroup)
-	if err := r.takeOut(t.Context(), id); err != nil {
+	if err := r.takeOut(t.Context(), []string{id}); err != nil {
 		t.Fatal(err)
 	}
 	produce(t, cl, leavers(0, "a", 10)...)
@@ -235,6 +284,52 @@ func TestTopicThatDoesNotExistYet(t *testing.T) {
 	produce(t, newProducer(t, c), leavers(0, "a", 5)...)
 	awaitEvents(t, m, 5)
 	awaitState(t, m, consumer.UpToDate)
+}
+
+// A topic that somebody deletes must not come back because we ask for it, by
+// ourselves or by the library, whichever member leads the group.
+func TestDeletedTopicStaysDeleted(t *testing.T) {
+	t.Parallel()
+	for name, members := range map[string]int{"alone": 1, "two members": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, kfake.SeedTopics(2, testTopic), kfake.AllowAutoTopicCreation())
+			ledgers := []*memory{newMemory(), newMemory()}[:members]
+			for i, m := range ledgers {
+				// Earliest, since the second ledger is empty beside what the first member commits.
+				start(t, c, m, setup{clientID: fmt.Sprint("signoff-", i), from: Earliest})
+				awaitMembers(t, c, i+1)
+			}
+			for _, m := range ledgers {
+				awaitState(t, m, consumer.UpToDate)
+			}
+			if err := c.DeleteTopic(testTopic); err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range ledgers {
+				eventually(t, "it says what is missing", func() bool { return m.reading() == outlook{consumer.Joining, "no such topic: " + testTopic} })
+			}
+			if c.TopicInfo(testTopic) != nil {
+				t.Fatal("the topic came back")
+			}
+		})
+	}
+}
+
+// While a topic is gone, its partitions are no outage.
+func TestDeletedTopicIsNotAway(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(2, testTopic))
+	m := newMemory()
+	start(t, c, m, setup{})
+	awaitState(t, m, consumer.UpToDate)
+	answering(t, c, func(p *kmsg.FetchResponseTopicPartition) { p.ErrorCode = int16(kafka.UnknownTopicOrPartition) })
+	produce(t, newProducer(t, c), leavers(1, "a", 1)...)
+	awaitState(t, m, consumer.Away)
+	if err := c.DeleteTopic(testTopic); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it says what is missing", func() bool { return m.reading() == outlook{consumer.Joining, "no such topic: " + testTopic} })
 }
 
 func TestTopicsAndPartitionsAreAdded(t *testing.T) {

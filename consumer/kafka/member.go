@@ -32,11 +32,11 @@ func (s *Source) awaitTopics(ctx context.Context) (map[string]int, error) {
 				missing = append(missing, t)
 			}
 		}
-		s.state.lacks(missing)
+		s.state.found(missing)
 		if len(missing) < len(s.cfg.Topics) {
 			return topics, nil
 		}
-		s.state.answers("group")
+		s.state.answers(ourGroup)
 		s.turn(ctx)
 		select {
 		case <-ctx.Done():
@@ -69,35 +69,57 @@ func (s *Source) topics(ctx context.Context) (map[string]int, error) {
 // that goes by our ClientID. Taking out one that lives after all does no harm:
 // it joins again, and the watermarks keep the two apart.
 func (s *Source) takeOutDead(ctx context.Context) error {
-	var dead []string
 	id, err := s.ledger.Member(ctx, s.cfg.Group)
 	if err != nil {
 		s.log.Warn("the ledger does not say who was in the group last", zap.Error(err))
-	} else if id != "" {
-		dead = append(dead, id)
 	}
 	s.member = id
-	if s.cfg.ClientID != "" {
-		ours, err := s.namesakes(ctx)
-		if err != nil {
-			return err
-		}
-		for _, m := range ours {
-			if m != id {
-				dead = append(dead, m)
-			}
+	if id == "" && s.cfg.ClientID == "" {
+		return nil
+	}
+	members, err := s.members(ctx)
+	if err != nil {
+		return err
+	}
+	var dead []string
+	for m, client := range members {
+		if m == id || client == s.cfg.ClientID && client != "" {
+			dead = append(dead, m)
 		}
 	}
-	for _, m := range dead {
-		if err := s.takeOut(ctx, m); err != nil {
-			return err
+	if len(dead) == 0 {
+		return nil
+	}
+	return s.takeOut(ctx, dead)
+}
+
+// takeOut makes members leave the group, and looks whether they did: the
+// library misreads a refusal, taking the time to throttle for the error.
+func (s *Source) takeOut(ctx context.Context, dead []string) error {
+	for _, id := range dead {
+		if _, err := s.client.LeaveGroup(ctx, &kafka.LeaveGroupRequest{
+			GroupID: s.cfg.Group, Members: []kafka.LeaveGroupRequestMember{{ID: id}},
+		}); err != nil {
+			return fmt.Errorf("take a dead member out of the group: %w", err)
 		}
+	}
+	members, err := s.members(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range dead {
+		if _, ok := members[id]; ok {
+			return fmt.Errorf("take a dead member out of the group: %s is still in it", id)
+		}
+		s.log.Info("took a dead member out of the group", zap.String("member", id))
 	}
 	return nil
 }
 
-// namesakes returns the members of the group that go by our ClientID.
-func (s *Source) namesakes(ctx context.Context) ([]string, error) {
+// members returns the client ids of the group's members, by member id. A broker
+// that is not ready to tell is an error, one that will not tell is none: then
+// the group waits for the sessions of the dead to end.
+func (s *Source) members(ctx context.Context) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	// Not Client.DescribeGroups, which fails on a member whose metadata it can't read.
@@ -105,32 +127,19 @@ func (s *Source) namesakes(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describe the group: %w", err)
 	}
-	var ours []string
+	members := map[string]string{}
 	for _, g := range m.(*describegroups.Response).Groups {
+		switch code := kafka.Error(g.ErrorCode); {
+		case code.Temporary():
+			return nil, fmt.Errorf("describe the group: %w", code)
+		case code != 0 && code != kafka.GroupIdNotFound:
+			s.log.Warn("the broker does not say who is in the group: dead members stay until their sessions end", zap.Error(code))
+		}
 		for _, member := range g.Members {
-			if member.ClientID == s.cfg.ClientID {
-				ours = append(ours, member.MemberID)
-			}
+			members[member.MemberID] = member.ClientID
 		}
 	}
-	return ours, nil
-}
-
-// takeOut makes a member leave the group. That the broker does not know it, or
-// refuses, is no error: then the group waits for the session to end.
-func (s *Source) takeOut(ctx context.Context, id string) error {
-	res, err := s.client.LeaveGroup(ctx, &kafka.LeaveGroupRequest{
-		GroupID: s.cfg.Group, Members: []kafka.LeaveGroupRequestMember{{ID: id}},
-	})
-	if err != nil {
-		return fmt.Errorf("take a dead member out of the group: %w", err)
-	}
-	if err := errors.Join(res.Error, res.Members[0].Error); err == nil {
-		s.log.Info("took a dead member out of the group", zap.String("member", id))
-	} else if !errors.Is(err, kafka.UnknownMemberId) && !errors.Is(err, kafka.GroupIdNotFound) {
-		s.log.Warn("a dead member stays in the group until its session ends", zap.String("member", id), zap.Error(err))
-	}
-	return nil
+	return members, nil
 }
 
 // remember tells the ledger which member we are.

@@ -14,6 +14,9 @@ import (
 	"signoff/metrics"
 )
 
+// ourGroup is what readiness calls the group, beside the names of partitions.
+const ourGroup = "group"
+
 // readiness knows how far the reading is, from what the group, the partitions
 // and the ledger report of themselves, and writes it to the ledger when it
 // changes. Only write and those who call it may take their time; the rest is
@@ -66,7 +69,8 @@ func (r *readiness) join(partitions []consumer.Partition) {
 	}
 }
 
-// left notes that the generation is over. What is away stays away until join.
+// left notes that the generation is over. What is away stays away until found
+// or join.
 func (r *readiness) left() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -79,13 +83,16 @@ func (r *readiness) leave() {
 	clear(r.needs)
 }
 
-// lacks notes which topics do not exist.
-func (r *readiness) lacks(topics []string) {
+// found notes that the broker was asked for the topics, before the group is
+// joined, and which do not exist. What was away of partitions is not ours now,
+// and may be gone with its topic.
+func (r *readiness) found(missing []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	maps.DeleteFunc(r.away, func(what, _ string) bool { return what != ourGroup })
 	r.missing = ""
-	if len(topics) > 0 {
-		r.missing = fmt.Sprintf("no such topic: %s", strings.Join(topics, ", "))
+	if len(missing) > 0 {
+		r.missing = fmt.Sprintf("no such topic: %s", strings.Join(missing, ", "))
 	}
 }
 

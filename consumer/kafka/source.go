@@ -128,7 +128,7 @@ func (s *Source) Run(ctx context.Context) error {
 			s.turn(ctx)
 			wait.sleep(ctx)
 		default:
-			s.state.silent("group", err)
+			s.state.silent(ourGroup, err)
 			s.turn(ctx)
 			wait.sleep(ctx)
 		}
@@ -188,10 +188,10 @@ func (s *Source) groupConfig(topics map[string]int) kafka.ConsumerGroupConfig {
 		RebalanceTimeout:  rebalanceTimeout,
 		JoinGroupBackoff:  time.Second,
 		Timeout:           dialTimeout,
-		Dialer:            &kafka.Dialer{Timeout: dialTimeout, ClientID: clientID(s.cfg)},
+		Dialer:            &kafka.Dialer{Timeout: dialTimeout, ClientID: clientID(s.cfg), DialFunc: dialToLook},
 	}
 	for _, t := range s.cfg.Topics {
-		if topics[t] > 0 { // the library would create the others, where the broker allows it
+		if topics[t] > 0 { // asked for one that is not there, the library finds none at all
 			cfg.Topics = append(cfg.Topics, t)
 		}
 	}

@@ -182,6 +182,40 @@ func TestTransactionsInABacklog(t *testing.T) {
 	awaitEvents(t, m, 10)
 }
 
+// What a transaction holds back is not read, and still is known to be there.
+func TestTransactionThatHangs(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	produce(t, newProducer(t, c), leavers(0, "plain", 5)...)
+	m := newMemory()
+	r := start(t, c, m, setup{})
+	awaitEvents(t, m, 5)
+	lag := func() float64 { return r.gauge(t, "signoff_kafka_lag", "0", testTopic) }
+	cl := newProducer(t, c, kgo.TransactionalID("hr"))
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		produce(t, cl, leavers(0, fmt.Sprint("held", i), 10)...)
+		eventually(t, "the lag grows", func() bool { return lag() == float64(10*(i+1)) })
+	}
+	if m.mark(testTopic, 0) != 5 || m.reading().state != consumer.UpToDate {
+		t.Errorf("watermark %d, state %s", m.mark(testTopic, 0), m.reading().state)
+	}
+	if err := cl.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	awaitEvents(t, m, 25)
+	eventually(t, "nothing is behind", func() bool { return lag() == 0 })
+	m.see(func() {
+		for _, s := range m.spans {
+			if s.From == s.Next && s.Next > 0 {
+				t.Errorf("recorded %+v, in which there is nothing", s)
+			}
+		}
+	})
+}
+
 func TestFullLedger(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.SeedTopics(1, testTopic))

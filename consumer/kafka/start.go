@@ -38,7 +38,7 @@ type placement struct {
 	known     bool          // the ledger's watermark stands there already: there is nothing to record
 	needsFrom bool          // nobody has said where to begin: do not read
 	anew      bool          // the log ends before what was read: the topic was made anew
-	lost      int64         // offsets that are gone unread
+	lost      int64         // offsets that are gone unread; of a topic made anew nobody can tell
 }
 
 // place decides where to begin. The ledger's watermark is always believed
@@ -64,7 +64,7 @@ func place(p consumer.Partition, st standing, from From) placement {
 	case at < st.first:
 		pl.span.Next, pl.lost = st.first, st.first-at
 	case at > st.end:
-		pl.span.Next, pl.lost, pl.anew = st.first, at-st.end, true
+		pl.span.Next, pl.anew = st.first, true
 	default:
 		pl.known = st.watermark >= 0
 	}
@@ -160,19 +160,21 @@ func authorOf(metadata string, cfg Config) author {
 	return sibling
 }
 
-// tellLoss says what of a partition is gone, once the ledger has stepped over it.
+// tellLoss says what of a partition is gone, once the ledger has stepped over
+// it. A topic made anew counts as one lost offset, for the alert's sake: what
+// was read of the old one is not lost.
 func (s *Source) tellLoss(pl placement) {
-	if pl.lost == 0 {
-		return
-	}
+	p := pl.span.Partition
 	fields := []zap.Field{
-		zap.String("topic", pl.span.Partition.Topic), zap.Int("partition", pl.span.Partition.ID),
-		zap.Int64("read_up_to", pl.span.From), zap.Int64("going_on_from", pl.span.Next), zap.Int64("lost", pl.lost),
+		zap.String("topic", p.Topic), zap.Int("partition", p.ID),
+		zap.Int64("read_up_to", pl.span.From), zap.Int64("going_on_from", pl.span.Next),
 	}
-	if pl.anew {
+	switch {
+	case pl.anew:
 		s.log.Error("the log ends before what was read of it, so the topic was made anew: reading it from its start", fields...)
-	} else {
-		s.log.Error("the log starts after what was read of it: the offsets between were deleted unread", fields...)
+		s.metrics.Lost(p.Topic, 1)
+	case pl.lost > 0:
+		s.log.Error("the log starts after what was read of it: the offsets between were deleted unread", append(fields, zap.Int64("lost", pl.lost))...)
+		s.metrics.Lost(p.Topic, pl.lost)
 	}
-	s.metrics.Lost(pl.span.Partition.Topic, pl.lost)
 }
