@@ -623,19 +623,19 @@ func TestNoPlanBeforeTheBacklogIsRead(t *testing.T) {
 
 func TestRunCountsTheIntervalFromTheLastRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(r *rig, _ *docusigntest.Config) { r.cfg.Interval = time.Hour })
+		r := newRig(t, func(r *rig, _ *docusigntest.Config) { r.cfg.Interval = 20 * time.Minute })
 		began := time.Now()
 		r.closeDue()
 		r.leave(nil, 0)
-		// A process that crashes every 7 minutes gets no further than 7 minutes, and
-		// still the run comes an hour after the last.
-		for time.Since(began) < 70*time.Minute {
-			ctx, cancel := context.WithTimeout(t.Context(), 7*time.Minute)
+		// A process that crashes every 3 minutes gets no further than 3 minutes, and
+		// still the run comes an interval after the last.
+		for time.Since(began) < 25*time.Minute {
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 			if err := r.closer.Run(ctx, func(time.Time) {}); err != nil {
 				t.Fatal(err)
 			}
 			cancel()
-			if time.Since(began) < 50*time.Minute {
+			if time.Since(began) < 18*time.Minute {
 				r.is(ledger.Waiting, 0)
 			}
 			r.restart()
