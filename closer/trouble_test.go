@@ -1,7 +1,6 @@
 package closer_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -24,34 +23,6 @@ import (
 	"signoff/consumer"
 	"signoff/metrics"
 )
-
-// roundTrip is a transport made of a function.
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// through puts something between the closer and Docusign.
-func (r *rig) through(f func(req *http.Request, body string, next http.RoundTripper) (*http.Response, error)) {
-	next := r.sim.Transport()
-	client, err := docusign.New(docusign.Config{AuthServer: "https://docusign.test", IntegrationKey: "key", UserID: self,
-		PrivateKeyFile: filepath.Join(r.dir, "key.pem")}, roundTrip(func(req *http.Request) (*http.Response, error) {
-		var b []byte
-		if req.Body != nil {
-			b, _ = io.ReadAll(req.Body)
-			req.Body = io.NopCloser(bytes.NewReader(b))
-		}
-		return f(req, string(b), next)
-	}), docusign.Observe{})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.closer = closer.New(r.cfg, r.guard, r.ledger, client, metrics.NewCloser(nil, []string{account}, nil, nil, nil), zaptest.NewLogger(r.t))
-}
-
-// says is an answer that Docusign, or somebody on the way, might give.
-func says(req *http.Request, status int, body string) *http.Response {
-	return &http.Response{StatusCode: status, Header: http.Header{"Date": {time.Now().UTC().Format(http.TimeFormat)}}, Body: io.NopCloser(strings.NewReader(body)), Request: req}
-}
 
 func TestAddressLearnedWhileSubmittedIsLookedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
