@@ -251,7 +251,7 @@ func (c *Closer) run(ctx context.Context, now time.Time, urgentOnly bool) error 
 	if err := c.settleResolved(ctx, p); err != nil {
 		return err
 	}
-	verdict, err := c.check(ctx, now, p)
+	verdict, err := c.check(ctx, now, p, cut)
 	if err != nil {
 		return errors.Join(cut, err)
 	}

@@ -19,7 +19,7 @@ type plan struct {
 	open       []guard.Candidate   // leavers with open users
 	settled    []ledger.Settlement // leavers without
 	refused    []refusal           // leavers who cannot be looked up
-	tried      []ledger.Entry      // leavers who could not be looked up now
+	missed     []ledger.Entry      // leavers who could not be looked up now
 	unresolved int                 // entries left for a later run
 }
 
@@ -133,7 +133,7 @@ func (c *Closer) sort(e ledger.Entry, found directory.Resolution, cut error, p *
 			continue
 		default: // nobody is settled by half of what there is to know
 			c.metrics.Failure(c.account.ID(), docusign.Reason(err))
-			p.tried = append(p.tried, e)
+			p.missed = append(p.missed, e)
 			return
 		}
 		for _, u := range users {
@@ -182,8 +182,8 @@ func (c *Closer) settleResolved(ctx context.Context, p plan) error {
 		return err
 	}
 	c.count(settled)
-	if len(p.tried) > 0 {
-		if err := c.ledger.Tried(ctx, p.tried, "not_looked_up", retries); err != nil {
+	if len(p.missed) > 0 {
+		if err := c.ledger.Missed(ctx, p.missed, "not_looked_up", retries); err != nil {
 			return err
 		}
 	}
@@ -200,8 +200,15 @@ func (c *Closer) settleResolved(ctx context.Context, p plan) error {
 }
 
 // check lets the guard judge the plan, with all that it must know.
-func (c *Closer) check(ctx context.Context, now time.Time, p plan) (guard.Verdict, error) {
-	f := guard.Facts{Now: now, Account: c.account.ID(), Self: c.self, ActiveUsers: c.active, Unresolved: p.unresolved}
+func (c *Closer) check(ctx context.Context, now time.Time, p plan, cut error) (guard.Verdict, error) {
+	f := guard.Facts{Now: now, Account: c.account.ID(), Self: c.self, ActiveUsers: c.active}
+	if len(p.settled) == 0 && !isPassing(cut) {
+		// All that was looked up has users, and there is more than one run can look
+		// up: the next one would see no further.
+		f.Unknowable = p.unresolved
+	} else {
+		f.Unresolved = p.unresolved
+	}
 	var err error
 	if f.RunBefore, err = c.ledger.RunBefore(ctx, f.Account); err != nil {
 		return guard.Verdict{}, err

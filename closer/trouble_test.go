@@ -478,3 +478,25 @@ func TestRefusalOfTheAccountParksIt(t *testing.T) {
 		}
 	})
 }
+
+// A plan that one hour's quota cannot resolve, of people who all have users,
+// and a limit between what is known and what is due: nobody may be let through
+// in part, nor left open in silence.
+func TestPlanThatNoHourCanResolveIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(r *rig, c *docusigntest.Config) {
+			c.HourLimit = 14
+			r.guard.Limits = []guard.Limit{{Window: time.Hour, Max: 15}}
+		})
+		for i := range 20 {
+			r.leave(nil, i)
+		}
+		for range 6 {
+			r.closeDue()
+			time.Sleep(31 * time.Minute)
+		}
+		if s := r.states(); s[ledger.Held] == 0 || s[ledger.Closed] > 15 {
+			t.Errorf("after three hours: %v, want a person to be asked", s)
+		}
+	})
+}

@@ -176,7 +176,8 @@ type Facts struct {
 	ActiveUsers    int                 // of the account; needed where NeedsActiveUsers
 	Administrators []string            // userIds of the active ones; needed where NeedsAdministrators, and then none means: not known
 	Sent           []ledger.SentLeaver // within LongestWindow, in all accounts
-	Unresolved     int                 // leavers who are due too, whose users are not known yet
+	Unresolved     int                 // leavers who are due too, whose users are not known yet: the plan can wait for that
+	Unknowable     int                 // the same, where waiting would come to no end: they count as if they had users
 }
 
 // Held is a part of a plan that waits for a person.
@@ -303,7 +304,7 @@ func (c Config) checkPlan(plan []Candidate, f Facts) (passed []Candidate, held *
 		kinds = append(kinds, ledger.FirstRun)
 		details = append(details, "the first plan of the account")
 	}
-	sure, unsure := 0, f.Unresolved
+	sure, unsure := f.Unknowable, f.Unknowable+f.Unresolved
 	mayPass := false
 	for _, l := range c.Limits {
 		if _, over := l.passedBy(plan, f, unsure); over {

@@ -312,6 +312,14 @@ func TestHeadroom(t *testing.T) {
 	}
 }
 
+func TestUnknowableCountAsIfTheyHadUsers(t *testing.T) {
+	cfg, f := open(), facts()
+	cfg.Limits, f.Unknowable = []Limit{{Window: time.Hour, Max: 3}}, 2
+	if v := cfg.Check(leavers(2), f); len(v.Go) != 0 || len(v.Holds) != 1 {
+		t.Errorf("%d go, holds %+v; want all held for the limit", len(v.Go), v.Holds)
+	}
+}
+
 // Those whose users are not known yet may be none: they keep a plan waiting, but
 // are no reason to ask a person.
 func TestUnresolvedKeepAPlanWaiting(t *testing.T) {

@@ -56,7 +56,8 @@ type Entry struct {
 	ReceivedAt  time.Time
 
 	Attempts  int       // refusals by Docusign so far
-	Tries     int       // in a row that came to nothing for a passing reason
+	Tries     int       // closes that came to nothing for a passing reason
+	Misses    int       // look-ups in a row that did
 	NextAt    time.Time // not to be tried before
 	Reason    string    // why it is held, has failed or is tried again
 	SentAt    time.Time // of the last close that was sent for it

@@ -10,12 +10,12 @@ import (
 )
 
 const entryColumns = `id, leaver, account, state, emails, source, urgent, stale, dry_run,
-	effective_at, due_at, received_at, attempts, tries, next_at, reason, sent_at, settled_at`
+	effective_at, due_at, received_at, attempts, tries, misses, next_at, reason, sent_at, settled_at`
 
 func scanEntry(rows *sql.Rows) (e Entry, err error) {
 	var effective, due, received, next, sent, settled int64
 	err = rows.Scan(&e.ID, &e.Leaver, &e.Account, &e.State, &e.emails, &e.Source, &e.Urgent, &e.Stale, &e.DryRun,
-		&effective, &due, &received, &e.Attempts, &e.Tries, &next, &e.Reason, &sent, &settled)
+		&effective, &due, &received, &e.Attempts, &e.Tries, &e.Misses, &next, &e.Reason, &sent, &settled)
 	if err != nil {
 		return e, err
 	}
@@ -84,13 +84,13 @@ func (l *Ledger) UrgentDue(ctx context.Context, account string, now, unanswered 
 	return due, err
 }
 
-// Tried notes that an entry could not be resolved for a passing reason: it is
-// tried again after a while, behind others.
-func (l *Ledger) Tried(ctx context.Context, entries []Entry, reason string, retry Retry) error {
+// Missed notes that entries could not be resolved for a passing reason: they
+// are tried again after a while, behind others.
+func (l *Ledger) Missed(ctx context.Context, entries []Entry, reason string, retry Retry) error {
 	return l.write(ctx, func(t *tx) error {
 		for _, e := range entries {
-			if err := t.exec(`UPDATE entries SET tries = tries + 1, reason = $2, next_at = $3 WHERE id = $1 AND state = 'due'`,
-				e.ID, reason, micros(t.now.Add(retry.Wait(min(e.Tries+1, retry.Attempts))))); err != nil {
+			if err := t.exec(`UPDATE entries SET misses = misses + 1, reason = $2, next_at = $3 WHERE id = $1 AND state = 'due'`,
+				e.ID, reason, micros(t.now.Add(retry.Wait(min(e.Misses+1, retry.Attempts))))); err != nil {
 				return err
 			}
 		}
@@ -103,7 +103,7 @@ func (l *Ledger) Tried(ctx context.Context, entries []Entry, reason string, retr
 func (l *Ledger) Due(ctx context.Context, account string, now time.Time, urgentOnly bool) ([]Entry, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT `+entryColumns+` FROM entries
 		WHERE state = 'due' AND due_at <= $2 AND account = $1 AND next_at <= $2 AND urgent >= $3
-		ORDER BY urgent DESC, tries, due_at, id`, account, micros(now), flag(urgentOnly))
+		ORDER BY urgent DESC, misses, tries, due_at, id`, account, micros(now), flag(urgentOnly))
 	if err != nil {
 		return nil, err
 	}
@@ -296,7 +296,7 @@ func (t *tx) submit(r Resolved, b Batch) (bool, error) {
 		}
 	}
 	n, err := t.changed(`UPDATE entries SET state = 'submitted', reason = '', hold = 0, held_at = 0,
-		sent_at = $3, sent_emails = emails
+		sent_at = $3, sent_emails = emails, misses = 0
 		WHERE id = $1 AND state = 'due' AND due_at <= $3 AND emails = $2 AND effective_at = $4 AND stale = $5`,
 		r.Entry.ID, r.Entry.emails, micros(t.now), micros(r.Entry.EffectiveAt), flag(r.Entry.Stale))
 	if err != nil || n == 0 {

@@ -256,7 +256,7 @@ func (t *tx) applyWord(k knownEntry, e consumer.Event, word time.Time) error {
 	case due.After(e.ReceivedAt): // the leaving day has moved away: nobody may be closed for the old one
 		// What is on its way is settled first.
 		if err := t.exec(`UPDATE entries SET state = CASE WHEN state = 'submitted' THEN state ELSE 'waiting' END,
-			hold = 0, held_at = 0, reason = '', attempts = 0, tries = 0, next_at = 0, approvals_after = (SELECT COALESCE(MAX(id), 0) FROM holds) WHERE id = $1`, k.id); err != nil {
+			hold = 0, held_at = 0, reason = '', attempts = 0, tries = 0, misses = 0, next_at = 0, approvals_after = (SELECT COALESCE(MAX(id), 0) FROM holds) WHERE id = $1`, k.id); err != nil {
 			return err
 		}
 		return t.endEmptyHold(k.hold)

@@ -35,6 +35,7 @@ CREATE TABLE entries (
 	received_at    BIGINT  NOT NULL,
 	attempts       INTEGER NOT NULL DEFAULT 0,
 	tries          INTEGER NOT NULL DEFAULT 0,
+	misses         INTEGER NOT NULL DEFAULT 0,
 	next_at        BIGINT  NOT NULL DEFAULT 0,
 	reason         TEXT    NOT NULL DEFAULT '',
 	hold           BIGINT  NOT NULL DEFAULT 0,
