@@ -55,6 +55,7 @@ type Event struct {
 	ReceivedAt  time.Time // our clock
 	EffectiveAt time.Time // when employment ends; a date has become the end of that day, or its beginning if Urgent
 	Urgent      bool      // close now, not at the next interval
+	Actor       string    `json:",omitempty"` // the person who brought it; "" where a system did
 
 	// What it came as: kept only if it must become a reject after all.
 	Position string // "topic/partition/offset" in Kafka, else ""
