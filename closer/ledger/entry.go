@@ -51,6 +51,7 @@ type Entry struct {
 	Urgent      bool
 	Stale       bool // the news was older than events.max_age when it came
 	DryRun      bool // comes out of a dry run
+	Returned    bool // was closed before, and is open again
 	EffectiveAt time.Time
 	DueAt       time.Time
 	ReceivedAt  time.Time
@@ -79,6 +80,7 @@ func (e Entry) Approved(kind Kind, users []User) bool {
 type User struct {
 	ID    string
 	Email string
+	SCIM  bool // an identity provider manages the user, and may open them again
 }
 
 // Resolved is an entry with the open users that a plan would close for it.

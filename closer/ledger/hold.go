@@ -25,13 +25,14 @@ const (
 	Administrator     Kind = "administrator"
 	FewAdministrators Kind = "few_administrators" // too few would be left
 	Ambiguous         Kind = "ambiguous"
+	Returned          Kind = "returned" // was closed before, and is open again
 	NewerUser         Kind = "newer_user"
 	Stale             Kind = "stale"
 )
 
 // Kinds lists every Kind, the gravest first.
 func Kinds() []Kind {
-	return []Kind{Self, Protected, FewAdministrators, Administrator, Ambiguous, NewerUser, Stale, FirstRun, Limit}
+	return []Kind{Self, Protected, FewAdministrators, Administrator, Ambiguous, Returned, NewerUser, Stale, FirstRun, Limit}
 }
 
 // HoldState is where a hold stands.
@@ -129,8 +130,8 @@ func (t *tx) insertHold(h Hold) error {
 		return err
 	}
 	for _, u := range h.Users {
-		if err := t.exec(`INSERT INTO hold_users (hold, entry, user_id, email) VALUES ($1, $2, $3, $4)`,
-			h.ID, u.Entry, u.ID, u.Email); err != nil {
+		if err := t.exec(`INSERT INTO hold_users (hold, entry, user_id, email, scim) VALUES ($1, $2, $3, $4, $5)`,
+			h.ID, u.Entry, u.ID, u.Email, flag(u.SCIM)); err != nil {
 			return err
 		}
 	}
@@ -337,9 +338,9 @@ func (l *Ledger) holds(ctx context.Context, where string, args ...any) ([]Hold, 
 // heldUsers returns the users that the hold names and, while it is open, still
 // holds.
 func (l *Ledger) heldUsers(ctx context.Context, h Hold) ([]HeldUser, error) {
-	query := `SELECT u.entry, u.user_id, u.email FROM hold_users u WHERE u.hold = $1 ORDER BY u.entry, u.user_id`
+	query := `SELECT u.entry, u.user_id, u.email, u.scim FROM hold_users u WHERE u.hold = $1 ORDER BY u.entry, u.user_id`
 	if h.State == HoldOpen {
-		query = `SELECT u.entry, u.user_id, u.email FROM hold_users u JOIN entries e ON e.id = u.entry
+		query = `SELECT u.entry, u.user_id, u.email, u.scim FROM hold_users u JOIN entries e ON e.id = u.entry
 			WHERE u.hold = $1 AND e.hold = $1 AND e.state = 'held' ORDER BY u.entry, u.user_id`
 	}
 	rows, err := l.read.QueryContext(ctx, query, h.ID)
@@ -350,7 +351,7 @@ func (l *Ledger) heldUsers(ctx context.Context, h Hold) ([]HeldUser, error) {
 	var all []HeldUser
 	for rows.Next() {
 		var u HeldUser
-		if err := rows.Scan(&u.Entry, &u.ID, &u.Email); err != nil {
+		if err := rows.Scan(&u.Entry, &u.ID, &u.Email, &u.SCIM); err != nil {
 			return nil, err
 		}
 		all = append(all, u)

@@ -27,6 +27,17 @@ func TestMakeHold(t *testing.T) {
 	}
 }
 
+// Who is managed by an identity provider is told to whoever decides.
+func TestHoldKeepsWhoIsManagedElsewhere(t *testing.T) {
+	b := newBook(t)
+	plan := b.plan("ann", "bob")
+	plan[0].Users[0].SCIM = true
+	h, err := b.Hold(t.Context(), b.hold(plan, Limit).ID)
+	if err != nil || len(h.Users) != 2 || !h.Users[0].SCIM || h.Users[1].SCIM {
+		t.Errorf("hold %+v (%v), want the first user marked", h, err)
+	}
+}
+
 func TestHoldTakesOnlyWhatIsStillDue(t *testing.T) {
 	b := newBook(t)
 	plan := b.plan("ann", "bob")
@@ -43,7 +54,7 @@ func TestHoldTakesOnlyWhatIsStillDue(t *testing.T) {
 }
 
 func TestDigestIsOfTheUsers(t *testing.T) {
-	ann, bob := HeldUser{1, User{"a", "ann@acme.com"}}, HeldUser{2, User{"b", "bob@acme.com"}}
+	ann, bob := HeldUser{1, User{ID: "a", Email: "ann@acme.com"}}, HeldUser{2, User{ID: "b", Email: "bob@acme.com"}}
 	base := digest(account, []HeldUser{ann, bob})
 	for name, tt := range map[string]struct {
 		got  string
@@ -52,7 +63,7 @@ func TestDigestIsOfTheUsers(t *testing.T) {
 		"in other order":     {digest(account, []HeldUser{bob, ann}), true},
 		"in another account": {digest("other", []HeldUser{ann, bob}), false},
 		"one fewer":          {digest(account, []HeldUser{ann}), false},
-		"another email":      {digest(account, []HeldUser{{1, User{"a", "x@acme.com"}}, bob}), false},
+		"another email":      {digest(account, []HeldUser{{1, User{ID: "a", Email: "x@acme.com"}}, bob}), false},
 	} {
 		if (tt.got == base) != tt.same {
 			t.Errorf("%s: same digest %v, want %v", name, tt.got == base, tt.same)

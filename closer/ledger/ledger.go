@@ -30,6 +30,7 @@ type Config struct {
 	URL    string        // sqlite:///var/lib/signoff/ledger.db
 	Grace  time.Duration // from the effective time until an entry is due
 	MaxAge time.Duration // older news than this is stale; 0: none is
+	Watch  time.Duration // how long a closed leaver is looked for again; 0: never
 }
 
 // Observe is told what was recorded and how the ledger fared. Nil functions

@@ -136,9 +136,20 @@ func (b *book) is(name string, want State) {
 // due makes due what is due by then, and returns it with a user for each.
 func (b *book) due(now time.Time) []Resolved {
 	b.t.Helper()
-	if err := b.BecomeDue(b.t.Context(), account, now); err != nil {
+	b.becomeDue(now, account)
+	return b.dueIn(account, now)
+}
+
+func (b *book) becomeDue(now time.Time, accounts ...string) {
+	b.t.Helper()
+	if err := b.BecomeDue(b.t.Context(), accounts, now); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// dueIn returns what is due in an account by then, with a user for each.
+func (b *book) dueIn(account string, now time.Time) []Resolved {
+	b.t.Helper()
 	entries, err := b.Due(b.t.Context(), account, now, false)
 	if err != nil {
 		b.t.Fatal(err)
@@ -178,6 +189,11 @@ func (b *book) plan(names ...string) []Resolved {
 }
 
 func (b *book) submit(plan ...Resolved) Batch {
+	b.t.Helper()
+	return b.submitIn(account, plan...)
+}
+
+func (b *book) submitIn(account string, plan ...Resolved) Batch {
 	b.t.Helper()
 	batch, err := b.Submit(b.t.Context(), account, plan, time.Now(), fresh)
 	if err != nil {

@@ -248,12 +248,44 @@ func (b *book) newer(minors int) {
 	if err := b.Close(); err != nil {
 		b.t.Fatal(err)
 	}
-	for _, table := range []string{"keys", "entries", "memberships", "batches", "holds", "hold_users", "rejects", "watermarks",
+	for _, table := range []string{"keys", "entries", "memberships", "batches", "imports", "holds", "hold_users", "rejects", "watermarks",
 		"accounts", "facts", "audit", "audit_personal"} {
 		b.raw(`ALTER TABLE ` + table + ` ADD COLUMN later TEXT NOT NULL DEFAULT ''`)
 	}
 	b.raw(`CREATE TABLE later (id BIGINT NOT NULL PRIMARY KEY)`)
 	b.raw(`INSERT INTO migrations (version, name, minor, applied_at) VALUES (99, '0099_later', $1, 0)`, minor+minors)
+}
+
+// The ledger of the version before is brought up to date with all that is in it.
+func TestLedgerOfOneMinorEarlier(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	first, err := migrations.ReadFile("migrations/0001_the_first.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := rawDB(t, path)
+	for _, query := range []string{
+		`CREATE TABLE migrations (version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, minor INTEGER NOT NULL, applied_at BIGINT NOT NULL)`,
+		string(first), `INSERT INTO migrations VALUES (1, '0001_the_first', 1, 0)`,
+		`INSERT INTO entries (id, leaver, account, state, emails, word_at, effective_at, due_at, received_at, settled_at)
+			SELECT value, CASE value WHEN 3 THEN 'bob@acme.com' ELSE 'ann@acme.com' END, 'acc', 'closed', '["ann@acme.com"]', 1, 1, 1, 1, ` +
+			fmt.Sprint(time.Now().UnixMicro()) + ` FROM (SELECT 1 AS value UNION SELECT 2 UNION SELECT 3)`,
+	} {
+		if _, err := db.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := &book{t: t, Ledger: openLedger(t, Config{URL: "sqlite://" + path, Watch: week}), path: path, now: time.Now()}
+	watched, err := b.Watched(t.Context(), account, b.now.Add(time.Minute))
+	if err != nil || len(watched) != 2 || watched[0].ID != 2 || watched[1].ID != 3 {
+		t.Errorf("watched %+v (%v), want the newest of each leaver", watched, err)
+	}
+	b.record(b.left("eve"))
+	b.submit(b.due(b.now)...)
+	b.is("eve", Submitted)
 }
 
 func TestLedgerOfOneMinorLater(t *testing.T) {
@@ -291,7 +323,7 @@ func TestLedgerOfTwoMinorsLater(t *testing.T) {
 	_, err := Open(t.Context(), b.cfg, Observe{})
 	_, errReading := OpenReadOnly(t.Context(), b.cfg)
 	for _, err := range []error{err, errReading} {
-		if err == nil || !strings.Contains(err.Error(), "use a newer signoff") || !strings.Contains(err.Error(), "0.3") {
+		if err == nil || !strings.Contains(err.Error(), "use a newer signoff") || !strings.Contains(err.Error(), "0.4") {
 			t.Errorf("got %v, want it to name the version and say what to do", err)
 		}
 	}

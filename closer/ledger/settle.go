@@ -12,6 +12,7 @@ type Result struct {
 	Closed bool
 	Reason string // Docusign's code if it refused; why not, if a look-up found the user open
 	Spared bool   // not refused: tried again without spending an attempt
+	Note   string // what else there is to say, in a fixed word; "" for nothing
 }
 
 // Retry says how a refused close is tried again.
@@ -56,7 +57,7 @@ func (l *Ledger) SettleBatch(ctx context.Context, batch int64, results map[strin
 // settleEntry writes the results of an entry's users; it returns nil while the
 // entry goes on.
 func (t *tx) settleEntry(id, batch int64, results map[string]Result, trace string, retry Retry) (*Settled, error) {
-	open, err := t.openUsers(id, batch)
+	open, err := t.texts(`SELECT user_id FROM memberships WHERE entry = $1 AND batch = $2 AND outcome = ''`, id, batch)
 	if err != nil {
 		return nil, err
 	}
@@ -68,14 +69,14 @@ func (t *tx) settleEntry(id, batch int64, results map[string]Result, trace strin
 		case !ok:
 			unknown = true
 		case r.Closed:
-			if err := t.exec(`UPDATE memberships SET outcome = 'closed', trace = $3, settled_at = $4 WHERE entry = $1 AND user_id = $2`,
-				id, user, trace, micros(t.now)); err != nil {
+			if err := t.exec(`UPDATE memberships SET outcome = 'closed', note = $3, trace = $4, settled_at = $5 WHERE entry = $1 AND user_id = $2`,
+				id, user, r.Note, trace, micros(t.now)); err != nil {
 				return nil, err
 			}
 		default:
 			refused, spared, reason = true, spared || r.Spared, r.Reason
-			if err := t.exec(`UPDATE memberships SET batch = 0, reason = $3, trace = $4 WHERE entry = $1 AND user_id = $2`,
-				id, user, r.Reason, trace); err != nil {
+			if err := t.exec(`UPDATE memberships SET batch = 0, reason = $3, note = $4, trace = $5 WHERE entry = $1 AND user_id = $2`,
+				id, user, r.Reason, r.Note, trace); err != nil {
 				return nil, err
 			}
 		}
@@ -119,27 +120,6 @@ func (t *tx) refusedBefore(entry, batch int64) (refused bool, reason string, spa
 		return false, "", false, nil
 	}
 	return err == nil, reason, spared, err
-}
-
-func (t *tx) openUsers(entry, batch int64) ([]string, error) {
-	s, err := t.prepared(`SELECT user_id FROM memberships WHERE entry = $1 AND batch = $2 AND outcome = ''`)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.QueryContext(t.ctx, entry, batch)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var users []string
-	for rows.Next() {
-		var u string
-		if err := rows.Scan(&u); err != nil {
-			return nil, err
-		}
-		users = append(users, u)
-	}
-	return users, rows.Err()
 }
 
 // refuse makes an entry due again for another try or, when it has had its
@@ -201,8 +181,15 @@ func (t *tx) end(id int64, outcome State, reason, trace string, batch int64) (*S
 		id, string(outcome), reason, micros(settledAt)); err != nil {
 		return nil, err
 	}
-	return &Settled{Entry: e, Outcome: outcome, Reason: reason, At: t.now}, t.audit(row{action: string(outcome), entry: id,
-		facts: map[string]any{"batch": batch, "reason": reason, "trace": trace}})
+	facts := map[string]any{"batch": batch, "reason": reason, "trace": trace}
+	notes, err := t.texts(`SELECT DISTINCT note FROM memberships WHERE entry = $1 AND note <> '' ORDER BY note`, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(notes) > 0 {
+		facts["notes"] = notes
+	}
+	return &Settled{Entry: e, Outcome: outcome, Reason: reason, At: t.now}, t.audit(row{action: string(outcome), entry: id, facts: facts})
 }
 
 // Refuse counts a refusal for an entry that is due: its users could not even be
@@ -229,12 +216,14 @@ type Unknown struct {
 }
 
 // Unknowns returns the users in requests sent before the given time whose
-// outcome is not known.
+// outcome is not known: not those of an import that is still open, which will
+// say it.
 func (l *Ledger) Unknowns(ctx context.Context, account string, sentBefore time.Time) ([]Unknown, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT m.batch, m.entry, m.user_id, m.email, b.answered_at > 0
 		FROM memberships m JOIN batches b ON b.id = m.batch
-		WHERE m.outcome = '' AND m.batch > 0 AND b.account = $1 AND b.sent_at <= $2 ORDER BY m.batch, m.entry`,
-		account, micros(sentBefore))
+		WHERE m.outcome = '' AND m.batch > 0 AND b.account = $1 AND b.sent_at <= $2
+		AND b.import NOT IN (SELECT id FROM imports WHERE ended_at = 0 AND sent_at > $3) ORDER BY m.batch, m.entry`,
+		account, micros(sentBefore), micros(sentBefore.Add(-importAtMost)))
 	if err != nil {
 		return nil, err
 	}

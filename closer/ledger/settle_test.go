@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -155,6 +156,35 @@ func TestSparedCostsNoAttempt(t *testing.T) {
 	b.answer(batch, map[string]Result{"id-ann": {Reason: "no_effect", Spared: true}})
 	if e := b.entry("ann"); e.State != Due || e.Attempts != 0 || len(b.due(time.Now())) != 1 {
 		t.Errorf("entry %+v, want it due at once with no attempt spent", e)
+	}
+}
+
+func TestNotesAreKept(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answers []map[string]Result
+		want    string // of the entry's last row
+	}{
+		"nothing to say": {[]map[string]Result{{"a": {Closed: true}, "b": {Closed: true}}}, ""},
+		"closed, with something to say": {[]map[string]Result{{"a": {Closed: true, Note: "kept"}, "b": {Closed: true}}},
+			`"notes":["kept"],"reason":""`},
+		"said of both": {[]map[string]Result{{"a": {Closed: true, Note: "kept"}, "b": {Closed: true, Note: "kept"}}},
+			`"notes":["kept"],"reason":""`},
+		"failed for a reason we know": {[]map[string]Result{{"a": {Closed: true}, "b": {Reason: "NO", Note: "scim"}}, {"b": {Reason: "NO", Note: "scim"}}},
+			`"notes":["scim"],"reason":"NO"`},
+		"closed at the second try": {[]map[string]Result{{"a": {Closed: true}, "b": {Reason: "NO", Note: "scim"}}, {"b": {Closed: true}}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(t)
+			e := b.plan("ann")[0].Entry
+			b.answer(b.submit(with(e, "a", "b")), tt.answers[0])
+			for _, results := range tt.answers[1:] {
+				b.answer(b.submit(with(b.due(b.now.Add(time.Hour))[0].Entry, "b")), results)
+			}
+			facts := b.text(`SELECT facts FROM audit ORDER BY seq DESC LIMIT 1`)
+			if tt.want == "" && strings.Contains(facts, "notes") || !strings.Contains(facts, tt.want) {
+				t.Errorf("audit says %s, want %q in it", facts, tt.want)
+			}
+		})
 	}
 }
 
@@ -367,23 +397,5 @@ func TestSentCountsALeaverOnceAtTheLastTry(t *testing.T) {
 	}
 	if sent, err := b.Sent(t.Context(), last); err != nil || len(sent) != 0 {
 		t.Errorf("sent %+v (%v), want none after the last", sent, err)
-	}
-}
-
-func TestUrgentGoesFirst(t *testing.T) {
-	b := newBook(t)
-	b.record(b.left("ann"))
-	if due, err := b.UrgentDue(t.Context(), "", b.now, b.now); err != nil || due {
-		t.Errorf("urgent due %v (%v), want not", due, err)
-	}
-	b.record(b.left("bob", urgent))
-	if due, err := b.UrgentDue(t.Context(), "", b.now, b.now); err != nil || !due {
-		t.Errorf("urgent due %v (%v), want so", due, err)
-	}
-	if plan := b.due(b.now); len(plan) != 2 || plan[0].Entry.Leaver != "bob@acme.com" {
-		t.Errorf("plan %+v, want bob first", plan)
-	}
-	if alone, err := b.Due(t.Context(), account, b.now, true); err != nil || len(alone) != 1 {
-		t.Errorf("%d urgent (%v), want bob alone", len(alone), err)
 	}
 }

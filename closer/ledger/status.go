@@ -5,11 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"os"
-	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"signoff/consumer"
 )
@@ -261,106 +257,6 @@ func (t *tx) countDeadline(id int64, deadline time.Duration) (d Deadline, word s
 		d.Cause = "none"
 	}
 	return d, "missed", nil
-}
-
-// HoldCount says how many holds of a kind are open, and since when the oldest.
-type HoldCount struct {
-	Open   int
-	Oldest time.Time
-}
-
-// Stats is the ledger at one moment, for the metrics.
-type Stats struct {
-	Entries   map[State]int
-	Rejects   int
-	Holds     map[Kind]HoldCount   // by the gravest kind of each
-	Overdue   map[string]time.Time // account, "" for those never yet in one -> when its oldest open entry was due; absent: none
-	Accounts  []Account
-	Reading   Reading
-	AuditRows int64
-	Size      int64 // bytes of the ledger's files
-	Free      int64 // bytes left on its disk
-}
-
-// Stats counts what is in the ledger.
-func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{Entries: make(map[State]int), Holds: make(map[Kind]HoldCount), Overdue: make(map[string]time.Time)}
-	path, err := sqlitePath(l.cfg.URL)
-	if err != nil {
-		return s, err
-	}
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if info, err := os.Stat(path + suffix); err == nil {
-			s.Size += info.Size()
-		}
-	}
-	var disk unix.Statfs_t
-	if err := unix.Statfs(path, &disk); err == nil {
-		s.Free = int64(disk.Bavail) * disk.Bsize
-	}
-	if err := l.countHolds(ctx, &s); err != nil {
-		return s, err
-	}
-	if s.Accounts, err = l.Accounts(ctx); err != nil {
-		return s, err
-	}
-	if s.Reading, err = l.Reading(ctx); err != nil {
-		return s, err
-	}
-	if err := l.read.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM rejects WHERE state = 'open'),
-		(SELECT COALESCE(MAX(seq), 0) FROM audit)`).Scan(&s.Rejects, &s.AuditRows); err != nil {
-		return s, err
-	}
-	err = l.countEntries(ctx, &s)
-	return s, err
-}
-
-func (l *Ledger) countHolds(ctx context.Context, s *Stats) error {
-	rows, err := l.read.QueryContext(ctx, `SELECT kinds, COUNT(*), MIN(created_at) FROM holds WHERE state = 'open' GROUP BY kinds`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var kinds string
-		var n int
-		var oldest int64
-		if err := rows.Scan(&kinds, &n, &oldest); err != nil {
-			return err
-		}
-		gravest, _, _ := strings.Cut(kinds, ",")
-		c := s.Holds[Kind(gravest)]
-		c.Open += n
-		if since := fromMicros(oldest); c.Oldest.IsZero() || since.Before(c.Oldest) {
-			c.Oldest = since
-		}
-		s.Holds[Kind(gravest)] = c
-	}
-	return rows.Err()
-}
-
-func (l *Ledger) countEntries(ctx context.Context, s *Stats) error {
-	rows, err := l.read.QueryContext(ctx, `SELECT state, account, COUNT(*), MIN(due_at) FROM entries GROUP BY state, account`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var state State
-		var account string
-		var n int
-		var due int64
-		if err := rows.Scan(&state, &account, &n, &due); err != nil {
-			return err
-		}
-		s.Entries[state] += n
-		if state.Open() && state != WouldClose && due <= micros(time.Now()) {
-			if oldest, ok := s.Overdue[account]; !ok || fromMicros(due).Before(oldest) {
-				s.Overdue[account] = fromMicros(due)
-			}
-		}
-	}
-	return rows.Err()
 }
 
 // Writable returns nil if the ledger can be written.

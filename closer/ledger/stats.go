@@ -1,0 +1,119 @@
+package ledger
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// HoldCount says how many holds of a kind are open, and since when the oldest.
+type HoldCount struct {
+	Open   int
+	Oldest time.Time
+}
+
+// Stats is the ledger at one moment, for the metrics.
+type Stats struct {
+	Entries   map[State]int
+	Watched   int            // of those closed: how many are looked for again
+	Returned  map[string]int // account -> open entries of leavers who were closed before
+	Rejects   int
+	Holds     map[Kind]HoldCount   // by the gravest kind of each
+	Overdue   map[string]time.Time // account, "" for those never yet in one -> when its oldest open entry was due; absent: none
+	Accounts  []Account
+	Reading   Reading
+	AuditRows int64
+	Size      int64 // bytes of the ledger's files
+	Free      int64 // bytes left on its disk
+}
+
+// Stats counts what is in the ledger.
+func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
+	s := Stats{Entries: make(map[State]int), Returned: make(map[string]int), Holds: make(map[Kind]HoldCount), Overdue: make(map[string]time.Time)}
+	path, err := sqlitePath(l.cfg.URL)
+	if err != nil {
+		return s, err
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if info, err := os.Stat(path + suffix); err == nil {
+			s.Size += info.Size()
+		}
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(path, &disk); err == nil {
+		s.Free = int64(disk.Bavail) * disk.Bsize
+	}
+	if err := l.countHolds(ctx, &s); err != nil {
+		return s, err
+	}
+	if s.Accounts, err = l.Accounts(ctx); err != nil {
+		return s, err
+	}
+	if s.Reading, err = l.Reading(ctx); err != nil {
+		return s, err
+	}
+	if err := l.read.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM rejects WHERE state = 'open'),
+		(SELECT COALESCE(MAX(seq), 0) FROM audit)`).Scan(&s.Rejects, &s.AuditRows); err != nil {
+		return s, err
+	}
+	err = l.countEntries(ctx, &s)
+	return s, err
+}
+
+func (l *Ledger) countHolds(ctx context.Context, s *Stats) error {
+	rows, err := l.read.QueryContext(ctx, `SELECT kinds, COUNT(*), MIN(created_at) FROM holds WHERE state = 'open' GROUP BY kinds`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var kinds string
+		var n int
+		var oldest int64
+		if err := rows.Scan(&kinds, &n, &oldest); err != nil {
+			return err
+		}
+		gravest, _, _ := strings.Cut(kinds, ",")
+		c := s.Holds[Kind(gravest)]
+		c.Open += n
+		if since := fromMicros(oldest); c.Oldest.IsZero() || since.Before(c.Oldest) {
+			c.Oldest = since
+		}
+		s.Holds[Kind(gravest)] = c
+	}
+	return rows.Err()
+}
+
+func (l *Ledger) countEntries(ctx context.Context, s *Stats) error {
+	rows, err := l.read.QueryContext(ctx, `SELECT state, account, COUNT(*), MIN(due_at), SUM(returned),
+		SUM(CASE WHEN watch_over = 0 AND settled_at > $1 THEN 1 ELSE 0 END) FROM entries GROUP BY state, account`, l.watchedSince(time.Now()))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var state State
+		var account string
+		var n, returned, watched int
+		var due int64
+		if err := rows.Scan(&state, &account, &n, &due, &returned, &watched); err != nil {
+			return err
+		}
+		s.Entries[state] += n
+		if state == Closed {
+			s.Watched += watched
+		}
+		if state.Open() && returned > 0 {
+			s.Returned[account] += returned
+		}
+		if state.Open() && state != WouldClose && due <= micros(time.Now()) {
+			if oldest, ok := s.Overdue[account]; !ok || fromMicros(due).Before(oldest) {
+				s.Overdue[account] = fromMicros(due)
+			}
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,264 @@
+package ledger
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"signoff/consumer"
+)
+
+// recordTermination finds or makes the entries that a termination concerns and
+// returns the id of the first.
+func (t *tx) recordTermination(e consumer.Event) (int64, error) {
+	word := e.OccurredAt
+	if word.IsZero() {
+		word = e.ReceivedAt
+	}
+	known, err := t.entriesOf(e.Email)
+	if err != nil {
+		return 0, err
+	}
+	open, settled := standing(known)
+	for _, k := range open {
+		latest := word // that the entry will have heard
+		if k.wordAt.After(word) {
+			latest = k.wordAt
+		}
+		addresses, _ := unheard(settledIn(known, k.account), e, latest)
+		if err := t.applyWord(k, e, word, addresses); err != nil {
+			return 0, err
+		}
+	}
+	addresses, over := unheard(settled, e, word)
+	switch {
+	case len(open) == 0 && len(addresses) == 0:
+		return over, t.auditEvent("superseded", over, e)
+	case len(open) == 0:
+		return t.insertEntry(e, addresses, word, 0)
+	case len(settled) > 0 && len(addresses) > 0: // the accounts that had settled look again
+		_, err = t.insertEntry(e, addresses, word, open[0].root())
+	}
+	return open[0].id, err
+}
+
+// standing tells the open entries of a leaver from the settled ones of accounts
+// that have none. Where an open entry has no account yet nothing counts as
+// settled: it will be looked at in every account.
+func standing(known []knownEntry) (open, settled []knownEntry) {
+	has := make(map[string]bool)
+	for _, k := range known {
+		if k.state.Open() {
+			open = append(open, k)
+			has[k.account] = true
+		}
+	}
+	if has[""] {
+		return open, nil
+	}
+	for _, k := range known {
+		if !has[k.account] {
+			settled = append(settled, k)
+		}
+	}
+	return open, settled
+}
+
+// settledIn returns the settled entries of an account; of all, where an entry
+// has no account yet.
+func settledIn(known []knownEntry, account string) []knownEntry {
+	return slices.DeleteFunc(slices.Clone(known), func(k knownEntry) bool {
+		return k.state.Open() || account != "" && k.account != account
+	})
+}
+
+// unheard returns the addresses that a termination brings to what is settled:
+// all of them, unless a later word has settled it. Then old news opens nothing,
+// but for addresses that nobody has looked at; over is an entry that it was
+// settled by.
+func unheard(settled []knownEntry, e consumer.Event, word time.Time) (addresses []string, over int64) {
+	addresses = append([]string{e.Email}, e.OtherEmails...)
+	looked := make(map[string][]string) // account -> addresses
+	for _, k := range settled {
+		looked[k.account] = append(looked[k.account], k.emails...)
+		if over == 0 && k.wordAt.After(word) {
+			over = k.id
+		}
+	}
+	if over == 0 {
+		return addresses, 0
+	}
+	return slices.DeleteFunc(addresses, func(a string) bool {
+		for _, in := range looked {
+			if !slices.Contains(in, a) {
+				return false
+			}
+		}
+		return true
+	}), over
+}
+
+// knownEntry is what recording needs of an entry that is there.
+type knownEntry struct {
+	id        int64
+	splitFrom int64
+	account   string
+	state     State
+	emails    []string
+	wordAt    time.Time
+	effected  time.Time
+	stale     bool
+	hold      int64
+}
+
+// root is the first entry of the same leaving.
+func (k knownEntry) root() int64 {
+	if k.splitFrom != 0 {
+		return k.splitFrom
+	}
+	return k.id
+}
+
+// entriesOf returns the entries of a leaver, but for those that others have
+// taken the place of.
+func (t *tx) entriesOf(leaver string) ([]knownEntry, error) {
+	s, err := t.prepared(`SELECT id, split_from, account, state, emails, word_at, effective_at, stale, hold FROM entries
+		WHERE leaver = $1 AND NOT (state = 'cancelled' AND reason = '` + sameAsOpen + `') ORDER BY id`)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.QueryContext(t.ctx, leaver)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []knownEntry
+	for rows.Next() {
+		var k knownEntry
+		var emails string
+		var word, effective int64
+		if err := rows.Scan(&k.id, &k.splitFrom, &k.account, &k.state, &emails, &word, &effective, &k.stale, &k.hold); err != nil {
+			return nil, err
+		}
+		k.wordAt, k.effected = fromMicros(word), fromMicros(effective)
+		if err := json.Unmarshal([]byte(emails), &k.emails); err != nil {
+			return nil, fmt.Errorf("entry %d: emails: %w", k.id, err)
+		}
+		all = append(all, k)
+	}
+	return all, rows.Err()
+}
+
+// applyWord lets another termination of the leaver speak to an open entry. These
+// addresses of it are added, whenever it was said; its effective time counts if
+// no later word was heard.
+func (t *tx) applyWord(k knownEntry, e consumer.Event, word time.Time, addresses []string) error {
+	list, err := json.Marshal(joined(k.emails, addresses))
+	if err != nil {
+		return err
+	}
+	if word.Before(k.wordAt) {
+		if err := t.exec(`UPDATE entries SET emails = $2 WHERE id = $1`, k.id, string(list)); err != nil {
+			return err
+		}
+		return t.auditEvent("superseded", k.id, e)
+	}
+	due, stale := t.dueAt(e), t.isStale(e)
+	if err := t.exec(`UPDATE entries SET emails = $2, word_at = $3, effective_at = $4, due_at = $5, stale = $6,
+		urgent = CASE WHEN $7 = 1 THEN 1 ELSE urgent END, source = $8 WHERE id = $1`,
+		k.id, string(list), micros(word), micros(e.EffectiveAt), micros(due), flag(stale), flag(e.Urgent), e.Key.Source); err != nil {
+		return err
+	}
+	action := "confirmed"
+	if micros(e.EffectiveAt) != micros(k.effected) {
+		action = "moved"
+	}
+	if err := t.auditEvent(action, k.id, e); err != nil {
+		return err
+	}
+	switch {
+	case k.state == Waiting:
+		return nil
+	case due.After(e.ReceivedAt): // the leaving day has moved away: nobody may be closed for the old one
+		// What is on its way is settled first.
+		if err := t.exec(`UPDATE entries SET state = CASE WHEN state = 'submitted' THEN state ELSE 'waiting' END,
+			hold = 0, held_at = 0, reason = '', attempts = 0, tries = 0, misses = 0, next_at = 0, approvals_after = (SELECT COALESCE(MAX(id), 0) FROM holds) WHERE id = $1`, k.id); err != nil {
+			return err
+		}
+		return t.endEmptyHold(k.hold)
+	case k.state == Held && k.stale && !stale: // fresh news of it: the guard judges again
+		if err := t.exec(`UPDATE entries SET state = 'due', hold = 0, reason = '' WHERE id = $1`, k.id); err != nil {
+			return err
+		}
+		return t.endEmptyHold(k.hold)
+	}
+	return nil
+}
+
+// insertEntry makes a waiting entry. splitFrom is the first entry of the same
+// leaving, 0 if this is it.
+func (t *tx) insertEntry(e consumer.Event, addresses []string, word time.Time, splitFrom int64) (int64, error) {
+	id, err := t.nextID("entries")
+	if err != nil {
+		return 0, err
+	}
+	emails, err := json.Marshal(addresses)
+	if err != nil {
+		return 0, err
+	}
+	if err := t.exec(`INSERT INTO entries (id, leaver, state, emails, employee_id, termination_id, source, manager_email,
+		given_name, family_name, legal_entity, department, urgent, stale, word_at, effective_at, due_at, received_at, split_from)
+		VALUES ($1, $2, 'waiting', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+		id, e.Email, string(emails), e.EmployeeID, e.TerminationID, e.Key.Source, e.ManagerEmail,
+		e.GivenName, e.FamilyName, e.LegalEntity, e.Department, flag(e.Urgent), flag(t.isStale(e)),
+		micros(word), micros(e.EffectiveAt), micros(t.dueAt(e)), micros(e.ReceivedAt), splitFrom); err != nil {
+		return 0, err
+	}
+	return id, t.auditEvent("received", id, e)
+}
+
+// joined is these addresses and those of more that are not among them.
+func joined(emails, more []string) []string {
+	all := slices.Clone(emails)
+	for _, a := range more {
+		if !slices.Contains(all, a) {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// dueAt is the later of the effective time with its grace, and the receipt.
+func (t *tx) dueAt(e consumer.Event) time.Time {
+	due := e.EffectiveAt.Add(t.ledger.cfg.Grace)
+	if due.Before(e.ReceivedAt) {
+		return e.ReceivedAt
+	}
+	return due
+}
+
+// isStale says whether the news came more than MaxAge after it happened and
+// after it took effect.
+func (t *tx) isStale(e consumer.Event) bool {
+	age := t.ledger.cfg.MaxAge
+	if age == 0 || e.OccurredAt.IsZero() {
+		return false
+	}
+	latest := e.OccurredAt
+	if e.EffectiveAt.After(latest) {
+		latest = e.EffectiveAt
+	}
+	return e.ReceivedAt.Sub(latest) > age
+}
+
+func (t *tx) auditEvent(action string, entry int64, e consumer.Event) error {
+	return t.audit(row{action: action, entry: entry, actor: e.Actor,
+		facts: map[string]any{
+			"origin": e.Key.Origin, "source": e.Key.Source, "id": e.Key.ID, "hash": e.Hash, "urgent": e.Urgent,
+			"occurred_at": stamp(e.OccurredAt), "effective_at": stamp(e.EffectiveAt), "received_at": stamp(e.ReceivedAt),
+		},
+		personal: map[string]string{"email": e.Email, "other_emails": strings.Join(e.OtherEmails, " "),
+			"manager_email": e.ManagerEmail, "given_name": e.GivenName, "family_name": e.FamilyName}})
+}
