@@ -18,10 +18,12 @@ type Account struct {
 	id     string
 	users  string // URL of its users
 	meter  *meter
+
+	priority Priority
 }
 
-// Account prepares calls to the account of info, which UserInfo gave. All
-// Accounts of one id share one quota.
+// Account prepares calls to the account of info, which UserInfo gave, for
+// Closes. All Accounts of one id share one quota.
 func (c *Client) Account(info AccountInfo) *Account {
 	id := strings.ToLower(info.ID)
 	base := strings.TrimRight(info.BaseURI, "/")
@@ -29,11 +31,15 @@ func (c *Client) Account(info AccountInfo) *Account {
 	defer c.mu.Unlock()
 	m, ok := c.meters[id]
 	if !ok {
-		m = newMeter(defaultBurst(base), c.theirNow)
+		var waiting func(int)
+		if c.observe.Waiting != nil {
+			waiting = func(n int) { c.observe.Waiting(id, "burst", n) }
+		}
+		m = newMeter(defaultBurst(base), c.theirNow, c.cfg.Reserve, waiting)
 		c.meters[id] = m
 	}
 	users := base + "/restapi/v2.1/accounts/" + url.PathEscape(info.ID) + "/users"
-	return &Account{client: c, id: id, users: users, meter: m}
+	return &Account{client: c, id: id, users: users, meter: m, priority: Closes}
 }
 
 // ID is the account's id in lower case: Docusign, and people, spell it either way.
@@ -43,7 +49,7 @@ func (a *Account) ID() string { return a.id }
 // clocks agree: events are judged by our clock, and a wrong one closes people
 // before their time. sending, if not nil, has the last word.
 func (a *Account) send(req *http.Request, op Operation, sending func() error) (answer, *Error) {
-	s, err := a.meter.reserve(req.Context())
+	s, err := a.meter.enter(req.Context(), a.priority)
 	switch {
 	case err != nil:
 		return answer{}, noAnswer(op, true, err)
@@ -51,7 +57,7 @@ func (a *Account) send(req *http.Request, op Operation, sending func() error) (a
 		failed := refuse(op, verdict{class: Exhausted, reason: s.over}, errQuotaOver)
 		failed.RetryAt = a.client.ours(s.until)
 		return answer{}, failed
-	case op == OpCloseUsers && a.client.clockIsOff():
+	case op.closes() && a.client.clockIsOff():
 		a.meter.release()
 		return answer{}, refuse(op, verdict{Park, reasonClock, adviceClock}, errClock)
 	}

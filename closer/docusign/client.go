@@ -17,8 +17,8 @@
 // It does not decide whom to close, how much of the quota to leave to others,
 // or when to try again: ClassOf tells a caller what may be done about an error.
 //
-// The API is eSignature REST v2.1; what is known of its behavior, beyond its
-// specification, stands where it is relied on.
+// The APIs are eSignature REST v2.1 and, for an organization, Admin v2; what is
+// known of their behavior, beyond their specifications, stands where it is relied on.
 package docusign
 
 import (
@@ -27,6 +27,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"sync"
@@ -48,23 +49,32 @@ type Operation string
 
 // The operations.
 const (
-	OpSignIn     Operation = "sign_in"
-	OpUserInfo   Operation = "userinfo"
-	OpListUsers  Operation = "list_users"
-	OpGetUser    Operation = "get_user"
-	OpCloseUsers Operation = "close_users"
+	OpSignIn        Operation = "sign_in"
+	OpUserInfo      Operation = "userinfo"
+	OpListUsers     Operation = "list_users"
+	OpGetUser       Operation = "get_user"
+	OpCloseUsers    Operation = "close_users"
+	OpImportUsers   Operation = "import_users"
+	OpListImports   Operation = "list_imports"
+	OpGetImport     Operation = "get_import"
+	OpImportResults Operation = "import_results"
+	OpProfile       Operation = "get_profile"
 )
 
 // Operations lists every Operation.
 func Operations() []Operation {
-	return []Operation{OpSignIn, OpUserInfo, OpListUsers, OpGetUser, OpCloseUsers}
+	return []Operation{
+		OpSignIn, OpUserInfo, OpListUsers, OpGetUser, OpCloseUsers,
+		OpImportUsers, OpListImports, OpGetImport, OpImportResults, OpProfile,
+	}
 }
 
-// Observe is told what goes on; either function may be nil. Both are called
+// Observe is told what goes on; any function may be nil. They are called
 // from many goroutines.
 type Observe struct {
 	Request func(op Operation, status int, took time.Duration) // status 0: no whole answer came
 	Quota   func(account string, q Quota)                      // after each answer
+	Waiting func(account, window string, requests int)         // requests that wait for a window now; 0: none any more
 }
 
 // Client speaks to Docusign as one user. It is safe for concurrent use and
@@ -108,7 +118,8 @@ type request struct {
 	op      Operation
 	method  string
 	url     string
-	body    []byte // JSON; nil for none
+	body    []byte      // JSON unless header says otherwise; nil for none
+	header  http.Header // in place of what is sent otherwise; may be nil
 	account *Account
 	sending func() error // called before it goes out, each time; nil for none
 }
@@ -147,6 +158,7 @@ func (c *Client) attempt(ctx context.Context, r request, token string) (answer, 
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	maps.Copy(req.Header, r.header)
 	if r.account == nil {
 		return c.send(req, r.op)
 	}

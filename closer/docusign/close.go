@@ -32,16 +32,24 @@ type Answer struct {
 	TraceToken string // "" if there was none
 }
 
+// Close is whom to close.
+type Close struct {
+	UserIDs       []string
+	SigningGroups bool         // take them out of their signing groups as well; groups and permissions stay, for a reopening
+	Sending       func() error // called before the request goes out, each time; nil for none
+}
+
 // CloseUsers closes users of the account in one request. With a nil error, each
 // user has a Result or an unknown outcome. An error of class Unknown leaves all
 // outcomes unknown; after one of another class none was closed by this call.
 //
 // It may wait for a burst of the quota to be over before it sends, and sends
-// again what was refused for a burst or an ended token: so sending is called
+// again what was refused for a burst or an ended token: so Sending is called
 // each time just before the request goes out, which from then on takes
-// RequestTimeout at most. An error of sending keeps it from going out. How many users a request may hold is not documented;
-// 100, the page size of a list, is known to be sane.
-func (a *Account) CloseUsers(ctx context.Context, userIDs []string, sending func() error) (Answer, error) {
+// RequestTimeout at most. An error of Sending keeps it from going out. How many
+// users a request may hold is not documented; 100, the page size of a list, is
+// known to be sane.
+func (a *Account) CloseUsers(ctx context.Context, c Close) (Answer, error) {
 	answered := Answer{Results: map[string]Result{}}
 	asked := map[string][]string{} // spellings by userId in lower case
 	type user struct {
@@ -50,7 +58,7 @@ func (a *Account) CloseUsers(ctx context.Context, userIDs []string, sending func
 	var body struct {
 		Users []user `json:"users"`
 	}
-	for _, id := range userIDs {
+	for _, id := range c.UserIDs {
 		folded := strings.ToLower(id)
 		switch {
 		case strings.TrimSpace(id) == "":
@@ -70,7 +78,11 @@ func (a *Account) CloseUsers(ctx context.Context, userIDs []string, sending func
 	if err != nil {
 		return Answer{}, err
 	}
-	ans, err := a.client.do(ctx, request{op: OpCloseUsers, method: http.MethodDelete, url: a.users, body: text, account: a, sending: sending})
+	url := a.users
+	if c.SigningGroups {
+		url += "?delete=SigningGroupsEmail"
+	}
+	ans, err := a.client.do(ctx, request{op: OpCloseUsers, method: http.MethodDelete, url: url, body: text, account: a, sending: c.Sending})
 	if err != nil {
 		return Answer{}, err
 	}

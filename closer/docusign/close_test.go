@@ -32,7 +32,7 @@ func TestCloseUsersAnswers(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, err := newTestAccount(t, always(200, tc.body)).CloseUsers(t.Context(), []string{"a1", "B2"}, nil)
+			got, err := newTestAccount(t, always(200, tc.body)).CloseUsers(t.Context(), Close{UserIDs: []string{"a1", "B2"}})
 			if err != nil || !maps.Equal(got.Results, tc.want) {
 				t.Errorf("%v, %v; want %v", got.Results, err, tc.want)
 			}
@@ -63,7 +63,7 @@ func TestCloseUsersRequest(t *testing.T) {
 				sent = req
 				return say(200, `{"users":[{"userId":"u1"},{"userId":"u2"}]}`), nil
 			}}
-			got, err := newTestAccount(t, f).CloseUsers(t.Context(), tc.ids, nil)
+			got, err := newTestAccount(t, f).CloseUsers(t.Context(), Close{UserIDs: tc.ids})
 			if (err != nil) != (tc.want == nil) || !maps.Equal(got.Results, tc.want) {
 				t.Errorf("%v, %v; want %v", got.Results, err, tc.want)
 			}
@@ -87,7 +87,7 @@ func TestCloseUsersRequest(t *testing.T) {
 
 func TestSendingCanKeepTheCloseFromGoingOut(t *testing.T) {
 	f := always(200, `{"users":[{"userId":"u1"}]}`)
-	_, err := newTestAccount(t, f).CloseUsers(t.Context(), []string{"u1"}, func() error { return errors.New("disk full") })
+	_, err := newTestAccount(t, f).CloseUsers(t.Context(), Close{UserIDs: []string{"u1"}, Sending: func() error { return errors.New("disk full") }})
 	if ClassOf(err) != Passing || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("got %v of class %s", err, ClassOf(err))
 	}

@@ -15,11 +15,13 @@ import (
 // Config says as whom to sign in, and where: the part of the section
 // `docusign` that this package needs. The zero value is not valid.
 type Config struct {
-	AuthServer     string `yaml:"auth_server"`      // https://account.docusign.com, or account-d for the developer environment
-	IntegrationKey string `yaml:"integration_key"`  // client id of the app that Docusign knows us as
-	UserID         string `yaml:"user_id"`          // the administrator whom we act for: a GUID, not an email
-	PrivateKeyFile string `yaml:"private_key_file"` // PEM, RSA, PKCS #1 or PKCS #8; read again at each sign-in
-	UserAgent      string `yaml:"-"`                // e.g. "signoff/1.2.0"; "signoff" if empty
+	AuthServer     string  `yaml:"auth_server"`      // https://account.docusign.com, or account-d for the developer environment
+	IntegrationKey string  `yaml:"integration_key"`  // client id of the app that Docusign knows us as
+	UserID         string  `yaml:"user_id"`          // the administrator whom we act for: a GUID, not an email
+	PrivateKeyFile string  `yaml:"private_key_file"` // PEM, RSA, PKCS #1 or PKCS #8; read again at each sign-in
+	Organization   string  `yaml:"organization"`     // "" unless leavers are closed through it: the sign-in then asks for its scopes as well
+	Reserve        float64 `yaml:"reserve"`          // share of each hour's calls left to the account's other apps, 0..1
+	UserAgent      string  `yaml:"-"`                // e.g. "signoff/1.2.0"; "signoff" if empty
 }
 
 // Validate names every key that is wrong, and what is wrong with it. It does
@@ -41,6 +43,9 @@ func (c Config) Validate() error {
 		if strings.TrimSpace(key.value) == "" {
 			errs = append(errs, fmt.Errorf("docusign.%s: %q: must be set", key.name, key.value))
 		}
+	}
+	if !(c.Reserve >= 0 && c.Reserve < 1) { // also catches NaN
+		errs = append(errs, fmt.Errorf("docusign.reserve: %v: not in 0..1", c.Reserve))
 	}
 	if strings.Contains(c.UserID, "@") { // the usual slip; not echoed, since it is an email
 		errs = append(errs, errors.New("docusign.user_id: an email: the user's API username, a GUID, is needed"))

@@ -27,7 +27,7 @@ type Error struct {
 	Status     int       // HTTP status; 0 if no whole answer came
 	Code       string    // errorCode, or `error` of the sign-in; "" if the answer had none that can be shown
 	Detail     string    // error_description of the sign-in where it is a code, e.g. "issuer_not_found"
-	RetryAt    time.Time // by our clock, when the quota opens again; zero unless the class is Exhausted
+	RetryAt    time.Time // by our clock, when the quota opens again, or what Retry-After asks for; zero: not said
 	TraceToken string    // what Docusign's support asks for; "" if there was none
 
 	verdict verdict
@@ -106,13 +106,13 @@ func newError(op Operation, a answer) *Error {
 	e := &Error{Op: op, Status: a.status, TraceToken: a.trace}
 	var said struct {
 		ErrorCode        string `json:"errorCode"` // the API
-		Error            string `json:"error"`     // the sign-in server
+		Error            string `json:"error"`     // the sign-in server, and the Admin API
 		ErrorDescription string `json:"error_description"`
 	}
 	if json.Unmarshal(a.body, &said) == nil {
 		e.Code = plain(said.ErrorCode)
 		if e.Code == "" {
-			e.Code, e.Detail = plain(said.Error), plain(said.ErrorDescription)
+			e.Code, e.Detail = plain(adminCode(said.Error)), plain(said.ErrorDescription)
 		}
 	}
 	e.verdict = judge(op, a.status, e.Code, e.Detail)
@@ -180,10 +180,17 @@ func judge(op Operation, status int, code, detail string) verdict {
 		}
 		return verdict{class: SignIn, reason: reasonSignIn}
 	}
+	if v, ok := judgeOrganization(op, status, code); ok {
+		return v
+	}
 	v, known := codeVerdicts[code]
 	switch {
-	case known && v.class == NoMember && op != OpListUsers && op != OpGetUser:
+	case code == "INVALID_REQUEST_BODY" && op == OpCloseUsers: // not the one that was sent: a proxy has dropped it
+		return verdict{class: Unknown, reason: reasonUnreadable}
+	case known && v.class == NoMember && op == OpCloseUsers:
 		// Of a close as a whole it does not say who, so it is no word about anybody.
+		return verdict{class: Split, reason: reasonNoMember}
+	case known && v.class == NoMember && op != OpListUsers && op != OpGetUser:
 		return verdict{class: Permanent, reason: reasonNoMember}
 	case known && v.reason == reasonPermissions && op == OpGetUser:
 		// The documentation has it that Users:get is for one's own record only, so
@@ -191,8 +198,8 @@ func judge(op Operation, status int, code, detail string) verdict {
 		return verdict{class: Permanent, reason: reasonPermissions}
 	case known:
 		return v
-	case strings.Contains(code, "SUSPENDED"):
-		return verdict{Park, reasonAccount, "Docusign has suspended the account: ask Docusign's support or whoever pays for it"}
+	case strings.Contains(code, "SUSPENDED"): // by no list; but the word leaves no doubt
+		return verdict{Park, reasonSuspended, adviceSuspended}
 	}
 	return judgeStatus(op, status, code)
 }
@@ -208,6 +215,8 @@ func judgeStatus(op Operation, status int, code string) verdict {
 		return verdict{class: Exhausted, reason: reasonBurstQuota}
 	case status == statusBlocked:
 		return verdict{class: Passing, reason: reasonBlocked}.mindful(op)
+	case status == http.StatusRequestEntityTooLarge && op == OpCloseUsers: // a proxy may say so as well
+		return verdict{class: Split, reason: reasonRefused}
 	case status >= 500:
 		return verdict{class: Passing, reason: reasonServer}.mindful(op)
 	case code == "": // a proxy's page, a login form: not Docusign's word
@@ -216,13 +225,16 @@ func judgeStatus(op Operation, status int, code string) verdict {
 	if status == http.StatusForbidden { // whatever the code, it is not about one user
 		return verdict{Park, reasonPermissions, adviceAdmin}
 	}
+	if op == OpCloseUsers {
+		return verdict{class: Split, reason: reasonRefused}
+	}
 	return verdict{class: Permanent, reason: reasonRefused}
 }
 
 // mindful turns what would be passing for a read into Unknown for a close, which
 // may have taken effect.
 func (v verdict) mindful(op Operation) verdict {
-	if op == OpCloseUsers {
+	if op.closes() {
 		v.class = Unknown
 	}
 	return v

@@ -25,7 +25,7 @@ func perform(t *testing.T, a *Account, op Operation) error {
 	case OpGetUser:
 		_, err = a.User(t.Context(), "6b67a1ee-0000-4000-8000-000000000000")
 	case OpCloseUsers:
-		_, err = a.CloseUsers(t.Context(), []string{"6b67a1ee-0000-4000-8000-000000000000"}, nil)
+		_, err = a.CloseUsers(t.Context(), Close{UserIDs: []string{"6b67a1ee-0000-4000-8000-000000000000"}})
 	}
 	if err == nil {
 		t.Fatal("no error")
@@ -47,14 +47,16 @@ func TestClassOfAnswers(t *testing.T) {
 	}{
 		"the user lacks permissions":   {400, code("USER_LACKS_PERMISSIONS"), outcome{Permanent, "permissions"}, outcome{Park, "permissions"}},
 		"the account lacks them":       {400, code("ACCOUNT_LACKS_PERMISSIONS"), outcome{Park, "account"}, outcome{Park, "account"}},
-		"the account is suspended":     {400, code("Account_Is_Suspended"), outcome{Park, "account"}, outcome{Park, "account"}},
-		"no member":                    {400, code("USER_LACKS_MEMBERSHIP"), outcome{NoMember, "no_member"}, outcome{Permanent, "no_member"}},
-		"no member, mixed case":        {400, code("User_Not_Found"), outcome{NoMember, "no_member"}, outcome{Permanent, "no_member"}},
-		"an id that is none":           {400, code("INVALID_USERID"), outcome{NoMember, "no_member"}, outcome{Permanent, "no_member"}},
-		"no such user in the system":   {404, code("User_Does_Not_Exist_In_System"), outcome{NoMember, "no_member"}, outcome{Permanent, "no_member"}},
+		"the account is suspended":     {400, code("Account_Is_Suspended"), outcome{Park, "suspended"}, outcome{Park, "suspended"}},
+		"no member":                    {400, code("USER_LACKS_MEMBERSHIP"), outcome{NoMember, "no_member"}, outcome{Split, "no_member"}},
+		"no member, mixed case":        {400, code("User_Not_Found"), outcome{NoMember, "no_member"}, outcome{Split, "no_member"}},
+		"an id that is none":           {400, code("INVALID_USERID"), outcome{NoMember, "no_member"}, outcome{Split, "no_member"}},
+		"no such user in the system":   {404, code("User_Does_Not_Exist_In_System"), outcome{NoMember, "no_member"}, outcome{Split, "no_member"}},
 		"a bare 404":                   {404, "", outcome{Passing, "unreadable"}, outcome{Unknown, "unreadable"}},
 		"a 404 page":                   {404, html, outcome{Passing, "unreadable"}, outcome{Unknown, "unreadable"}},
-		"a code nobody knows":          {400, code("NEW_IN_2027"), outcome{Permanent, "refused"}, outcome{Permanent, "refused"}},
+		"a code nobody knows":          {400, code("NEW_IN_2027"), outcome{Permanent, "refused"}, outcome{Split, "refused"}},
+		"the request is too large":     {413, "", outcome{Passing, "unreadable"}, outcome{Split, "refused"}},
+		"the body was lost":            {400, code("INVALID_REQUEST_BODY"), outcome{Permanent, "refused"}, outcome{Unknown, "unreadable"}},
 		"a code that is a sentence":    {400, code("ana@example.com is gone"), outcome{Passing, "unreadable"}, outcome{Unknown, "unreadable"}},
 		"500 with a code":              {500, code("UNSPECIFIED_ERROR"), outcome{Passing, "server_error"}, outcome{Unknown, "server_error"}},
 		"502 page":                     {502, html, outcome{Passing, "server_error"}, outcome{Unknown, "server_error"}},
@@ -177,5 +179,56 @@ func TestErrorText(t *testing.T) {
 	want := "docusign: close users: 429 HOURLY_APIINVOCATION_LIMIT_EXCEEDED, again at 2026-11-22T13:00:02Z (trace token ab-12)"
 	if e.Error() != want {
 		t.Errorf("%q, want %q", e.Error(), want)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for name, tc := range map[string]struct {
+		status int
+		header string
+		want   time.Duration // about; 0: none
+	}{
+		"seconds on a 503":        {503, "120", 2 * time.Minute},
+		"a date on a 503":         {503, time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), time.Hour},
+		"seconds on a refusal":    {400, "60", time.Minute},
+		"none":                    {503, "", 0},
+		"a date long gone":        {503, "Sun, 22 Nov 2020 12:00:00 GMT", 0},
+		"more than can be meant":  {503, "99999999", farthestReset},
+		"neither number nor date": {503, "soon", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fake{api: func(int, *http.Request) (*http.Response, error) {
+				resp := say(tc.status, `{"errorCode":"SOME_CODE","message":"x"}`)
+				resp.Header.Set("Retry-After", tc.header)
+				return resp, nil
+			}}
+			e, _ := errors.AsType[*Error](perform(t, newTestAccount(t, f), OpGetUser))
+			switch ahead := time.Until(e.RetryAt); {
+			case tc.want == 0 && !e.RetryAt.IsZero():
+				t.Errorf("again at %v, want no word on it", e.RetryAt)
+			case tc.want != 0 && (ahead > tc.want+time.Minute || ahead < tc.want-time.Minute):
+				t.Errorf("again in %v, want %v", ahead, tc.want)
+			}
+		})
+	}
+}
+
+func TestRefusal(t *testing.T) {
+	for code, want := range map[string]string{
+		"cannot_close_last_active_admin": "last_administrator",
+		"CANNOT_CLOSE_OWN_MEMBERSHIP":    "own_user",
+		OwnUser:                          "own_user",
+		"user_awaiting_activation":       "awaiting_activation",
+		"MEMBERSHIP_NOT_IN_ACCOUNT":      "no_member",
+		"USER_IS_MANAGED_BY_SCIM":        "managed_by_scim",
+		"NEW_IN_2027":                    "refused",
+	} {
+		reason, advice := Refusal(code)
+		if reason != want || !slices.Contains(Reasons(), reason) {
+			t.Errorf("%s: %q, want %q, one of the fixed words", code, reason, want)
+		}
+		if known := want != "refused" && want != "no_member"; (advice != "") != known {
+			t.Errorf("%s: advice %q", code, advice)
+		}
 	}
 }

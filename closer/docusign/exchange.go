@@ -47,6 +47,9 @@ func (c *Client) send(req *http.Request, op Operation) (answer, *Error) {
 	a, failed := c.exchange(req, op)
 	if failed == nil && !a.ok() {
 		failed = newError(op, a)
+		if wait := retryAfter(a.header, c.theirNow()); wait > 0 {
+			failed.RetryAt = time.Now().Add(wait)
+		}
 	}
 	return a, failed
 }

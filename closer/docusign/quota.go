@@ -1,8 +1,10 @@
 package docusign
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,7 +36,7 @@ const (
 // defaultBurst is the documented burst limit of the environment that base
 // belongs to (developers.docusign.com, resource limits).
 func defaultBurst(base string) int {
-	if strings.Contains(base, "demo") {
+	if strings.Contains(base, "demo") || strings.Contains(base, "api-d.") {
 		return 200
 	}
 	return 500
@@ -44,25 +46,38 @@ var errQuotaOver = errors.New("quota used up, nothing was sent")
 
 // meter lets requests of an account through, as many as its quota has room for.
 type meter struct {
-	clock func() time.Time // Docusign's, as far as we know it
+	clock   func() time.Time // Docusign's, as far as we know it
+	reserve float64          // share of each hour that is left to others
+	waiting func(int)        // told how many wait for a burst; may be nil
 
-	mu    sync.Mutex
-	tally tally
-	news  chan struct{} // closed, and replaced, when an answer has changed the tally
+	mu      sync.Mutex
+	tally   tally
+	queue   []ticket      // who wants to send, the first one first
+	given   uint64        // tickets so far
+	blocked bool          // the first one waits for a burst
+	news    chan struct{} // closed, and replaced, when something has changed
 }
 
-func newMeter(burstLimit int, clock func() time.Time) *meter {
-	return &meter{clock: clock, tally: newTally(burstLimit), news: make(chan struct{})}
+// ticket is a place in the queue: by priority, and then by order of arrival.
+type ticket struct {
+	priority Priority
+	number   uint64
 }
 
-// reserve waits until a request may be sent. The step it returns has either a
+func newMeter(burstLimit int, clock func() time.Time, reserve float64, waiting func(int)) *meter {
+	return &meter{clock: clock, reserve: reserve, waiting: waiting, tally: newTally(burstLimit), news: make(chan struct{})}
+}
+
+// enter waits until a request may be sent. The step it returns has either a
 // number, which ends with settle or release, or the window that is
 // used up; the only error is that of ctx.
-func (m *meter) reserve(ctx context.Context) (step, error) {
+func (m *meter) enter(ctx context.Context, p Priority) (step, error) {
+	me := m.join(p)
+	defer m.leave(me)
 	for {
 		m.mu.Lock()
 		now := m.clock()
-		s := m.tally.take(now)
+		s := m.next(me, now)
 		news := m.news
 		m.mu.Unlock()
 		if s.number != 0 || s.over != "" {
@@ -72,6 +87,69 @@ func (m *meter) reserve(ctx context.Context) (step, error) {
 			return step{}, err
 		}
 	}
+}
+
+// next is what the one with that ticket may do now. Only the first in the queue
+// may send; that nothing is left for their priority, everybody may hear at once.
+func (m *meter) next(me ticket, now time.Time) step {
+	floor := me.priority.floor(m.reserve, m.tally.hour.Limit)
+	if m.queue[0] != me {
+		return m.tally.over(now, floor)
+	}
+	s := m.tally.take(now, floor)
+	m.block(s.number == 0 && !s.until.IsZero() && s.over == "")
+	return s
+}
+
+func (m *meter) join(p Priority) ticket {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.given++
+	me := ticket{p, m.given}
+	at, _ := slices.BinarySearchFunc(m.queue, me, func(a, b ticket) int {
+		return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(a.number, b.number))
+	})
+	m.queue = slices.Insert(m.queue, at, me)
+	m.block(m.blocked)
+	return me
+}
+
+func (m *meter) leave(me ticket) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.queue = slices.DeleteFunc(m.queue, func(t ticket) bool { return t == me })
+	m.block(m.blocked && len(m.queue) > 0)
+	m.tell()
+}
+
+// block notes whether the queue waits for a burst.
+func (m *meter) block(is bool) {
+	if m.waiting != nil && (is || m.blocked) {
+		n := 0
+		if is {
+			n = len(m.queue)
+		}
+		m.waiting(n)
+	}
+	m.blocked = is
+}
+
+// tell wakes those who wait.
+func (m *meter) tell() {
+	close(m.news)
+	m.news = make(chan struct{})
+}
+
+// room is how many calls of that priority may still be sent in the hour.
+func (m *meter) room(p Priority) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	hour := m.tally.quota(m.clock()).Hour
+	left := hour.Remaining
+	if hour.Reset.IsZero() {
+		left = hour.Limit
+	}
+	return max(0, left-p.floor(m.reserve, hour.Limit))
 }
 
 // wait ends with ctx, with news, or after d if that is positive.
@@ -114,8 +192,7 @@ func (m *meter) change(f func(*tally, time.Time)) Quota {
 	defer m.mu.Unlock()
 	now := m.clock()
 	f(&m.tally, now)
-	close(m.news)
-	m.news = make(chan struct{})
+	m.tell()
 	return m.tally.quota(now)
 }
 

@@ -60,7 +60,7 @@ func TestRefusedForQuota(t *testing.T) {
 					return say(200, closedU1), nil
 				}}
 				start := time.Now()
-				answered, err := newTestAccount(t, f).CloseUsers(t.Context(), []string{"u1"}, nil)
+				answered, err := newTestAccount(t, f).CloseUsers(t.Context(), Close{UserIDs: []string{"u1"}})
 				if tc.waits > 0 {
 					if took := time.Since(start); err != nil || took != tc.waits || len(f.calls) != 2 || !answered.Results["u1"].Closed() {
 						t.Errorf("%v after %v and %d calls, want it closed after %v", err, took, len(f.calls), tc.waits)
@@ -82,7 +82,7 @@ var fakeStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 func TestBurstIsNotWaitedForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := always(429, `{"errorCode":"BURST_APIINVOCATION_LIMIT_EXCEEDED"}`)
-		_, err := newTestAccount(t, f).CloseUsers(t.Context(), []string{"u1"}, nil)
+		_, err := newTestAccount(t, f).CloseUsers(t.Context(), Close{UserIDs: []string{"u1"}})
 		e, ok := err.(*Error)
 		if !ok || ClassOf(e) != Exhausted || !e.RetryAt.Equal(time.Now().Add(burstLength)) || len(f.calls) != 1+maxBursts {
 			t.Errorf("%v after %d calls", err, len(f.calls))
@@ -104,7 +104,7 @@ func TestUsedUpHourSendsNothing(t *testing.T) {
 			}
 		}
 		for range 5 {
-			_, err := a.CloseUsers(t.Context(), []string{"u1"}, nil)
+			_, err := a.CloseUsers(t.Context(), Close{UserIDs: []string{"u1"}})
 			e, ok := err.(*Error)
 			if !ok || ClassOf(e) != Exhausted || Reason(e) != "hour_quota" || !e.RetryAt.Equal(fakeStart.Add(time.Hour+resetMargin)) {
 				t.Fatalf("%v, want exhausted until one o'clock", err)
@@ -157,16 +157,16 @@ func TestWaitForABurstEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := always(200, closedU1, rates(100, 0, fakeStart.Add(time.Hour))...)
 		a := newTestAccount(t, f)
-		if _, err := a.CloseUsers(t.Context(), []string{"u1"}, nil); err != nil {
+		if _, err := a.CloseUsers(t.Context(), Close{UserIDs: []string{"u1"}}); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		_, err := a.CloseUsers(ctx, []string{"u1"}, nil)
+		_, err := a.CloseUsers(ctx, Close{UserIDs: []string{"u1"}})
 		if ClassOf(err) != Passing || Reason(err) != "timeout" || len(f.calls) != 1 {
 			t.Errorf("%s, %s (%v) after %d calls; want passing, since nothing was sent", ClassOf(err), Reason(err), err, len(f.calls))
 		}
-		if _, err := a.CloseUsers(t.Context(), []string{"u1"}, nil); err != nil || time.Since(fakeStart) != burstLength {
+		if _, err := a.CloseUsers(t.Context(), Close{UserIDs: []string{"u1"}}); err != nil || time.Since(fakeStart) != burstLength {
 			t.Errorf("%v after %v", err, time.Since(fakeStart))
 		}
 	})
@@ -283,7 +283,7 @@ func TestObserve(t *testing.T) {
 func TestRequestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newTestAccount(t, &fake{api: hang})
-		_, err := a.CloseUsers(t.Context(), []string{"u1"}, nil)
+		_, err := a.CloseUsers(t.Context(), Close{UserIDs: []string{"u1"}})
 		if ClassOf(err) != Unknown || Reason(err) != "timeout" || time.Since(fakeStart) != RequestTimeout {
 			t.Errorf("%s, %s after %v", ClassOf(err), Reason(err), time.Since(fakeStart))
 		}

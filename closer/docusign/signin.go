@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,15 @@ const (
 // scopes are what consent was given for; signature is the eSignature API,
 // impersonation is acting for a user who is not there.
 var scopes = []string{"signature", "impersonation"}
+
+// scopes are all that we need consent for: asked for together, since consent is
+// given to a set of scopes.
+func (c *Client) scopes() []string {
+	if c.cfg.Organization == "" {
+		return scopes
+	}
+	return slices.Concat(scopes, adminScopes)
+}
 
 // session is a token and how long it is good for, by our clock.
 type session struct {
@@ -113,7 +123,7 @@ func (c *Client) signIn() (session, error) {
 		Email:      c.cfg.IntegrationKey, // the claim iss
 		Subject:    c.cfg.UserID,
 		PrivateKey: key,
-		Scopes:     scopes,
+		Scopes:     c.scopes(),
 		TokenURL:   c.auth.String() + "/oauth/token",
 		Audience:   c.auth.Host, // without https://, as Docusign wants it
 		Expires:    assertionLife,
@@ -163,7 +173,7 @@ func (c *Client) advised(e *Error) *Error {
 // consentURL is where a person allows the integration key to act for them. The
 // space between the scopes must be %20: Docusign takes no +.
 func (c *Client) consentURL() string {
-	return c.auth.String() + "/oauth/auth?response_type=code&scope=" + url.PathEscape(strings.Join(scopes, " ")) +
+	return c.auth.String() + "/oauth/auth?response_type=code&scope=" + url.PathEscape(strings.Join(c.scopes(), " ")) +
 		"&client_id=" + url.QueryEscape(c.cfg.IntegrationKey) + "&redirect_uri=REGISTERED"
 }
 

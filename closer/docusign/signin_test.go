@@ -238,7 +238,7 @@ func TestUnauthorizedSignsInOnceMore(t *testing.T) {
 				}
 				return say(200, `{"users":[{"userId":"u1"}]}`), nil
 			}}
-			_, err := newTestAccount(t, f).CloseUsers(t.Context(), []string{"u1"}, nil)
+			_, err := newTestAccount(t, f).CloseUsers(t.Context(), Close{UserIDs: []string{"u1"}})
 			if (err != nil) != tc.fails || len(f.calls) != tc.calls || f.signIns != tc.calls {
 				t.Errorf("error %v after %d calls and %d sign-ins, want %d of each", err, len(f.calls), f.signIns, tc.calls)
 			}
@@ -353,7 +353,7 @@ func TestSkew(t *testing.T) {
 				if got := a.client.Skew(); (got - tc.want).Abs() > 3*time.Second {
 					t.Errorf("skew %v, want %v", got, tc.want)
 				}
-				_, err := a.CloseUsers(t.Context(), []string{"u1"}, nil)
+				_, err := a.CloseUsers(t.Context(), Close{UserIDs: []string{"u1"}})
 				if tc.park && (ClassOf(err) != Park || Reason(err) != "clock" || len(f.calls) != 1) {
 					t.Errorf("close: %s, %s (%v) after %d calls", ClassOf(err), Reason(err), err, len(f.calls))
 				}

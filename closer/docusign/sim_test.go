@@ -112,7 +112,7 @@ func TestOverSockets(t *testing.T) {
 	}
 
 	const unknown = "c0000000-0000-4000-8000-000000000003"
-	answered, err := a.CloseUsers(t.Context(), []string{strings.ToUpper(ana), unknown}, nil)
+	answered, err := a.CloseUsers(t.Context(), docusign.Close{UserIDs: []string{strings.ToUpper(ana), unknown}})
 	if err != nil || !answered.Results[strings.ToUpper(ana)].Closed() || answered.Results[unknown].Code != "USER_LACKS_MEMBERSHIP" || answered.TraceToken == "" {
 		t.Errorf("close: %+v, %v", answered, err)
 	}
@@ -163,14 +163,14 @@ func TestCloseUnderFaults(t *testing.T) {
 		"500":                         {docusigntest.Faults{Error500: one}, docusign.Unknown, "server_error", false},
 		"444":                         {docusigntest.Faults{Blocked: one}, docusign.Unknown, "blocked", false},
 		"no answer for ever":          {docusigntest.Faults{Hang: one}, docusign.Unknown, "timeout", true},
-		"the body is dropped":         {docusigntest.Faults{DropBody: one}, docusign.Permanent, "refused", false},
+		"the body is dropped":         {docusigntest.Faults{DropBody: one}, docusign.Unknown, "unreadable", false},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tc.faults.Operations = []string{"close_users"}
 				s := simulation(t, 0, func(c *docusigntest.Config) { c.Faults = tc.faults })
-				answered, err := inMemory(t, s).CloseUsers(t.Context(), []string{ana, ben}, nil)
+				answered, err := inMemory(t, s).CloseUsers(t.Context(), docusign.Close{UserIDs: []string{ana, ben}})
 				if docusign.ClassOf(err) != tc.class || docusign.Reason(err) != tc.reason {
 					t.Errorf("%q, %q (%v); want %q, %q", docusign.ClassOf(err), docusign.Reason(err), err, tc.class, tc.reason)
 				}
@@ -195,7 +195,7 @@ func TestUsersWithoutAnOutcome(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := simulation(t, 0, func(c *docusigntest.Config) { c.Faults = faults })
-			answered, err := inMemory(t, s).CloseUsers(t.Context(), []string{ana, ben}, nil)
+			answered, err := inMemory(t, s).CloseUsers(t.Context(), docusign.Close{UserIDs: []string{ana, ben}})
 			if _, known := answered.Results[ana]; err != nil || known || !answered.Results[ben].Closed() {
 				t.Errorf("%v, %v; want Ana's outcome unknown", answered.Results, err)
 			}
@@ -257,7 +257,7 @@ func TestOtherAppsUseTheQuotaUp(t *testing.T) {
 	for name, change := range map[string]func(*docusigntest.Config){
 		"429":                       func(c *docusigntest.Config) {},
 		"400, mixed case":           func(c *docusigntest.Config) { c.QuotaStatus, c.Quirks.MixedCaseQuota = 400, true },
-		"429, Retry-After":          func(c *docusigntest.Config) { c.Quirks.RetryAfter = true },
+		"429, Retry-After":          func(c *docusigntest.Config) { c.Quirks.RetryAfter = "seconds" },
 		"429, without rate headers": func(c *docusigntest.Config) { c.Quirks.NoRateHeaders = true },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -265,17 +265,17 @@ func TestOtherAppsUseTheQuotaUp(t *testing.T) {
 				s := simulation(t, 0, change)
 				a := inMemory(t, s)
 				s.ExhaustBurst(account)
-				if answered, err := a.CloseUsers(t.Context(), []string{ana}, nil); err != nil || !answered.Results[ana].Closed() {
+				if answered, err := a.CloseUsers(t.Context(), docusign.Close{UserIDs: []string{ana}}); err != nil || !answered.Results[ana].Closed() {
 					t.Errorf("after a burst: %v, %v", answered, err)
 				}
 				s.ExhaustHour(account)
-				_, err := a.CloseUsers(t.Context(), []string{ben}, nil)
+				_, err := a.CloseUsers(t.Context(), docusign.Close{UserIDs: []string{ben}})
 				if docusign.ClassOf(err) != docusign.Exhausted {
 					t.Fatalf("after an hour's quota: %v", err)
 				}
 				e, _ := errors.AsType[*docusign.Error](err)
 				time.Sleep(time.Until(e.RetryAt))
-				if answered, err := a.CloseUsers(t.Context(), []string{ben}, nil); err != nil || !answered.Results[ben].Closed() {
+				if answered, err := a.CloseUsers(t.Context(), docusign.Close{UserIDs: []string{ben}}); err != nil || !answered.Results[ben].Closed() {
 					t.Errorf("in the next hour: %v, %v", answered, err)
 				}
 				if got := s.Stats().Exhausted; got != 2 {
@@ -289,7 +289,7 @@ func TestOtherAppsUseTheQuotaUp(t *testing.T) {
 func TestClockOff(t *testing.T) {
 	s := simulation(t, 0, func(c *docusigntest.Config) { c.ClockSkew = 3 * time.Minute })
 	a := inMemory(t, s)
-	_, err := a.CloseUsers(t.Context(), []string{ana}, nil)
+	_, err := a.CloseUsers(t.Context(), docusign.Close{UserIDs: []string{ana}})
 	if docusign.ClassOf(err) != docusign.Park || docusign.Reason(err) != "clock" {
 		t.Errorf("3 minutes off: %v", err)
 	}
@@ -297,7 +297,7 @@ func TestClockOff(t *testing.T) {
 	if _, err := a.User(t.Context(), ana); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.CloseUsers(t.Context(), []string{ana}, nil); err != nil {
+	if _, err := a.CloseUsers(t.Context(), docusign.Close{UserIDs: []string{ana}}); err != nil {
 		t.Errorf("set right: %v", err)
 	}
 }
@@ -321,7 +321,7 @@ func TestSendingIsCalledEachTimeTheCloseGoesOut(t *testing.T) {
 			}
 			tc.before(s)
 			calls := 0
-			_, err := a.CloseUsers(t.Context(), []string{ana}, func() error { calls++; return nil })
+			_, err := a.CloseUsers(t.Context(), docusign.Close{UserIDs: []string{ana}, Sending: func() error { calls++; return nil }})
 			if calls != tc.want {
 				t.Errorf("called %d times, want %d (%v)", calls, tc.want, err)
 			}

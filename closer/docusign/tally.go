@@ -82,17 +82,16 @@ type step struct {
 	until  time.Time
 }
 
-func (t *tally) take(now time.Time) step {
-	t.turn(now)
-	room := min(t.hour.left(), t.burst.left())
+// take takes a call, if more than floor calls are left of the hour.
+func (t *tally) take(now time.Time, floor int) step {
+	if s := t.over(now, floor); s.over != "" {
+		return s
+	}
+	room := min(t.hour.left()-floor, t.burst.left())
 	if t.answered <= t.opened {
 		room = min(room, 1) // feel the way: the others may have used most of it up
 	}
 	switch {
-	case t.hour.left() <= 0:
-		return step{over: reasonHourQuota, until: t.hour.Reset.Add(resetMargin)}
-	case t.burst.left() <= 0 && t.burst.Reset.Sub(now) > longestWait:
-		return step{over: reasonBurstQuota, until: t.burst.Reset}
 	case t.burst.left() <= 0:
 		return step{until: t.burst.Reset}
 	case t.flying >= room:
@@ -101,6 +100,19 @@ func (t *tally) take(now time.Time) step {
 	t.sent++
 	t.flying++
 	return step{number: t.sent}
+}
+
+// over says whether a window is used up for long, but for floor calls of the
+// hour.
+func (t *tally) over(now time.Time, floor int) step {
+	t.turn(now)
+	switch {
+	case t.hour.left() <= floor:
+		return step{over: reasonHourQuota, until: t.hour.Reset.Add(resetMargin)}
+	case t.burst.left() <= 0 && t.burst.Reset.Sub(now) > longestWait:
+		return step{over: reasonBurstQuota, until: t.burst.Reset}
+	}
+	return step{}
 }
 
 // settle ends the request of that number, by what its answer said.

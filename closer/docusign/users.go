@@ -143,6 +143,32 @@ func (a *Account) CountUsers(ctx context.Context, statuses ...Status) (int, erro
 	return int(*p.Total), nil
 }
 
+// Page is a part of the list of an account's users.
+type Page struct {
+	Users []User
+	Total int // users in the whole list, as of this page; -1: not said
+}
+
+// UsersPage lists up to 100 of the account's users in these statuses, or in all
+// if none is given, from the start-th on, counted from 0. What is said of Users
+// about users who are missed goes for pages as well.
+func (a *Account) UsersPage(ctx context.Context, start int, statuses ...Status) (Page, error) {
+	query := listQuery(url.Values{}, statuses)
+	query.Set("start_position", strconv.Itoa(start))
+	p, _, err := a.page(ctx, query)
+	if err != nil {
+		return Page{}, notAboutUser(err)
+	}
+	found := Page{Users: make([]User, 0, len(p.Users)), Total: -1}
+	if p.Total != nil {
+		found.Total = int(*p.Total)
+	}
+	for _, w := range p.Users {
+		found.Users = append(found.Users, w.user())
+	}
+	return found, nil
+}
+
 // notAboutUser takes "no member" for what it means when nobody in particular
 // was asked for: that we are no member ourselves.
 func notAboutUser(err error) error {

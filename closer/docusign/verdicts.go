@@ -1,5 +1,7 @@
 package docusign
 
+import "strings"
+
 // Class is what to do about an error.
 type Class string
 
@@ -11,6 +13,7 @@ const (
 	SignIn    Class = "sign_in"   // the sign-in does not work for now: nothing was done, try again later
 	Park      Class = "park"      // nothing will work in this account until a person acts, see Advice
 	NoMember  Class = "no_member" // the account has no such user
+	Split     Class = "split"     // a close refused as a whole, for one of its users or for their number: halve it
 	Permanent Class = "permanent" // Docusign refuses this request, and will again
 )
 
@@ -32,14 +35,22 @@ const (
 	reasonAccount     = "account"
 	reasonClock       = "clock"
 	reasonNoMember    = "no_member"
+	reasonSuspended   = "suspended"
 	reasonRefused     = "refused" // by a code that we do not know
 	reasonOther       = "other"   // not an error of this package
+
+	// Of one user alone.
+	reasonLastAdmin = "last_administrator"
+	reasonOwnUser   = "own_user"
+	reasonAwaiting  = "awaiting_activation"
+	reasonSCIM      = "managed_by_scim"
 )
 
 var reasons = []string{
-	reasonAccount, reasonBlocked, reasonBurstQuota, reasonClock, reasonConsent, reasonGrant, reasonHourQuota,
-	reasonInterrupted, reasonNetwork, reasonNoMember, reasonOther, reasonPermissions, reasonPrivateKey,
-	reasonRefused, reasonServer, reasonSignIn, reasonTimeout, reasonUnreadable,
+	reasonAccount, reasonAwaiting, reasonBlocked, reasonBurstQuota, reasonClock, reasonConsent, reasonGrant, reasonHourQuota,
+	reasonInterrupted, reasonLastAdmin, reasonSCIM, reasonNetwork, reasonNoMember, reasonOther, reasonOwnUser,
+	reasonPermissions, reasonPrivateKey, reasonRefused, reasonServer, reasonSignIn, reasonSuspended, reasonTimeout,
+	reasonUnreadable,
 }
 
 // statusBlocked is sent by Docusign's security layer, which wants to be left
@@ -54,10 +65,11 @@ type verdict struct {
 }
 
 const (
-	adviceAdmin   = "make the user of docusign.user_id an account administrator of this account"
-	adviceAccount = "ask Docusign to allow this account the use of the API"
-	adviceMember  = "the user of docusign.user_id is not an active member of this account: check docusign.accounts and user_id"
-	adviceClock   = "set this machine's clock: it is more than 2 minutes off Docusign's"
+	adviceAdmin     = "make the user of docusign.user_id an account administrator of this account"
+	adviceAccount   = "ask Docusign to allow this account the use of the API"
+	adviceMember    = "the user of docusign.user_id is not an active member of this account: check docusign.accounts and user_id"
+	adviceSuspended = "Docusign has suspended the account: ask Docusign's support, or whoever pays for it"
+	adviceClock     = "set this machine's clock: it is more than 2 minutes off Docusign's"
 )
 
 // codeVerdicts judges by Docusign's errorCode, in upper case: codes come in
@@ -88,6 +100,39 @@ var codeVerdicts = map[string]verdict{
 	"USER_AUTHENTICATION_FAILED":                {Park, reasonGrant, adviceMember},
 	"PARTNER_AUTHENTICATION_FAILED":             {Park, reasonGrant, adviceIssuer},
 }
+
+// refusals are the codes with which one user is refused, in upper case. Nobody
+// lists those of an account's close; these are the error types of the
+// organization's imports (Admin API, OrganizationImportResponseErrorRollup), which
+// may well be spoken by both, and what accounts say of any user.
+var refusals = map[string]verdict{
+	"CANNOT_CLOSE_LAST_ACTIVE_ADMIN": {Permanent, reasonLastAdmin, "make somebody else an administrator of the account, who is active"},
+	"CANNOT_CLOSE_OWN_MEMBERSHIP":    {Permanent, reasonOwnUser, "signoff signs in as this user: give docusign.user_id another one"},
+	OwnUser:                          {Permanent, reasonOwnUser, "signoff signs in as this user: give docusign.user_id another one"},
+	"ACCOUNT_ADMIN_ACCESS_DENIED":    {Permanent, reasonPermissions, adviceAdmin},
+	"USER_LACKS_PERMISSIONS":         {Permanent, reasonPermissions, adviceAdmin},
+	"USER_AWAITING_ACTIVATION":       {Permanent, reasonAwaiting, "the user never activated: take the invitation back, or close the user, on Docusign's own pages"},
+	"MEMBERSHIP_NOT_IN_ACCOUNT":      {NoMember, reasonNoMember, ""},
+	"INVALID_MEMBERSHIP_ID":          {NoMember, reasonNoMember, ""},
+	"INVALID_APIUSERNAME":            {NoMember, reasonNoMember, ""},
+	"USER_LACKS_MEMBERSHIP":          {NoMember, reasonNoMember, ""},
+	"USER_NOT_FOUND":                 {NoMember, reasonNoMember, ""},
+}
+
+// Refusal says what a code means with which one user was refused: one of
+// Reasons, "refused" if we do not know it, and what a person has to do about it,
+// "" where trying again is all that can be done. The case of code does not matter.
+func Refusal(code string) (reason, advice string) {
+	if v, ok := refusals[strings.ToUpper(code)]; ok {
+		return v.reason, v.advice
+	}
+	if strings.Contains(strings.ToUpper(code), "SCIM") {
+		return reasonSCIM, adviceSCIM
+	}
+	return reasonRefused, ""
+}
+
+const adviceSCIM = "an identity provider manages the user: close them there"
 
 const (
 	adviceIssuer  = "docusign.integration_key is not known to this server: developer and production environments have keys of their own"
