@@ -14,6 +14,8 @@ var statuses = []string{"ActivationRequired", "ActivationSent", "Active", "Close
 // account is an account's users. The server's lock guards it.
 type account struct {
 	cfg     AccountConfig
+	sim     *Config
+	clock   func() time.Time
 	refuse  string
 	users   []*User            // in the order they came, which is the order of a list
 	byID    map[string]*User   // by userId in lower case
@@ -21,6 +23,10 @@ type account struct {
 	closes  map[string]CloseCount
 	quota   quota
 	listed  listing
+
+	churn    churner
+	signOns  []signOn       // to come
+	signedOn map[string]int // by email in lower case: how often single sign-on let in
 }
 
 // listing is the last list by status alone, good until somebody changes: to
@@ -37,14 +43,18 @@ type CloseCount struct {
 	Closed    int // of those, how many turned an open user into a closed one
 }
 
-func newAccount(cfg *Config, a AccountConfig, now time.Time) (*account, error) {
+func newAccount(cfg *Config, a AccountConfig, clock func() time.Time) (*account, error) {
 	acc := &account{
-		cfg:     a,
-		refuse:  a.Refuse,
-		byID:    make(map[string]*User),
-		byEmail: make(map[string][]*User),
-		closes:  make(map[string]CloseCount),
-		quota:   quota{cfg: cfg, began: now},
+		cfg:      a,
+		sim:      cfg,
+		clock:    clock,
+		refuse:   a.Refuse,
+		byID:     make(map[string]*User),
+		byEmail:  make(map[string][]*User),
+		closes:   make(map[string]CloseCount),
+		quota:    quota{cfg: cfg, own: a.HourLimit, began: clock()},
+		churn:    newChurner(cfg.Churn),
+		signedOn: make(map[string]int),
 	}
 	for _, u := range a.Users {
 		if _, err := acc.add(u); err != nil {
@@ -66,7 +76,10 @@ func newAccount(cfg *Config, a AccountConfig, now time.Time) (*account, error) {
 }
 
 // add puts u behind the users there are.
-func (a *account) add(u User) (User, error) {
+func (a *account) add(u User) (User, error) { return a.insert(u, len(a.users)) }
+
+// insert puts u where the list has position, in 0..len(a.users).
+func (a *account) insert(u User, position int) (User, error) {
 	if u.ID == "" {
 		u.ID = newUserID(a.cfg.ID, u.Email, len(a.users))
 	}
@@ -79,7 +92,7 @@ func (a *account) add(u User) (User, error) {
 	}
 	stored := &u
 	a.listed.good = false
-	a.users = append(a.users, stored)
+	a.users = slices.Insert(a.users, position, stored)
 	a.byID[strings.ToLower(u.ID)] = stored
 	a.indexEmail(stored)
 	return u, nil
@@ -188,11 +201,17 @@ func resembles(email, asked string) bool {
 
 // close closes the user, or returns the errorCode with which that is refused.
 func (a *account) close(u *User, caller string, remove []string, q Quirks) (code string) {
+	refusedRemoval, ofUser := strings.CutPrefix(q.RemoveFrom, perUser)
 	switch {
 	case u.CloseError != "":
 		return u.CloseError
+	case ofUser && len(remove) > 0:
+		return refusedRemoval
+	case u.Status == "Closed" && q.AlreadyClosed != Allow:
+		return q.AlreadyClosed
 	case u.Status == "Closed":
-		return unlessAllowed(q.AlreadyClosed)
+		u.takeOut(remove)
+		return ""
 	case strings.EqualFold(u.ID, caller) && q.OwnMembership != Allow:
 		return q.OwnMembership
 	case a.isLastAdministrator(u) && q.LastAdministrator != Allow:
@@ -202,17 +221,24 @@ func (a *account) close(u *User, caller string, remove []string, q Quirks) (code
 	case (u.Status == "ActivationSent" || u.Status == "ActivationRequired") && q.ActivationSent != Allow:
 		return q.ActivationSent
 	}
-	u.Status = "Closed"
-	a.listed.good = false
-	u.RemovedFrom = remove
+	a.shut(u)
+	u.takeOut(remove)
 	return ""
 }
 
-func unlessAllowed(code string) string {
-	if code == Allow {
-		return ""
+// perUser before an errorCode in Quirks.RemoveFrom says that each user is
+// refused, not the call.
+const perUser = "user:"
+
+// takeOut ends u's memberships in what the `delete` parameter of a close names.
+func (u *User) takeOut(remove []string) {
+	if len(remove) == 0 {
+		return
 	}
-	return code
+	u.RemovedFrom = remove
+	if slices.Contains(remove, "SigningGroupsEmail") {
+		u.SigningGroups = nil
+	}
 }
 
 func (a *account) isLastAdministrator(u *User) bool {

@@ -1,7 +1,6 @@
 package docusigntest_test
 
 import (
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -195,6 +194,65 @@ func TestCloseCanRemoveFromGroups(t *testing.T) {
 	}
 }
 
+func TestCloseTakesOutOfSigningGroups(t *testing.T) {
+	const remove = "?delete=SigningGroupsEmail"
+	member := user{ID: ana, SigningGroups: []string{"board"}}
+	shut := user{ID: ana, Status: "Closed", SigningGroups: []string{"board"}}
+	for name, test := range map[string]struct {
+		quirks  quirks
+		user    user
+		query   string
+		refused string // errorCode of the whole call
+		want    string // errorCode or status of the user in the answer
+		signs   bool   // still a member of the signing group
+		status  string // afterwards
+	}{
+		"not asked":                          {user: member, want: "Closed", signs: true, status: "Closed"},
+		"other groups only":                  {user: member, query: "?delete=Groups", want: "Closed", signs: true, status: "Closed"},
+		"asked":                              {user: member, query: remove, want: "Closed", status: "Closed"},
+		"after the close":                    {user: shut, query: remove, want: "Closed", status: "Closed"},
+		"after the close, refused":           {quirks: quirks{AlreadyClosed: "X"}, user: shut, query: remove, want: "X", signs: true, status: "Closed"},
+		"the call is refused":                {quirks: quirks{RemoveFrom: "X"}, user: member, query: remove, refused: "X", signs: true, status: "Active"},
+		"each user is refused":               {quirks: quirks{RemoveFrom: "user:X"}, user: member, query: remove, want: "X", signs: true, status: "Active"},
+		"it would be refused, but not asked": {quirks: quirks{RemoveFrom: "X"}, user: member, want: "Closed", signs: true, status: "Closed"},
+		"nor of each user":                   {quirks: quirks{RemoveFrom: "user:X"}, user: member, want: "Closed", signs: true, status: "Closed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := startWith(t, test.quirks, test.user)
+			a := c.ask(http.MethodDelete, usersPath(account)+test.query, `{"users":[{"userId":"`+ana+`"}]}`)
+			if test.refused != "" {
+				c.wantRefusal(a, http.StatusBadRequest, test.refused)
+			} else {
+				var got closed
+				c.decode(a, http.StatusOK, &got)
+				if got.outcomes()[ana] != test.want {
+					t.Errorf("answered %v, want %s", got.outcomes(), test.want)
+				}
+			}
+			if u, _ := c.server.User(account, ana); (len(u.SigningGroups) > 0) != test.signs || u.Status != test.status {
+				t.Errorf("the user is %+v", u)
+			}
+		})
+	}
+}
+
+func TestOneUserSpoilsTheBatch(t *testing.T) {
+	c := startWith(t, quirks{}, user{ID: ana}, user{ID: bo, SpoilsBatch: true}, user{ID: cy})
+	for _, batch := range [][]string{{ana, bo, cy}, {strings.ToUpper(bo)}} {
+		a := c.close(batch...)
+		c.wantRefusal(a, http.StatusBadRequest, "UNSPECIFIED_ERROR")
+		if strings.Contains(strings.ToLower(string(a.body)), bo) {
+			t.Errorf("the refusal names the user: %s", a.body)
+		}
+	}
+	if a := c.close(ana, cy); a.status != http.StatusOK {
+		t.Errorf("without that user: status %d", a.status)
+	}
+	if now := closedIDs(c); !slices.Equal(now, []string{ana, cy}) {
+		t.Errorf("closed %v", now)
+	}
+}
+
 func TestClosesAreCounted(t *testing.T) {
 	c := startWith(t, quirks{}, user{ID: ana}, user{ID: bo, CloseError: "X"}, user{ID: cy})
 	c.close(ana, bo)
@@ -221,6 +279,21 @@ func TestAccountsAreApart(t *testing.T) {
 	}
 }
 
+func TestASuspendedAccountStopsNoOther(t *testing.T) {
+	c := start(t, docusigntest.Config{Accounts: []docusigntest.AccountConfig{
+		{ID: account, Users: []user{{ID: ana}}, Refuse: "ACCOUNT_HAS_BEEN_SUSPENDED"}, {ID: "other"},
+	}})
+	c.wantRefusal(c.close(ana), http.StatusBadRequest, "ACCOUNT_HAS_BEEN_SUSPENDED")
+	c.wantRefusal(c.list(""), http.StatusBadRequest, "ACCOUNT_HAS_BEEN_SUSPENDED")
+	if a := c.ask(http.MethodGet, usersPath("other"), ""); a.status != http.StatusOK {
+		t.Errorf("other account: status %d", a.status)
+	}
+	c.server.SetRefuse(account, "")
+	if a := c.close(ana); a.status != http.StatusOK {
+		t.Errorf("once paid: status %d", a.status)
+	}
+}
+
 func TestConcurrentClosesTakeEffectOnce(t *testing.T) {
 	c := start(t, docusigntest.Config{Accounts: []docusigntest.AccountConfig{{ID: account, Generate: 200}}})
 	var ids []string
@@ -242,43 +315,5 @@ func TestConcurrentClosesTakeEffectOnce(t *testing.T) {
 		if counts[id] != (docusigntest.CloseCount{Requested: 8, Closed: 1}) {
 			t.Fatalf("%s: %+v", id, counts[id])
 		}
-	}
-}
-
-func TestRequestsAreLogged(t *testing.T) {
-	c := startWith(t, quirks{}, user{ID: ana, Email: "ana@example.com"})
-	trace := c.list("email=nobody@example.com").header.Get("X-DocuSign-TraceToken")
-	c.close(ana, bo)
-	c.ask(http.MethodGet, "/nowhere", "")
-	log := c.server.Requests()
-	if len(log) != 4 {
-		t.Fatalf("%d requests, want 4", len(log))
-	}
-	type line struct {
-		operation, method, path, query, account, code string
-		status                                        int
-		users                                         string
-	}
-	want := []line{
-		{"sign_in", "POST", "/oauth/token", "", "", "", 200, "[]"},
-		{"list_users", "GET", usersPath(account), "email=nobody@example.com", account, "USER_LACKS_MEMBERSHIP", 400, "[]"},
-		{"close_users", "DELETE", usersPath(account), "", account, "", 200, "[" + ana + " " + bo + "]"},
-		{"", "GET", "/nowhere", "", "", "RESOURCE_NOT_FOUND", 404, "[]"},
-	}
-	for i, r := range log {
-		got := line{r.Operation, r.Method, r.Path, r.Query, r.Account, r.ErrorCode, r.Status, fmt.Sprint(r.UserIDs)}
-		if got != want[i] {
-			t.Errorf("request %d: %+v, want %+v", i, got, want[i])
-		}
-		if r.Time.IsZero() || r.Fault != "" {
-			t.Errorf("request %d: time %v, fault %q", i, r.Time, r.Fault)
-		}
-	}
-	if trace == "" || log[1].TraceToken != trace {
-		t.Errorf("trace token %q answered, %q logged", trace, log[1].TraceToken)
-	}
-	operations := map[string]int{"sign_in": 1, "list_users": 1, "close_users": 1, "": 1}
-	if got := c.server.Stats(); !maps.Equal(got.Operations, operations) || got.Exhausted != 0 {
-		t.Errorf("stats %+v", got)
 	}
 }

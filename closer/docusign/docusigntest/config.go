@@ -28,16 +28,21 @@ type Config struct {
 	BaseURI  string          `yaml:"base_uri"` // what userinfo says; "": scheme and host of the request
 	Accounts []AccountConfig `yaml:"accounts"` // the first is the caller's default; none: DefaultAccountID
 
+	Organizations []OrganizationConfig `yaml:"organizations"` // besides those that only accounts name
+
 	HourLimit   int           `yaml:"hour_limit"`   // calls per account and hour window; 0: 3000
 	HourWindow  time.Duration `yaml:"hour_window"`  // starts at its own multiples, as at the top of the hour; 0: 1h
 	BurstLimit  int           `yaml:"burst_limit"`  // calls per account and burst window; 0: 500
 	BurstWindow time.Duration `yaml:"burst_window"` // starts with the first call after the last one ended; 0: 30s
-	OtherCalls  float64       `yaml:"other_calls"`  // calls per second that other apps take from each account's quota
+	OtherCalls  float64       `yaml:"other_calls"`  // calls per second that other apps take from each account's quota; TakeCalls takes many at once
 	QuotaStatus int           `yaml:"quota_status"` // HTTP status past a limit: 429, or 400 as before 2026; 0: 429
 
 	Latency       time.Duration `yaml:"latency"`        // how long every answer takes
 	LatencyJitter time.Duration `yaml:"latency_jitter"` // up to this much longer, evenly spread
 	ClockSkew     time.Duration `yaml:"clock_skew"`     // how far the simulation's clock is ahead of ours
+
+	Churn Churn `yaml:"churn"`
+	SSO   SSO   `yaml:"sso"`
 
 	Quirks Quirks `yaml:"quirks"`
 	Faults Faults `yaml:"faults"`
@@ -47,8 +52,10 @@ type Config struct {
 type AccountConfig struct {
 	ID           string `yaml:"id"`
 	Name         string `yaml:"name"`
-	Organization string `yaml:"organization"` // id shown by userinfo; "": none
+	Organization string `yaml:"organization"` // id of the one it belongs to; "": none
 	Refuse       string `yaml:"refuse"`       // errorCode of every call on the account, e.g. ACCOUNT_LACKS_PERMISSIONS
+	MembersOnly  bool   `yaml:"members_only"` // a caller who is not among the users is no member; else counts as an administrator
+	HourLimit    int    `yaml:"hour_limit"`   // 0: Config's
 	Users        []User `yaml:"users"`
 	Generate     int    `yaml:"generate"` // so many users more: user000001@Domain and on, always the same
 	Domain       string `yaml:"domain"`   // of generated users; "": example.com
@@ -63,10 +70,14 @@ type User struct {
 	Administrator bool      `yaml:"administrator"`
 	ManagedBySCIM bool      `yaml:"managed_by_scim"`
 	Created       time.Time `yaml:"created"`
+	Added         time.Time `yaml:"added"` // to the account; zero: not in the record
 	LastLogin     time.Time `yaml:"last_login"`
 
-	CloseError  string   `yaml:"close_error"` // errorCode with which closing this user is refused; "": closes
-	RemovedFrom []string `yaml:"-"`           // what the close took the user out of, as its `delete` parameter asked
+	SigningGroups []string `yaml:"signing_groups"` // which a closed member still signs for, until the close ends that as well
+
+	CloseError  string   `yaml:"close_error"`  // errorCode with which closing this user is refused; "": closes
+	SpoilsBatch bool     `yaml:"spoils_batch"` // a close that names this user is refused as a whole, naming nobody
+	RemovedFrom []string `yaml:"-"`            // what the close took the user out of, as its `delete` parameter asked
 }
 
 // Allow as the value of a quirk lets the close go through.
@@ -81,10 +92,15 @@ type Quirks struct {
 	UnknownEmail      string `yaml:"unknown_email"`       // errorCode of `email=` nobody; "": USER_LACKS_MEMBERSHIP
 	InexactEmail      bool   `yaml:"inexact_email"`       // `email=` also finds addresses that contain it or add a +tag
 	NullURIs          bool   `yaml:"null_uris"`           // nextUri and previousUri are null at the ends, not left out
+	NoTotals          bool   `yaml:"no_totals"`           // a list leaves totalSetSize out
+	LeanRecords       bool   `yaml:"lean_records"`        // without additional_info=true, records leave out createdDateTime and lastLogin
 	OwnRecordOnly     bool   `yaml:"own_record_only"`     // Users:get refuses everyone but the caller
 	DefaultAsString   bool   `yaml:"default_as_string"`   // userinfo's is_default is "true", not true
+	NotAMember        string `yaml:"not_a_member"`        // errorCode for a caller who is no member of the account; "": USER_LACKS_PERMISSIONS
 
 	MaxUsersPerClose  int    `yaml:"max_users_per_close"` // more are refused as a whole; 0: no limit
+	EmptyCloseIsOK    bool   `yaml:"empty_close_is_ok"`   // a close without a body closes nobody and is answered 200, not refused
+	RemoveFrom        string `yaml:"remove_from"`         // a close with `delete`: "": Allow; else the errorCode of the call, or after "user:" of each user
 	NoUserStatus      bool   `yaml:"no_user_status"`      // the answer to a close leaves userStatus out
 	UnknownID         string `yaml:"unknown_id"`          // also of Users:get; "": USER_LACKS_MEMBERSHIP
 	AlreadyClosed     string `yaml:"already_closed"`      // "": Allow
@@ -93,9 +109,11 @@ type Quirks struct {
 	OwnMembership     string `yaml:"own_membership"`      // "": CANNOT_CLOSE_OWN_MEMBERSHIP
 	LastAdministrator string `yaml:"last_administrator"`  // "": CANNOT_CLOSE_LAST_ACTIVE_ADMIN
 
-	NoRateHeaders  bool `yaml:"no_rate_headers"`  // the five rate-limit headers are left out
-	RetryAfter     bool `yaml:"retry_after"`      // past a limit, say Retry-After (seconds)
-	MixedCaseQuota bool `yaml:"mixed_case_quota"` // Hourly_APIInvocation_Limit_Exceeded instead of capitals
+	Organization OrganizationQuirks `yaml:"organization"` // of the Admin API
+
+	NoRateHeaders  bool   `yaml:"no_rate_headers"`  // the five rate-limit headers are left out
+	RetryAfter     string `yaml:"retry_after"`      // past a limit, say Retry-After as "seconds" or as a "date"; "": don't
+	MixedCaseQuota bool   `yaml:"mixed_case_quota"` // Hourly_APIInvocation_Limit_Exceeded instead of capitals
 }
 
 // withDefaults returns c with every zero value that stands for something else
@@ -114,9 +132,13 @@ func (c Config) withDefaults() Config {
 	for i := range c.Accounts {
 		setDefault(&c.Accounts[i].Domain, "example.com")
 	}
+	c.Organizations = c.withOrganizations()
 	q := &c.Quirks
+	q.Organization = q.Organization.withDefaults()
 	setDefault(&q.UnknownEmail, "USER_LACKS_MEMBERSHIP")
 	setDefault(&q.UnknownID, "USER_LACKS_MEMBERSHIP")
+	setDefault(&q.NotAMember, "USER_LACKS_PERMISSIONS")
+	setDefault(&q.RemoveFrom, Allow)
 	setDefault(&q.AlreadyClosed, Allow)
 	setDefault(&q.ActivationSent, Allow)
 	setDefault(&q.SCIM, Allow)
@@ -150,6 +172,8 @@ func (c Config) validate() error {
 		{"other_calls", c.OtherCalls, c.OtherCalls < 0},
 		{"latency", c.Latency, c.Latency < 0},
 		{"latency_jitter", c.LatencyJitter, c.LatencyJitter < 0},
+		{"sso.after", c.SSO.After, c.SSO.After < 0},
+		{"sso.times", c.SSO.Times, c.SSO.Times < 0},
 		{"quirks.max_users_per_close", c.Quirks.MaxUsersPerClose, c.Quirks.MaxUsersPerClose < 0},
 	} {
 		if n.below {
@@ -172,6 +196,21 @@ func (c Config) validate() error {
 		if a.Generate < 0 {
 			return fmt.Errorf("accounts[%d].generate: %d: below 0", i, a.Generate)
 		}
+		if a.HourLimit < 0 {
+			return fmt.Errorf("accounts[%d].hour_limit: %d: below 0", i, a.HourLimit)
+		}
+	}
+	if !slices.Contains([]string{"", inSeconds, asDate}, c.Quirks.RetryAfter) {
+		return fmt.Errorf("quirks.retry_after: %q: neither %q nor %q", c.Quirks.RetryAfter, inSeconds, asDate)
+	}
+	if err := validateOrganizations(c.Organizations); err != nil {
+		return err
+	}
+	if err := c.Quirks.Organization.validate(); err != nil {
+		return err
+	}
+	if err := c.Churn.validate(); err != nil {
+		return err
 	}
 	return c.Faults.validate()
 }

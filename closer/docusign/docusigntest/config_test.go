@@ -26,8 +26,12 @@ accounts:
   - id: a-1
     generate: 2
     domain: big.example
-    users: [{email: ana@example.com, administrator: true, close_error: X}]
-quirks: {inexact_email: true, max_users_per_close: 10}
+    hour_limit: 50
+    users: [{email: ana@example.com, administrator: true, close_error: X, signing_groups: [board]}]
+churn: {every: 2, add: front, close: any, emails: [late@example.com]}
+sso: {after: 1h, domain: example.com, same_id: true}
+organizations: [{id: o-1, administrators: [u-1], import_time: 3s}]
+quirks: {inexact_email: true, max_users_per_close: 10, retry_after: date, remove_from: "user:X", organization: {stuck: true}}
 faults: {seed: 3, cut_after: 0.5, operations: [close_users]}
 `))
 	decoder.KnownFields(true)
@@ -39,9 +43,15 @@ faults: {seed: 3, cut_after: 0.5, operations: [close_users]}
 	want := docusigntest.Config{
 		IntegrationKey: "key", Consent: &yes, TokenLife: 30 * time.Minute, HourLimit: 100, LatencyJitter: 10 * time.Millisecond,
 		Accounts: []docusigntest.AccountConfig{{
-			ID: "a-1", Generate: 2, Domain: "big.example", Users: []user{{Email: "ana@example.com", Administrator: true, CloseError: "X"}},
+			ID: "a-1", Generate: 2, Domain: "big.example", HourLimit: 50,
+			Users: []user{{Email: "ana@example.com", Administrator: true, CloseError: "X", SigningGroups: []string{"board"}}},
 		}},
-		Quirks: quirks{InexactEmail: true, MaxUsersPerClose: 10},
+		Churn:  docusigntest.Churn{Every: 2, Add: "front", Close: "any", Emails: []string{"late@example.com"}},
+		SSO:    docusigntest.SSO{After: time.Hour, Domain: "example.com", SameID: true},
+		Quirks: quirks{InexactEmail: true, MaxUsersPerClose: 10, RetryAfter: "date", RemoveFrom: "user:X", Organization: organizationQuirks{Stuck: true}},
+		Organizations: []docusigntest.OrganizationConfig{
+			{ID: "o-1", Administrators: []string{"u-1"}, ImportTime: 3 * time.Second},
+		},
 		Faults: faults{Seed: 3, CutAfter: 0.5, Operations: []string{"close_users"}},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -77,6 +87,12 @@ func TestConfigIsChecked(t *testing.T) {
 		"duration below 0":       {docusigntest.Config{Latency: -time.Second}, `latency: -1s: below 0`},
 		"status of neither year": {docusigntest.Config{QuotaStatus: 503}, `quota_status: 503: neither 429 nor 400`},
 		"base_uri without host":  {docusigntest.Config{BaseURI: "demo"}, `base_uri: "demo": not a URL`},
+		"hour of an account":     {one(docusigntest.AccountConfig{HourLimit: -1}), `accounts[0].hour_limit: -1: below 0`},
+		"churn below 0":          {docusigntest.Config{Churn: docusigntest.Churn{Every: -1}}, `churn.every: -1: below 0`},
+		"churn at no place":      {docusigntest.Config{Churn: docusigntest.Churn{Close: "top"}}, `churn.close: "top": not one of`},
+		"sign-on below 0":        {docusigntest.Config{SSO: docusigntest.SSO{After: -time.Second}}, `sso.after: -1s: below 0`},
+		"Retry-After of no form": {docusigntest.Config{Quirks: quirks{RetryAfter: "true"}}, `quirks.retry_after: "true": neither "seconds" nor "date"`},
+		"busy below 0":           {docusigntest.Config{Faults: faults{BusyFor: -time.Second}}, `faults.busy_for: -1s: below 0`},
 		"chance above 1":         {docusigntest.Config{Faults: faults{HTML: 2}}, `faults.html: 2: not in 0..1`},
 		"chance that is none":    {docusigntest.Config{Faults: faults{NotClosed: math.NaN()}}, `faults.not_closed: NaN: not in 0..1`},
 		"operation of no kind":   {docusigntest.Config{Faults: faults{Operations: []string{"open"}}}, `faults.operations: "open": not one of`},
@@ -141,6 +157,8 @@ func TestSlipsPanic(t *testing.T) {
 		"a user who is not there":      func() { c.server.SetUser(account, user{ID: bo}) },
 		"a status of no kind":          func() { c.server.SetUser(account, user{ID: ana, Status: "Gone"}) },
 		"a chance above 1":             func() { c.server.SetFaults(faults{CutAfter: 1.5}) },
+		"a churn at no place":          func() { c.server.SetChurn(docusigntest.Churn{Add: "top"}) },
+		"nobody recreated":             func() { c.server.Recreate(account, bo, true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

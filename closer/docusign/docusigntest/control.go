@@ -3,64 +3,9 @@ package docusigntest
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 )
-
-// Request is one call that came in.
-type Request struct {
-	Time       time.Time // by the simulation's clock
-	Method     string
-	Path       string
-	Query      string
-	Operation  string   // sign_in, userinfo, list_users, get_user or close_users; "" for a path that is none
-	Account    string   // "" if the path names none
-	UserIDs    []string // whom a close names, as spelled there; nil if it was not read
-	Status     int      // 0: the connection was cut
-	ErrorCode  string   // errorCode, or the sign-in's error; "" if there was none
-	Fault      string   // what struck, by its key in Faults, or "down"; "" if nothing did
-	TraceToken string
-}
-
-// Stats counts what Requests lists.
-type Stats struct {
-	Operations map[string]int // calls by operation, those that a fault struck as well
-	Exhausted  int            // calls refused because an hour or a burst was used up
-}
-
-// keepRequests is how many requests are remembered; the oldest half is
-// forgotten past it, so that a simulation can run for days.
-const keepRequests = 200_000
-
-func (s *Server) log(c *call, a answer, trace string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.requests) >= keepRequests {
-		s.requests = slices.Clone(s.requests[keepRequests/2:])
-	}
-	s.requests = append(s.requests, Request{
-		Time: s.now(), Method: c.r.Method, Path: c.r.URL.Path, Query: c.r.URL.RawQuery,
-		Operation: c.operation, Account: c.accountID, UserIDs: c.userIDs,
-		Status: a.status, ErrorCode: a.errorCode, Fault: string(c.fault), TraceToken: trace,
-	})
-	s.calls[c.operation]++
-}
-
-// Requests returns the calls so far, the oldest first; of very many, the later
-// ones.
-func (s *Server) Requests() []Request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.requests)
-}
-
-// Stats returns the counts since New.
-func (s *Server) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Stats{Operations: maps.Clone(s.calls), Exhausted: s.exhausted}
-}
 
 // Users returns the account's users as they are now, in the order they came.
 func (s *Server) Users(account string) []User {
@@ -165,23 +110,59 @@ func (s *Server) RevokeTokens() {
 	clear(s.tokens)
 }
 
-// ExhaustHour uses up what is left of the account's present hour window.
-func (s *Server) ExhaustHour(account string) {
+// ExhaustHour uses up what is left of the present hour window of an account or
+// an organization, by its id.
+func (s *Server) ExhaustHour(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := &s.mustAccount(account).quota
-	q.roll(s.now())
-	q.hour.calls = s.cfg.HourLimit
+	q := s.mustQuota(id)
+	q.hour.calls = q.hourLimit()
 }
 
-// ExhaustBurst uses up the account's burst window. A new one begins now if the
-// last has ended.
-func (s *Server) ExhaustBurst(account string) {
+// ExhaustBurst uses up the burst window of an account or an organization. A new
+// one begins now if the last has ended.
+func (s *Server) ExhaustBurst(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := &s.mustAccount(account).quota
-	q.roll(s.now())
+	q := s.mustQuota(id)
 	q.burst.calls = s.cfg.BurstLimit
+}
+
+// TakeCalls is another app that makes n calls on an account or an organization
+// at once.
+func (s *Server) TakeCalls(id string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.mustQuota(id)
+	q.hour.calls += n
+	q.burst.calls += n
+}
+
+// SetChurn replaces what others do to every account, and counts pages anew. It
+// panics if c is impossible.
+func (s *Server) SetChurn(c Churn) {
+	if err := c.validate(); err != nil {
+		panic("docusigntest: " + err.Error())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.accounts {
+		a.churn = newChurner(c)
+	}
+}
+
+// Recreate lets a closed user in again as single sign-on does, under the same
+// id or a new one, and returns the user who is open now. It panics if there is
+// none of that id.
+func (s *Server) Recreate(account, userID string, sameID bool) User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.mustAccount(account)
+	u := a.byID[strings.ToLower(userID)]
+	if u == nil {
+		panic(fmt.Sprintf("docusigntest: recreate: no user %q", userID))
+	}
+	return a.recreate(u, s.now(), sameID)
 }
 
 // mustAccount returns an account that the simulation's own user names; s.mu is
@@ -191,5 +172,29 @@ func (s *Server) mustAccount(id string) *account {
 	if a == nil {
 		panic(fmt.Sprintf("docusigntest: no account %q", id))
 	}
+	s.letTimePass()
 	return a
+}
+
+// mustOrganization does the same for an organization.
+func (s *Server) mustOrganization(id string) *org {
+	o := s.organization(id)
+	if o == nil {
+		panic(fmt.Sprintf("docusigntest: no organization %q", id))
+	}
+	s.letTimePass()
+	return o
+}
+
+// mustQuota returns the quota of an account or an organization as it is now;
+// s.mu is held.
+func (s *Server) mustQuota(id string) *quota {
+	var q *quota
+	if o := s.organization(id); o != nil {
+		q = &o.quota
+	} else {
+		q = &s.mustAccount(id).quota
+	}
+	q.roll(s.now())
+	return q
 }

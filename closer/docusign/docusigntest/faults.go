@@ -1,6 +1,7 @@
 package docusigntest
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -20,16 +21,21 @@ type Faults struct {
 
 	CutBefore  float64 `yaml:"cut_before"`  // the connection is cut, nothing was done
 	Error500   float64 `yaml:"error_500"`   // 500 in Docusign's words, nothing was done
+	Busy503    float64 `yaml:"busy_503"`    // 503 with a Retry-After of BusyFor, in seconds unless Quirks.RetryAfter says "date"; nothing was done
 	Blocked    float64 `yaml:"blocked"`     // 444 without a body, as the security layer answers; nothing was done
 	ProxyPage  float64 `yaml:"proxy_page"`  // 200 with a proxy's HTML, the request never arrived
+	ProxyError float64 `yaml:"proxy_error"` // 502 with a proxy's HTML, the request never arrived
 	CutAfter   float64 `yaml:"cut_after"`   // it was done, then the connection is cut
 	HalfAnswer float64 `yaml:"half_answer"` // it was done, the connection is cut in the middle of the answer
 	HTML       float64 `yaml:"html"`        // it was done, a proxy answers 502 with HTML
+	PageAfter  float64 `yaml:"page_after"`  // it was done, a proxy answers 200 with HTML
 	Hang       float64 `yaml:"hang"`        // it was done, and no answer comes until the caller gives up
 
 	DropBody     float64 `yaml:"drop_body"`     // closes: a proxy drops the request's body
 	MissingEntry float64 `yaml:"missing_entry"` // each user closed: has no entry in the answer
 	NotClosed    float64 `yaml:"not_closed"`    // each user to close: stays open, has an entry without error, with the old status
+
+	BusyFor time.Duration `yaml:"busy_for"` // 0: 30s
 }
 
 // fault names one of Faults, as its YAML key does.
@@ -39,17 +45,23 @@ const (
 	noFault      fault = ""
 	cutBefore    fault = "cut_before"
 	error500     fault = "error_500"
+	busy503      fault = "busy_503"
 	blocked      fault = "blocked"
 	proxyPage    fault = "proxy_page"
+	proxyError   fault = "proxy_error"
 	cutAfter     fault = "cut_after"
 	halfAnswer   fault = "half_answer"
 	htmlPage     fault = "html"
+	pageAfter    fault = "page_after"
 	hang         fault = "hang"
 	dropBody     fault = "drop_body"
 	missingEntry fault = "missing_entry"
 	notClosed    fault = "not_closed"
 	down         fault = "down" // not by chance: SetDown
 )
+
+// ofProxies are the faults whose answer is not Docusign's.
+var ofProxies = []fault{proxyPage, proxyError, htmlPage, pageAfter}
 
 // chance is a fault and how likely it is.
 type chance struct {
@@ -60,8 +72,9 @@ type chance struct {
 // ofCalls returns the faults that strike a call as a whole.
 func (f Faults) ofCalls() []chance {
 	return []chance{
-		{cutBefore, f.CutBefore}, {error500, f.Error500}, {blocked, f.Blocked}, {proxyPage, f.ProxyPage},
-		{cutAfter, f.CutAfter}, {halfAnswer, f.HalfAnswer}, {htmlPage, f.HTML}, {hang, f.Hang},
+		{cutBefore, f.CutBefore}, {error500, f.Error500}, {busy503, f.Busy503}, {blocked, f.Blocked},
+		{proxyPage, f.ProxyPage}, {proxyError, f.ProxyError},
+		{cutAfter, f.CutAfter}, {halfAnswer, f.HalfAnswer}, {htmlPage, f.HTML}, {pageAfter, f.PageAfter}, {hang, f.Hang},
 	}
 }
 
@@ -78,6 +91,9 @@ func (f Faults) validate() error {
 	}
 	if f.Times < 0 {
 		return fmt.Errorf("faults.times: %d: below 0", f.Times)
+	}
+	if f.BusyFor < 0 {
+		return fmt.Errorf("faults.busy_for: %v: below 0", f.BusyFor)
 	}
 	for _, op := range f.Operations {
 		if !slices.Contains(operations, op) {
@@ -137,6 +153,13 @@ func (d *dice) roll(operation string, chances []chance) fault {
 	return noFault
 }
 
+// busyFor is how long Docusign says to be busy.
+func (d *dice) busyFor() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return cmp.Or(d.faults.BusyFor, 30*time.Second)
+}
+
 // jitter returns a duration in [0, most).
 func (d *dice) jitter(most time.Duration) time.Duration {
 	if most <= 0 {
@@ -149,16 +172,22 @@ func (d *dice) jitter(most time.Duration) time.Duration {
 
 // instead returns the answer of a fault that keeps a call from being done, and
 // whether f is one.
-func instead(f fault) (answer, bool) {
+func (s *Server) instead(f fault) (answer, bool) {
 	switch f {
 	case cutBefore, down:
 		return answer{}, true
 	case error500:
 		return refusal(http.StatusInternalServerError, "UNSPECIFIED_ERROR", "An error occurred."), true
+	case busy503:
+		a := refusal(http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE", "The service is busy.")
+		retryAfter(a.header, cmp.Or(s.cfg.Quirks.RetryAfter, inSeconds), s.dice.busyFor(), s.now())
+		return a, true
 	case blocked:
 		return answer{status: 444, header: http.Header{}}, true
 	case proxyPage:
 		return pageOfHTML(http.StatusOK), true
+	case proxyError:
+		return pageOfHTML(http.StatusBadGateway), true
 	}
 	return answer{}, false
 }

@@ -33,8 +33,11 @@ func TestFaultsOfACall(t *testing.T) {
 		"half an answer": {
 			faults: faults{HalfAnswer: 1}, status: 200, body: `{"users":[{"userId":"`, closed: true, traced: true, struck: "half_answer",
 		},
-		"a proxy's 502":          {faults: faults{HTML: 1}, status: 502, whole: true, body: "<html>", closed: true, struck: "html"},
-		"a proxy drops the body": {faults: faults{DropBody: 1}, status: 400, whole: true, body: "INVALID_REQUEST_BODY", traced: true, struck: "drop_body"},
+		"busy":                              {faults: faults{Busy503: 1}, status: 503, whole: true, body: `"errorCode":"SERVICE_UNAVAILABLE"`, traced: true, struck: "busy_503"},
+		"a proxy's 502, before it was done": {faults: faults{ProxyError: 1}, status: 502, whole: true, body: "<html>", struck: "proxy_error"},
+		"a proxy's page, after it was done": {faults: faults{PageAfter: 1}, status: 200, whole: true, body: "<html>", closed: true, struck: "page_after"},
+		"a proxy's 502":                     {faults: faults{HTML: 1}, status: 502, whole: true, body: "<html>", closed: true, struck: "html"},
+		"a proxy drops the body":            {faults: faults{DropBody: 1}, status: 400, whole: true, body: "INVALID_REQUEST_BODY", traced: true, struck: "drop_body"},
 		"closed but not in the answer": {
 			faults: faults{MissingEntry: 1}, status: 200, whole: true, body: `{"users":[],"resultSetSize":"0"`, closed: true, traced: true, struck: "missing_entry",
 		},
@@ -66,6 +69,41 @@ func TestFaultsOfACall(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestBusySaysForHowLong(t *testing.T) {
+	for name, test := range map[string]struct {
+		quirks quirks
+		faults faults
+		want   func(now time.Time) string
+	}{
+		"half a minute unless told otherwise": {quirks{}, faults{}, func(time.Time) string { return "30" }},
+		"as long as told":                     {quirks{RetryAfter: "seconds"}, faults{BusyFor: 1500 * time.Millisecond}, func(time.Time) string { return "2" }},
+		"as a date": {quirks{RetryAfter: "date"}, faults{BusyFor: time.Minute}, func(now time.Time) string {
+			return now.Add(time.Minute).UTC().Format(http.TimeFormat)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, docusigntest.Config{Quirks: test.quirks}, func(t *testing.T, c *caller) {
+				test.faults.Busy503 = 1
+				c.server.SetFaults(test.faults)
+				if got, want := c.list("").header.Get("Retry-After"), test.want(time.Now()); got != want {
+					t.Errorf("Retry-After %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
+// What becomes of a close whose body a proxy dropped is not documented.
+func TestDroppedBodyMayBeTakenForAnEmptyClose(t *testing.T) {
+	c := startWith(t, quirks{EmptyCloseIsOK: true}, user{ID: ana})
+	c.server.SetFaults(faults{DropBody: 1, Operations: []string{"close_users"}})
+	var got closed
+	c.decode(c.close(ana), http.StatusOK, &got)
+	if u, _ := c.server.User(account, ana); len(got.Users) != 0 || u.Status != "Active" {
+		t.Errorf("answered %+v, the user is %s", got, u.Status)
 	}
 }
 

@@ -1,6 +1,7 @@
 package docusigntest
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"time"
@@ -9,10 +10,13 @@ import (
 // quota counts an account's calls in its two windows.
 type quota struct {
 	cfg   *Config
+	own   int       // calls an hour that are allowed here; 0: as cfg says
 	began time.Time // of the account; other apps call from then on
 	hour  window
 	burst window
 }
+
+func (q *quota) hourLimit() int { return cmp.Or(q.own, q.cfg.HourLimit) }
 
 // window is a span of time and the calls made in it.
 type window struct {
@@ -35,7 +39,7 @@ func (q *quota) roll(now time.Time) {
 func (q *quota) take(now time.Time) (code string) {
 	q.roll(now)
 	switch {
-	case q.left(q.hour, q.cfg.HourLimit, now) == 0:
+	case q.left(q.hour, q.hourLimit(), now) == 0:
 		return "HOURLY_APIINVOCATION_LIMIT_EXCEEDED"
 	case q.left(q.burst, q.cfg.BurstLimit, now) == 0:
 		return "BURST_APIINVOCATION_LIMIT_EXCEEDED"
@@ -67,8 +71,8 @@ func (q *quota) resets() time.Time {
 
 // describe sets the rate-limit headers.
 func (q *quota) describe(h http.Header, now time.Time) {
-	h.Set("X-RateLimit-Limit", strconv.Itoa(q.cfg.HourLimit))
-	h.Set("X-RateLimit-Remaining", strconv.Itoa(q.left(q.hour, q.cfg.HourLimit, now)))
+	h.Set("X-RateLimit-Limit", strconv.Itoa(q.hourLimit()))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(q.left(q.hour, q.hourLimit(), now)))
 	h.Set("X-RateLimit-Reset", strconv.FormatInt(q.resets().Unix(), 10))
 	h.Set("X-BurstLimit-Limit", strconv.Itoa(q.cfg.BurstLimit))
 	h.Set("X-BurstLimit-Remaining", strconv.Itoa(q.left(q.burst, q.cfg.BurstLimit, now)))
@@ -77,7 +81,7 @@ func (q *quota) describe(h http.Header, now time.Time) {
 // refuse is the answer to a call past a limit.
 func (q *quota) refuse(code string, now time.Time) answer {
 	wait := q.resets().Sub(now)
-	message := "The maximum number of hourly API invocations has been exceeded. The hourly limit is " + strconv.Itoa(q.cfg.HourLimit) + "."
+	message := "The maximum number of hourly API invocations has been exceeded. The hourly limit is " + strconv.Itoa(q.hourLimit()) + "."
 	if code == "BURST_APIINVOCATION_LIMIT_EXCEEDED" {
 		wait = q.burst.start.Add(q.cfg.BurstWindow).Sub(now)
 		message = "The maximum number of burst API invocations has been exceeded. The burst limit is " + strconv.Itoa(q.cfg.BurstLimit) + "."
@@ -89,9 +93,23 @@ func (q *quota) refuse(code string, now time.Time) answer {
 		}[code]
 	}
 	a := refusal(q.cfg.QuotaStatus, code, message)
-	if q.cfg.Quirks.RetryAfter {
-		seconds := int64((wait + time.Second - 1) / time.Second)
-		a.header.Set("Retry-After", strconv.FormatInt(seconds, 10))
-	}
+	retryAfter(a.header, q.cfg.Quirks.RetryAfter, wait, now)
 	return a
+}
+
+// The forms of a Retry-After, as Quirks.RetryAfter names them.
+const (
+	inSeconds = "seconds"
+	asDate    = "date"
+)
+
+// retryAfter says in that form, if in any, how long to wait: whole seconds, and
+// not before it is over.
+func retryAfter(h http.Header, form string, wait time.Duration, now time.Time) {
+	switch form {
+	case inSeconds:
+		h.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
+	case asDate:
+		h.Set("Retry-After", now.Add(wait+time.Second-1).UTC().Format(http.TimeFormat))
+	}
 }

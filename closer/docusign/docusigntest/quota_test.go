@@ -3,6 +3,7 @@ package docusigntest_test
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,7 +126,7 @@ func TestExhaustedOnDemand(t *testing.T) {
 }
 
 func TestQuotaAsElsewhere(t *testing.T) {
-	inBubble(t, docusigntest.Config{QuotaStatus: 400, Quirks: quirks{RetryAfter: true}}, func(t *testing.T, c *caller) {
+	inBubble(t, docusigntest.Config{QuotaStatus: 400, Quirks: quirks{RetryAfter: "seconds"}}, func(t *testing.T, c *caller) {
 		c.server.ExhaustHour(account)
 		a := c.list("")
 		c.wantRefusal(a, http.StatusBadRequest, hourly)
@@ -133,7 +134,7 @@ func TestQuotaAsElsewhere(t *testing.T) {
 			t.Errorf("Retry-After %q, want 2400", got)
 		}
 	})
-	inBubble(t, docusigntest.Config{Quirks: quirks{RetryAfter: true, MixedCaseQuota: true, NoRateHeaders: true}}, func(t *testing.T, c *caller) {
+	inBubble(t, docusigntest.Config{Quirks: quirks{RetryAfter: "seconds", MixedCaseQuota: true, NoRateHeaders: true}}, func(t *testing.T, c *caller) {
 		c.server.ExhaustBurst(account)
 		a := c.list("")
 		c.wantRefusal(a, http.StatusTooManyRequests, "Burst_APIInvocation_Limit_Exceeded")
@@ -145,6 +146,48 @@ func TestQuotaAsElsewhere(t *testing.T) {
 		}
 		c.server.ExhaustHour(account)
 		c.wantRefusal(c.list(""), http.StatusTooManyRequests, "Hourly_APIInvocation_Limit_Exceeded")
+	})
+}
+
+func TestRetryAfterAsDate(t *testing.T) {
+	inBubble(t, docusigntest.Config{BurstWindow: 2500 * time.Millisecond, Quirks: quirks{RetryAfter: "date"}}, func(t *testing.T, c *caller) {
+		c.server.ExhaustBurst(account)
+		want := time.Now().Add(3 * time.Second).UTC().Format(http.TimeFormat) // whole seconds, and not before the end
+		if got := c.list("").header.Get("Retry-After"); got != want {
+			t.Errorf("Retry-After %q, want %q", got, want)
+		}
+	})
+}
+
+func TestAnAccountMayHaveItsOwnHour(t *testing.T) {
+	c := start(t, docusigntest.Config{HourLimit: 100, Accounts: []docusigntest.AccountConfig{{ID: account, HourLimit: 7}, {ID: "other"}}})
+	if got := headersOf(c.list("")); got.limit != "7" || got.remaining != "6" {
+		t.Errorf("headers %+v", got)
+	}
+	if got := headersOf(c.ask(http.MethodGet, usersPath("other"), "")); got.limit != "100" || got.remaining != "99" {
+		t.Errorf("other account: %+v", got)
+	}
+	c.server.ExhaustHour(account)
+	a := c.list("")
+	c.wantRefusal(a, http.StatusTooManyRequests, hourly)
+	if !strings.Contains(string(a.body), "limit is 7.") || headersOf(a).remaining != "0" {
+		t.Errorf("past the limit: %s, %v", a.body, a.header)
+	}
+}
+
+func TestAnotherAppTakesManyCallsAtOnce(t *testing.T) {
+	inBubble(t, docusigntest.Config{HourLimit: 1000, BurstLimit: 100}, func(t *testing.T, c *caller) {
+		c.list("")
+		c.server.TakeCalls(account, 90)
+		if got := headersOf(c.list("")); got.remaining != "908" || got.burstRemaining != "8" {
+			t.Errorf("headers %+v", got)
+		}
+		c.server.TakeCalls(account, 2000)
+		c.wantRefusal(c.list(""), http.StatusTooManyRequests, hourly)
+		time.Sleep(40 * time.Minute)
+		if got := headersOf(c.list("")); got.remaining != "999" || got.burstRemaining != "99" {
+			t.Errorf("in the next hour: %+v", got)
+		}
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi2"
 	"github.com/getkin/kin-openapi/openapi2conv"
@@ -24,6 +25,7 @@ import (
 const (
 	published = "esignature-users.swagger.json"
 	current   = "esignature-users.current-derived.swagger.json"
+	admin     = "admin-users.swagger.json" // of the Admin API; of its answers it declares 200 alone
 )
 
 // findShared returns a file of the shared directory, which is beside the
@@ -137,11 +139,16 @@ func checkedCalls() map[string]checked {
 			before: func(s *docusigntest.Server) { s.SetFaults(faults{MissingEntry: 1}) },
 			method: "DELETE", body: closing(ana), status: 200,
 		},
-		"an account that may not":  {before: func(s *docusigntest.Server) { s.SetRefuse(account, "ACCOUNT_LACKS_PERMISSIONS") }, status: 400},
-		"an exhausted hour":        {before: func(s *docusigntest.Server) { s.ExhaustHour(account) }, status: 429},
-		"an exhausted burst":       {before: func(s *docusigntest.Server) { s.ExhaustBurst(account) }, status: 429},
-		"a token that was revoked": {before: (*docusigntest.Server).RevokeTokens, status: 401},
-		"an error of its own":      {before: func(s *docusigntest.Server) { s.SetFaults(faults{Error500: 1}) }, status: 500},
+		"an account that may not":    {before: func(s *docusigntest.Server) { s.SetRefuse(account, "ACCOUNT_LACKS_PERMISSIONS") }, status: 400},
+		"an exhausted hour":          {before: func(s *docusigntest.Server) { s.ExhaustHour(account) }, status: 429},
+		"an exhausted burst":         {before: func(s *docusigntest.Server) { s.ExhaustBurst(account) }, status: 429},
+		"a token that was revoked":   {before: (*docusigntest.Server).RevokeTokens, status: 401},
+		"an empty close":             {quirks: quirks{EmptyCloseIsOK: true}, method: "DELETE", status: 200},
+		"a list without totals":      {quirks: quirks{NoTotals: true, LeanRecords: true}, path: "?count=1", status: 200},
+		"a removal refused":          {quirks: quirks{RemoveFrom: "X"}, method: "DELETE", path: "?delete=SigningGroupsEmail", body: closing(ana), status: 400},
+		"a removal refused for each": {quirks: quirks{RemoveFrom: "user:X"}, method: "DELETE", path: "?delete=SigningGroupsEmail", body: closing(ana), status: 200},
+		"a busy service":             {before: func(s *docusigntest.Server) { s.SetFaults(faults{Busy503: 1}) }, status: 503},
+		"an error of its own":        {before: func(s *docusigntest.Server) { s.SetFaults(faults{Error500: 1}) }, status: 500},
 	}
 }
 
@@ -152,7 +159,7 @@ func TestAnswersFollowTheDescription(t *testing.T) {
 			{ID: ana, Email: "ana@example.com", Name: "Ana Paz", Administrator: true},
 			{ID: bo, Email: "bo@example.com", CloseError: "X"},
 			{ID: cy, Email: "cy@example.com", Administrator: true},
-			{Email: "d@example.com"}, {Email: "e@example.com"},
+			{Email: "d@example.com", Added: time.Now()}, {Email: "e@example.com"},
 		}
 		if name == current { // the published one does not know isManagedByScim
 			users[0].ManagedBySCIM = true
@@ -175,6 +182,61 @@ func TestAnswersFollowTheDescription(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestAdminAnswersFollowTheDescription(t *testing.T) {
+	s := loadSchema(t, admin)
+	rows := rowOf(account, ana, "ana@example.com") + rowOf(account, bo, "bo@example.com") + rowOf(account, serviceUser, "service@example.com")
+	done := func(file string) func(*caller) string {
+		return func(c *caller) string {
+			id := c.uploaded(file).ID
+			time.Sleep(time.Minute)
+			return id
+		}
+	}
+	warned := quirks{Organization: organizationQuirks{AlreadyClosed: "membership_closed_or_disabled_warning"}}
+	for name, test := range map[string]struct {
+		quirks quirks
+		before func(*caller) (id string) // of an import; nil: nothing
+		path   string                    // behind the organization's; ID in it is that id
+	}{
+		"the organizations":   {path: ""},
+		"a profile":           {path: "/users/profile?email=ana@example.com"},
+		"a profile of nobody": {path: "/users/profile?email=nobody@example.com"},
+		"users of an account": {path: "/users?start=1&take=2&account_id=" + account},
+		"users by email":      {path: "/users?email=di@example.com"},
+		"no imports":          {path: "/imports/bulk_users"},
+		"imports":             {before: done(importHeader + rows), path: "/imports/bulk_users"},
+		"an import":           {before: done(importHeader + rows), path: "/imports/bulk_users/ID"},
+		"one that failed":     {before: done("AccountID,Shoe\n"), path: "/imports/bulk_users/ID"},
+		"one with a warning":  {quirks: warned, before: done(importHeader + rows), path: "/imports/bulk_users/ID"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inOrganization(t, docusigntest.Config{Quirks: test.quirks}, func(t *testing.T, c *caller) {
+				path := "/Management/v2/organizations"
+				if test.path != "" {
+					path = organizationPath(test.path)
+				}
+				if test.before != nil {
+					path = strings.Replace(path, "ID", test.before(c), 1)
+				}
+				c.base = "https://api.docusign.net" // where the description says the API is
+				a := c.ask(http.MethodGet, path, "")
+				if a.status != http.StatusOK {
+					t.Fatalf("status %d: %s", a.status, a.body)
+				}
+				if err := s.check(request(t, http.MethodGet, c.base+path), a); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+	inOrganization(t, docusigntest.Config{}, func(t *testing.T, c *caller) {
+		a := c.upload(importHeader + rows)
+		if err := s.check(request(t, http.MethodPost, "https://api.docusign.net"+organizationPath("/imports/bulk_users/close")), a); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func request(t *testing.T, method, url string) *http.Request {

@@ -24,9 +24,12 @@ const (
 	opCloseUsers = "close_users"
 )
 
-var operations = []string{opSignIn, opUserInfo, opListUsers, opGetUser, opCloseUsers}
+var operations = []string{
+	opSignIn, opUserInfo, opListUsers, opGetUser, opCloseUsers,
+	opOrganizations, opOrgUsers, opGetProfile, opImportUsers, opListImports, opGetImport, opDeleteImport, opImportResults,
+}
 
-// maxBody is the most that a request's body may have.
+// maxBody is the most that the body of a request may have, but for maxUpload.
 const maxBody = 1 << 20
 
 // Server is a simulated Docusign, sign-in server and API on one base. It is
@@ -45,6 +48,8 @@ type Server struct {
 	requests  []Request
 	calls     map[string]int // by operation
 	exhausted int
+
+	organizations []*org
 }
 
 // New returns a Docusign with the accounts of cfg. An error names the key and
@@ -71,12 +76,13 @@ func New(cfg Config) (*Server, error) {
 		if s.account(a.ID) != nil {
 			return nil, fmt.Errorf("accounts[%d].id: %q: given twice", i, a.ID)
 		}
-		acc, err := newAccount(&s.cfg, a, s.now())
+		acc, err := newAccount(&s.cfg, a, s.now)
 		if err != nil {
 			return nil, fmt.Errorf("accounts[%d].%w", i, err)
 		}
 		s.accounts = append(s.accounts, acc)
 	}
+	s.newOrganizations()
 	return s, nil
 }
 
@@ -98,7 +104,11 @@ type call struct {
 	operation string // "" for a path that is none
 	accountID string
 	userID    string
-	body      []byte
+	body      []byte // as it arrived
+	sent      []byte // before a fault spoiled it
+
+	organizationID string
+	importID       string
 
 	caller  string   // userId, once the token is known
 	userIDs []string // of a close
@@ -108,14 +118,18 @@ type call struct {
 // ServeHTTP answers as Docusign would, unless a fault strikes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := newCall(r)
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	c.body = body
+	most := int64(maxBody)
+	if c.operation == opImportUsers {
+		most = maxUpload
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	c.body, c.sent = body, body
 	s.wait(r.Context())
 	if err != nil {
-		s.write(w, c, refusal(http.StatusRequestEntityTooLarge, "REQUEST_TOO_LARGE", "The request body is too large."))
+		s.write(w, c, c.word(refusal(http.StatusRequestEntityTooLarge, "REQUEST_TOO_LARGE", "The request body is too large.")))
 		return
 	}
-	s.write(w, c, s.answer(c))
+	s.write(w, c, c.word(s.answer(c)))
 }
 
 func newCall(r *http.Request) *call {
@@ -126,6 +140,10 @@ func newCall(r *http.Request) *call {
 		return c
 	case "GET /oauth/userinfo":
 		c.operation = opUserInfo
+		return c
+	}
+	if path, ok := strings.CutPrefix(r.URL.Path, managementPrefix); ok {
+		c.routeAdmin(path)
 		return c
 	}
 	rest, ok := strings.CutPrefix(r.URL.Path, "/restapi/v2.1/accounts/")
@@ -169,9 +187,10 @@ func (s *Server) answer(c *call) answer {
 	} else {
 		c.fault = s.dice.forCall(c.operation)
 	}
-	if a, ok := instead(c.fault); ok {
+	if a, ok := s.instead(c.fault); ok {
 		return a
 	}
+	s.catchUp()
 	if c.fault == dropBody {
 		c.body = nil
 	}
@@ -186,8 +205,38 @@ func (s *Server) answer(c *call) answer {
 		return s.api(c, s.getUser)
 	case opCloseUsers:
 		return s.api(c, s.closeUsers)
+	case opOrganizations:
+		return s.listOrganizations(c)
+	case opOrgUsers:
+		return s.adminAPI(c, s.listOrganizationUsers)
+	case opGetProfile:
+		return s.adminAPI(c, s.getProfile)
+	case opImportUsers:
+		return s.adminAPI(c, s.closeByImport)
+	case opListImports:
+		return s.adminAPI(c, s.listImports)
+	case opGetImport, opDeleteImport, opImportResults:
+		return s.adminAPI(c, s.oneImport)
 	}
 	return refusal(http.StatusNotFound, "RESOURCE_NOT_FOUND", "The URL provided does not resolve to a resource.")
+}
+
+// catchUp lets time take its course everywhere.
+func (s *Server) catchUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.letTimePass()
+}
+
+// letTimePass is catchUp; s.mu is held.
+func (s *Server) letTimePass() {
+	now := s.now()
+	for _, o := range s.organizations {
+		o.catchUp(now)
+	}
+	for _, a := range s.accounts {
+		a.catchUp()
+	}
 }
 
 // api answers a call on an account: who calls, whether the quota allows it,
@@ -195,14 +244,14 @@ func (s *Server) answer(c *call) answer {
 func (s *Server) api(c *call, handle func(*call, *account) answer) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	caller, ok := s.bearer(c.r)
+	t, ok := s.bearer(c.r)
 	if !ok {
 		return refusal(http.StatusUnauthorized, "AUTHORIZATION_INVALID_TOKEN", "The access token provided is expired, revoked or malformed.")
 	}
-	c.caller = caller
+	c.caller = t.user
 	a := s.account(c.accountID)
 	if a == nil {
-		return lacksPermissions()
+		return noMember(s.cfg.Quirks.NotAMember)
 	}
 	now := s.now()
 	var result answer
@@ -223,7 +272,11 @@ func (s *Server) authorized(c *call, a *account, handle func(*call, *account) an
 	if a.refuse != "" {
 		return refusal(http.StatusBadRequest, a.refuse, "This account may not do that.")
 	}
-	if u := a.byID[strings.ToLower(c.caller)]; u != nil && (!u.Administrator || u.Status != "Active") {
+	u := a.byID[strings.ToLower(c.caller)]
+	switch {
+	case u == nil && a.cfg.MembersOnly:
+		return noMember(s.cfg.Quirks.NotAMember)
+	case u != nil && (!u.Administrator || u.Status != "Active"):
 		return lacksPermissions()
 	}
 	return handle(c, a)
@@ -232,15 +285,18 @@ func (s *Server) authorized(c *call, a *account, handle func(*call, *account) an
 // write logs the answer, so that whoever has it finds it logged, and sends it
 // as far as the fault lets it.
 func (s *Server) write(w http.ResponseWriter, c *call, a answer) {
-	if c.fault == htmlPage {
+	switch c.fault {
+	case htmlPage:
 		a = pageOfHTML(http.StatusBadGateway)
+	case pageAfter:
+		a = pageOfHTML(http.StatusOK)
 	}
 	cut := c.fault == cutBefore || c.fault == cutAfter || c.fault == hang || c.fault == down
 	if cut {
 		a.status = 0
 	}
 	trace := newGUID()
-	if c.fault == proxyPage || c.fault == htmlPage {
+	if slices.Contains(ofProxies, c.fault) {
 		trace = "" // not Docusign's answer
 	}
 	s.log(c, a, trace)

@@ -26,6 +26,7 @@ const (
 // token is what an access token stands for.
 type token struct {
 	user    string
+	scopes  []string
 	expires time.Time
 }
 
@@ -57,10 +58,10 @@ func (s *Server) signIn(c *call) answer {
 		return refusedSignIn(http.StatusBadRequest, oauthError{Error: "consent_required"})
 	}
 	return jsonAnswer(http.StatusOK, tokenAnswer{
-		AccessToken: s.issueToken(claims.Subject),
+		AccessToken: s.issueToken(claims.Subject, strings.Fields(claims.Scope)),
 		TokenType:   "Bearer",
 		ExpiresIn:   int(s.cfg.TokenLife.Seconds()),
-		Scope:       scope,
+		Scope:       strings.Join(strings.Fields(claims.Scope), " "),
 	})
 }
 
@@ -161,7 +162,7 @@ func isGUID(s string) bool {
 }
 
 // issueToken returns a new access token; s.mu is held.
-func (s *Server) issueToken(user string) string {
+func (s *Server) issueToken(user string, scopes []string) string {
 	now := s.now()
 	for t, stands := range s.tokens {
 		if !stands.expires.After(now) {
@@ -169,42 +170,44 @@ func (s *Server) issueToken(user string) string {
 		}
 	}
 	t := rand.Text()
-	s.tokens[t] = token{user: user, expires: now.Add(s.cfg.TokenLife)}
+	s.tokens[t] = token{user: user, scopes: scopes, expires: now.Add(s.cfg.TokenLife)}
 	return t
 }
 
-// bearer returns for whom a call is made; s.mu is held.
-func (s *Server) bearer(r *http.Request) (user string, ok bool) {
+// bearer returns the token that a call is made with; s.mu is held.
+func (s *Server) bearer(r *http.Request) (t token, ok bool) {
 	scheme, credential, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	t, known := s.tokens[strings.TrimSpace(credential)]
 	if !strings.EqualFold(scheme, "Bearer") || !known || !t.expires.After(s.now()) {
-		return "", false
+		return token{}, false
 	}
-	return t.user, true
+	return t, true
 }
 
 // userInfo tells the caller's accounts.
 func (s *Server) userInfo(c *call) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	user, ok := s.bearer(c.r)
+	t, ok := s.bearer(c.r)
 	if !ok {
 		// Not a slip: docusign/docusign-esign-java-client issue 84.
 		return refusedSignIn(http.StatusUnauthorized, oauthError{Error: "internal_server_error", ReferenceID: newGUID()})
 	}
+	user := t.user
 	info := userInfoAnswer{
 		Sub: user, Name: "Service User", GivenName: "Service", FamilyName: "User",
 		Created: wireTime(time.Time{}), Email: "service@example.com",
 	}
-	for i, a := range s.accounts {
-		if u := a.byID[strings.ToLower(user)]; u != nil {
-			if u.Status == "Closed" {
-				continue
-			}
+	for _, a := range s.accounts {
+		u := a.byID[strings.ToLower(user)]
+		if u == nil && a.cfg.MembersOnly || u != nil && u.Status == "Closed" {
+			continue
+		}
+		if u != nil {
 			info.Name, info.Email = u.Name, u.Email
 			info.GivenName, info.FamilyName, _ = strings.Cut(u.Name, " ")
 		}
-		info.Accounts = append(info.Accounts, s.describe(a, i == 0, c.r))
+		info.Accounts = append(info.Accounts, s.describe(a, len(info.Accounts) == 0, c.r))
 	}
 	return jsonAnswer(http.StatusOK, info)
 }
@@ -216,11 +219,7 @@ func (s *Server) describe(a *account, first bool, r *http.Request) userInfoAccou
 		w.IsDefault = strings.ToLower(wireBool(first))
 	}
 	if w.BaseURI == "" {
-		scheme := "http"
-		if r.TLS != nil {
-			scheme = "https"
-		}
-		w.BaseURI = scheme + "://" + r.Host
+		w.BaseURI = baseOf(r)
 	}
 	if a.cfg.Organization != "" {
 		w.Organization = &organization{ID: a.cfg.Organization, Links: []organizationLink{{

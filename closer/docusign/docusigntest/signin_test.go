@@ -241,6 +241,35 @@ func TestUserInfoOfAMember(t *testing.T) {
 	}
 }
 
+func TestAccountsForMembersOnly(t *testing.T) {
+	for code, quirk := range map[string]string{"USER_LACKS_PERMISSIONS": "", "USER_LACKS_MEMBERSHIP": "USER_LACKS_MEMBERSHIP"} {
+		t.Run(code, func(t *testing.T) {
+			c := start(t, docusigntest.Config{Quirks: quirks{NotAMember: quirk}, Accounts: []docusigntest.AccountConfig{
+				{ID: "strangers", MembersOnly: true, Users: []user{{Email: "ana@example.com"}}},
+				{ID: "anybody"},
+				{ID: "members", MembersOnly: true, Users: []user{{ID: serviceUser, Administrator: true}}},
+			}})
+			var got struct {
+				Accounts []struct {
+					ID      string `json:"account_id"`
+					Default bool   `json:"is_default"`
+				}
+			}
+			c.decode(c.ask(http.MethodGet, "/oauth/userinfo", ""), http.StatusOK, &got)
+			if len(got.Accounts) != 2 || got.Accounts[0].ID != "anybody" || !got.Accounts[0].Default || got.Accounts[1].ID != "members" || got.Accounts[1].Default {
+				t.Errorf("accounts %+v", got.Accounts)
+			}
+			c.wantRefusal(c.ask(http.MethodGet, usersPath("strangers"), ""), http.StatusBadRequest, code)
+			c.wantRefusal(c.ask(http.MethodGet, usersPath("nowhere"), ""), http.StatusBadRequest, code)
+			for _, mine := range []string{"anybody", "members"} {
+				if a := c.ask(http.MethodGet, usersPath(mine), ""); a.status != http.StatusOK {
+					t.Errorf("%s: status %d", mine, a.status)
+				}
+			}
+		})
+	}
+}
+
 func TestUserInfo(t *testing.T) {
 	accounts := []docusigntest.AccountConfig{{ID: "a-1", Name: "One", Organization: "org-1"}, {ID: "a-2", Name: "Two"}}
 	tests := map[string]struct {

@@ -205,7 +205,7 @@ func (c *caller) wantRefusal(a answer, status int, code string) {
 type listed struct {
 	Users []struct {
 		UserID, UserName, Email, UserStatus, UserType, IsAdmin, URI, CreatedDateTime, LastLogin string
-		IsManagedByScim                                                                         string
+		UserAddedToAccountDateTime, IsManagedByScim                                             string
 	}
 	ResultSetSize, TotalSetSize, StartPosition, EndPosition string
 	NextURI, PreviousURI                                    string

@@ -3,7 +3,6 @@ package docusigntest
 import (
 	"encoding/json"
 	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -31,7 +30,10 @@ func (s *Server) listUsers(c *call, a *account) answer {
 	page := users[min(start, len(users)):min(start+count, len(users))]
 	list := userInformationList{Users: make([]userInformation, 0, len(page)), paging: newPaging(start, len(page), len(users))}
 	for _, u := range page {
-		list.Users = append(list.Users, newUserInformation(*u))
+		list.Users = append(list.Users, s.record(*u, query))
+	}
+	if s.cfg.Quirks.NoTotals {
+		list.TotalSetSize = ""
 	}
 	if s.cfg.Quirks.NullURIs {
 		list.NextURI, list.PreviousURI = json.RawMessage("null"), json.RawMessage("null")
@@ -42,19 +44,33 @@ func (s *Server) listUsers(c *call, a *account) answer {
 	if start > 0 {
 		list.PreviousURI = pageURI(query, max(start-count, 0), count)
 	}
+	if f.email == "" && f.emailPart == "" && f.namePart == "" {
+		a.turnPage()
+	}
 	return jsonAnswer(http.StatusOK, list)
 }
 
-// listParameters are those simulated, and those that only add fields which
-// nobody here reads. The real ones not among them would change who is listed.
-var listParameters = []string{
-	"email", "email_substring", "user_name_substring", "status", "count", "start_position",
-	"additional_info", "login_status", "include_license", "include_usersettings_for_csv",
+// record is a user as asked for: without additional_info=true it may lack some
+// of what is known.
+func (s *Server) record(u User, query url.Values) userInformation {
+	w := newUserInformation(u)
+	if s.cfg.Quirks.LeanRecords && !isTrue(query, "additional_info") {
+		w.CreatedDateTime, w.LastLogin = "", ""
+	}
+	return w
 }
 
+func isTrue(query url.Values, name string) bool { return strings.EqualFold(query.Get(name), "true") }
+
+// notSimulated would change who is listed. Of the others those that are not
+// simulated add fields which nobody here reads, or are none that Docusign
+// knows, such as the `_` by which its own client gets past caches: it ignores
+// them.
+var notSimulated = []string{"group_id", "not_group_id", "domain_users_only", "alternate_admins_only"}
+
 func parseFilter(query url.Values) (filter, error) {
-	for name := range query {
-		if !slices.Contains(listParameters, name) {
+	for _, name := range notSimulated {
+		if value := query.Get(name); value != "" && !strings.EqualFold(value, "false") {
 			return filter{}, fmt.Errorf("%s: not simulated", name)
 		}
 	}
@@ -110,109 +126,7 @@ func (s *Server) getUser(c *call, a *account) answer {
 	if u == nil {
 		return noMember(s.cfg.Quirks.UnknownID)
 	}
-	return jsonAnswer(http.StatusOK, newUserInformation(*u))
-}
-
-// closeUsers answers Users:delete; s.mu is held.
-func (s *Server) closeUsers(c *call, a *account) answer {
-	remove, err := parseRemove(c.r.URL.Query())
-	if err != nil {
-		return badParameter(err)
-	}
-	asked, refused := parseClose(c)
-	if refused != nil {
-		return *refused
-	}
-	if most := s.cfg.Quirks.MaxUsersPerClose; most > 0 && len(asked) > most {
-		return badParameter(fmt.Errorf("users: more than %d", most))
-	}
-	response := usersResponse{Users: make([]userInfo, 0, len(asked))}
-	struckAlready := c.fault != noFault
-	for _, one := range asked {
-		strike := noFault
-		if !struckAlready {
-			strike = s.dice.forUser()
-		}
-		entry := s.closeUser(c, a, one.UserID, remove, strike)
-		if strike != noFault {
-			c.fault = strike
-		}
-		if strike == missingEntry && entry.ErrorDetails == nil {
-			continue
-		}
-		response.Users = append(response.Users, entry)
-	}
-	response.paging = newPaging(0, len(response.Users), len(response.Users))
-	return jsonAnswer(http.StatusOK, response)
-}
-
-// closeUser closes one user and returns the entry that says so.
-func (s *Server) closeUser(c *call, a *account, id string, remove []string, strike fault) userInfo {
-	u := a.byID[strings.ToLower(id)]
-	if u == nil {
-		return userInfo{UserID: id, ErrorDetails: details(s.cfg.Quirks.UnknownID)}
-	}
-	count := a.closes[u.ID]
-	count.Requested++
-	defer func() { a.closes[u.ID] = count }()
-	if strike != notClosed {
-		open := u.Status != "Closed"
-		if code := a.close(u, c.caller, remove, s.cfg.Quirks); code != "" {
-			return userInfo{UserID: u.ID, ErrorDetails: details(code)}
-		}
-		if open {
-			count.Closed++
-		}
-	}
-	entry := userInfo{UserID: u.ID, UserName: u.Name, Email: u.Email, UserStatus: u.Status, URI: "/users/" + u.ID}
-	if s.cfg.Quirks.NoUserStatus {
-		entry.UserStatus = ""
-	}
-	return entry
-}
-
-func parseRemove(query url.Values) ([]string, error) {
-	if !query.Has("delete") {
-		return nil, nil
-	}
-	remove := strings.Split(query.Get("delete"), ",")
-	for _, r := range remove {
-		if !slices.Contains([]string{"Groups", "PermissionSet", "SigningGroupsEmail"}, r) {
-			return nil, fmt.Errorf("delete: %q: not Groups, PermissionSet or SigningGroupsEmail", r)
-		}
-	}
-	return remove, nil
-}
-
-// parseClose reads the users of a close, or says how the whole call is refused.
-func parseClose(c *call) ([]userInfo, *answer) {
-	malformed := refusal(http.StatusBadRequest, "INVALID_REQUEST_BODY", "The request body is missing or improperly formatted.")
-	if len(c.body) == 0 {
-		return nil, &malformed
-	}
-	media, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" {
-		wrong := refusal(http.StatusBadRequest, "INVALID_CONTENT_TYPE", "Content Type specified is not supported.")
-		return nil, &wrong
-	}
-	var body struct {
-		Users []userInfo `json:"users"`
-	}
-	if err := json.Unmarshal(c.body, &body); err != nil || len(body.Users) == 0 {
-		return nil, &malformed
-	}
-	for _, u := range body.Users {
-		c.userIDs = append(c.userIDs, u.UserID)
-	}
-	return body.Users, nil
-}
-
-func details(code string) *errorDetails {
-	message := "The user could not be closed."
-	if code == "USER_LACKS_MEMBERSHIP" {
-		message = lacksMembership
-	}
-	return &errorDetails{ErrorCode: code, Message: message}
+	return jsonAnswer(http.StatusOK, s.record(*u, c.r.URL.Query()))
 }
 
 const lacksMembership = "The UserID does not have a valid membership in this Account."

@@ -1,6 +1,7 @@
 package docusigntest_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"slices"
@@ -81,12 +82,47 @@ func TestListRefusesWrongParameters(t *testing.T) {
 	c := startWith(t, quirks{}, user{Email: "ana@example.com"})
 	for _, query := range []string{
 		"count=0", "count=101", "count=many", "count=", "start_position=-1", "start_position=x",
-		"status=Gone", "status=", "email=a@example.com&email_substring=b", "start=5", "group_id=1",
+		"status=Gone", "status=", "email=a@example.com&email_substring=b", "group_id=1", "domain_users_only=true",
 	} {
 		t.Run(query, func(t *testing.T) {
 			c := &caller{t: t, server: c.server, rt: c.rt, base: c.base, token: c.token}
 			c.wantRefusal(c.list(query), http.StatusBadRequest, "INVALID_REQUEST_PARAMETER")
 		})
+	}
+}
+
+// Docusign's own client sends them, or lets its caller do so.
+func TestListIgnoresWhatChangesNothing(t *testing.T) {
+	c := startWith(t, quirks{}, user{Email: "ana@example.com"}, user{Email: "bo@example.com"})
+	want := c.list("").body
+	for _, query := range []string{
+		"_=1786000000000", "additional_info=true", "login_status=true", "include_license=true", "include_usersettings_for_csv=true",
+		"domain_users_only=false", "alternate_admins_only=false", "group_id=", "start=5",
+	} {
+		if got := c.list(query); got.status != http.StatusOK || !bytes.Equal(got.body, want) {
+			t.Errorf("%s: status %d, %s", query, got.status, got.body)
+		}
+	}
+}
+
+func TestRecordsMayBeLean(t *testing.T) {
+	c := startWith(t, quirks{LeanRecords: true}, user{ID: ana, Administrator: true, Created: time.Now(), Added: time.Now(), LastLogin: time.Now()})
+	for query, want := range map[string]bool{"": false, "additional_info=false": false, "additional_info=true": true} {
+		var got listed
+		c.decode(c.list(query), http.StatusOK, &got)
+		u := got.Users[0]
+		if (u.CreatedDateTime != "") != want || (u.LastLogin != "") != want || u.IsAdmin != "True" || u.UserAddedToAccountDateTime == "" {
+			t.Errorf("%q: %+v", query, u)
+		}
+	}
+}
+
+func TestTotalsMayBeMissing(t *testing.T) {
+	c := startWith(t, quirks{NoTotals: true}, user{ID: ana}, user{ID: bo})
+	var got map[string]any
+	c.decode(c.list("count=1"), http.StatusOK, &got)
+	if _, has := got["totalSetSize"]; has || got["resultSetSize"] != "1" || got["nextUri"] == nil {
+		t.Errorf("listed %v", got)
 	}
 }
 

@@ -65,8 +65,9 @@ type userInformation struct {
 	UserStatus      string `json:"userStatus"`
 	URI             string `json:"uri"`
 	Email           string `json:"email"`
-	CreatedDateTime string `json:"createdDateTime"`
-	LastLogin       string `json:"lastLogin"`
+	CreatedDateTime string `json:"createdDateTime,omitempty"`
+	Added           string `json:"userAddedToAccountDateTime,omitempty"`
+	LastLogin       string `json:"lastLogin,omitempty"`
 	IsManagedBySCIM string `json:"isManagedByScim,omitempty"` // newer than the published description
 }
 
@@ -93,7 +94,7 @@ type usersResponse struct {
 
 type paging struct {
 	ResultSetSize string          `json:"resultSetSize"`
-	TotalSetSize  string          `json:"totalSetSize"`
+	TotalSetSize  string          `json:"totalSetSize,omitempty"`
 	StartPosition string          `json:"startPosition"`
 	EndPosition   string          `json:"endPosition"` // index of the last entry, not of the one after it
 	NextURI       json.RawMessage `json:"nextUri,omitempty"`
@@ -120,6 +121,9 @@ func newUserInformation(u User) userInformation {
 		Email:           u.Email,
 		CreatedDateTime: wireTime(u.Created),
 		LastLogin:       wireTime(u.LastLogin),
+	}
+	if !u.Added.IsZero() {
+		w.Added = wireTime(u.Added)
 	}
 	if u.ManagedBySCIM {
 		w.IsManagedBySCIM = wireBool(true)
