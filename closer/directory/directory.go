@@ -1,17 +1,18 @@
-// Package directory turns the addresses of leavers into users of an account.
+// Package directory turns the addresses of leavers into users of an account, at
+// the least number of calls: it looks each address up, or reads the account's
+// users once, whichever is cheaper.
 //
 // Nobody is found by guess: whatever Docusign's filter answers, only a user
 // whose address is equal to the one asked for, ignoring case, is the leaver's.
-// What it returns was read after it was called, and it keeps nothing.
+// Nobody is lost: whom a reading of all users lacks is looked up by address
+// before they count as not there. What it returns was read after it was called;
+// between calls it remembers nothing but how large the account is.
 package directory
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"signoff/closer/docusign"
 )
@@ -21,67 +22,180 @@ type Account interface {
 	// UsersByEmail returns what Docusign answers for an email, users of any
 	// status; none is no error.
 	UsersByEmail(ctx context.Context, email string) ([]docusign.User, error)
+
+	// UsersPage returns up to 100 users in these statuses, from the start-th on.
+	UsersPage(ctx context.Context, start int, statuses ...docusign.Status) (docusign.Page, error)
 }
 
-// lookUpsAtOnce bounds the look-ups in flight: enough to hide the latency of
-// each, and few beside what other integrations send.
-const lookUpsAtOnce = 8
+// Via is how an address was resolved; a value of the metric label `via`.
+type Via string
 
-// troubles is how many look-ups in a row may fail before the rest is left for
-// later: Docusign is in trouble, or refuses the account, not the leaver.
-const troubles = 5
+// The ways.
+const (
+	Lookup   Via = "lookup"
+	Snapshot Via = "snapshot"
+)
 
-// Resolution is what was found.
+// Ask is what to resolve, and what that may cost.
+type Ask struct {
+	Account   Account
+	AccountID string  // in lower case
+	Shared    *Shared // asks the organization first; nil: the account is asked itself
+	Addresses []string
+	Room      int             // calls that may be spent now: a snapshot is read only if it fits
+	OpenOnly  bool            // only open users matter: whom a snapshot lacks has none, and is not looked up
+	Before    func(Via) error // called before each call, one at a time; its error ends the resolution; may be nil
+}
+
+// Resolution is what was found. An address that is in neither Users nor Errs was
+// not asked for.
 type Resolution struct {
-	Users map[string][]docusign.User // address -> its users in any status; empty if nobody has it
-	Errs  map[string]error           // address -> why it could not be looked up
+	Users  map[string][]docusign.User // by address; empty if nobody has it. Of any status, but of a snapshot only open ones
+	Errs   map[string]error           // address -> why it could not be looked up
+	Via    map[string]Via
+	Census *Census // nil unless a snapshot was read
 }
 
-// Resolve looks every address up. An error about one address is in Errs and
-// leaves the others alone; the error returned says why the look-ups stopped
-// before all were made: no quota, no permission, Docusign away. Then some
-// addresses are in neither map.
-func Resolve(ctx context.Context, a Account, addresses []string) (Resolution, error) {
-	var (
-		mu     sync.Mutex
-		inARow int
-		r      = Resolution{make(map[string][]docusign.User, len(addresses)), make(map[string]error)}
-	)
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(lookUpsAtOnce)
-	for _, address := range addresses {
-		group.Go(func() error {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			users, err := a.UsersByEmail(ctx, address)
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				inARow = 0
-				r.Users[address] = equal(users, address)
-				return nil
-			}
-			err = fmt.Errorf("look up: %w", err)
-			switch docusign.ClassOf(err) {
-			case docusign.Permanent, docusign.Passing:
-				r.Errs[address] = err
-				if inARow++; inARow < troubles {
-					return nil
-				}
-			}
-			return err
-		})
+// Census is what a snapshot shows of the account as a whole.
+type Census struct {
+	Active         int
+	Administrators []string // userIds of the active ones
+}
+
+// Directory resolves addresses in one account. It may be asked by several at
+// the same time.
+type Directory struct {
+	mu   sync.Mutex
+	open int // users who are not closed, when last seen; -1: not known
+}
+
+// New makes a directory of an account of which nothing is known.
+func New() *Directory { return &Directory{open: -1} }
+
+func (d *Directory) size() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.open
+}
+
+func (d *Directory) setSize(open int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open = open
+}
+
+// Cost is how many calls it takes to resolve so many addresses, as far as that
+// can be told.
+func (d *Directory) Cost(addresses int) int {
+	if size := d.size(); size >= 0 {
+		return min(addresses, pages(size))
 	}
-	return r, group.Wait()
+	return addresses
 }
 
-func equal(users []docusign.User, address string) []docusign.User {
-	same := []docusign.User{}
-	for _, u := range users {
-		if strings.EqualFold(strings.TrimSpace(u.Email), address) {
-			same = append(same, u)
+const pageSize = 100
+
+func pages(users int) int { return (users + pageSize - 1) / pageSize }
+
+// worthAsking is from how many addresses on it is worth a call to find out how
+// large the account is.
+const worthAsking = 3
+
+// Resolve finds the users of every address. An error about one address is in
+// Errs and leaves the others alone; the error returned says why it stopped
+// before all were asked for: no quota, no permission, Docusign away.
+func (d *Directory) Resolve(ctx context.Context, ask Ask) (Resolution, error) {
+	w := &work{Ask: ask, found: Resolution{Users: make(map[string][]docusign.User, len(ask.Addresses)),
+		Errs: make(map[string]error), Via: make(map[string]Via)}}
+	snap, err := d.snapshot(ctx, w)
+	if err != nil {
+		return w.found, err
+	}
+	missing := ask.Addresses
+	if snap != nil {
+		missing = w.take(snap)
+	}
+	return w.found, w.lookUp(ctx, missing)
+}
+
+// snapshot reads all open users, if that is the cheaper way; else it returns
+// nil.
+func (d *Directory) snapshot(ctx context.Context, w *work) (*snapshot, error) {
+	size := d.size()
+	if size < 0 && len(w.Addresses) < worthAsking || size >= 0 && !w.worthReading(size, pages(size)) {
+		return nil, nil
+	}
+	s := newSnapshot(w)
+	first, err := s.page(ctx, 0)
+	if err != nil {
+		return nil, stops(err)
+	}
+	total := first.Total
+	if total < 0 { // Docusign does not say: then only reading to the end tells
+		total = max(size, len(first.Users))
+	}
+	if !w.worthReading(total, pages(total)-1) { // the first page is spent already
+		d.setSize(total)
+		return nil, nil
+	}
+	if err := s.read(ctx, first); err != nil {
+		return nil, stops(err)
+	}
+	d.setSize(len(s.users))
+	return s, nil
+}
+
+// work is one resolution under way.
+type work struct {
+	Ask
+	before sync.Mutex
+	mu     sync.Mutex
+	found  Resolution
+}
+
+// worthReading says whether to read these pages more is cheaper than to look
+// every address up, and can be paid for.
+func (w *work) worthReading(users, morePages int) bool {
+	return morePages < len(w.Addresses) && morePages <= w.Room && users > 0
+}
+
+// stops is err if it is about more than the list of users: a list that Docusign
+// does not give, or gives no sense in, is no reason not to look people up.
+func stops(err error) error {
+	if docusign.ClassOf(err) == docusign.Permanent {
+		return nil
+	}
+	return err
+}
+
+// ready is called before each call.
+func (w *work) ready(ctx context.Context, via Via) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if w.Before == nil {
+		return nil
+	}
+	w.before.Lock()
+	defer w.before.Unlock()
+	return w.Before(via)
+}
+
+// take takes over what a snapshot shows, and returns the addresses that are to
+// be looked up.
+func (w *work) take(s *snapshot) (missing []string) {
+	w.found.Census = s.census()
+	byAddress := s.byAddress()
+	for _, address := range w.Addresses {
+		users := byAddress[fold(address)]
+		if len(users) == 0 && !w.OpenOnly {
+			missing = append(missing, address)
+			continue
 		}
+		w.found.Users[address], w.found.Via[address] = users, Snapshot
 	}
-	return same
+	return missing
 }
+
+// fold is an address as two spellings of it compare.
+func fold(address string) string { return strings.ToLower(strings.TrimSpace(address)) }

@@ -54,7 +54,7 @@ func TestOnlyEqualAddressesAreTheLeavers(t *testing.T) {
 		docusigntest.User{ID: "longer", Email: "xana.paz@example.com"},
 		docusigntest.User{ID: "tagged", Email: "ana.paz+legal@example.com"},
 	)})
-	r, err := directory.Resolve(t.Context(), a, []string{"ana.paz@example.com", "nobody@example.com"})
+	r, err := directory.New().Resolve(t.Context(), directory.Ask{Account: a, Addresses: []string{"ana.paz@example.com", "nobody@example.com"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +78,11 @@ func (r refuser) UsersByEmail(_ context.Context, email string) ([]docusign.User,
 	return []docusign.User{{ID: "u-" + email, Email: email}}, r[email]
 }
 
+// UsersPage has too much in it for a snapshot to be worth while.
+func (r refuser) UsersPage(context.Context, int, ...docusign.Status) (docusign.Page, error) {
+	return docusign.Page{Users: make([]docusign.User, 100), Total: 100_000}, nil
+}
+
 func TestOneAddressIsNoReasonToStop(t *testing.T) {
 	a, sim := open(t, docusigntest.Config{Accounts: account(docusigntest.User{ID: "u", Email: "ana@example.com"})})
 	sim.SetRefuse(docusigntest.DefaultAccountID, "SOME_ODD_CODE")
@@ -85,7 +90,7 @@ func TestOneAddressIsNoReasonToStop(t *testing.T) {
 	if docusign.ClassOf(permanent) != docusign.Permanent {
 		t.Fatalf("%v is %s, want permanent", permanent, docusign.ClassOf(permanent))
 	}
-	r, err := directory.Resolve(t.Context(), refuser{"b": permanent}, []string{"a", "b", "c"})
+	r, err := directory.New().Resolve(t.Context(), directory.Ask{Account: refuser{"b": permanent}, Addresses: []string{"a", "b", "c"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,11 +112,11 @@ func TestStopsWhereItIsNotAboutTheAddress(t *testing.T) {
 				for i := range 200 {
 					all = append(all, fmt.Sprintf("leaver%d@example.com", i))
 				}
-				if _, err := directory.Resolve(t.Context(), a, all[:1]); err != nil {
+				if _, err := directory.New().Resolve(t.Context(), directory.Ask{Account: a, Addresses: all[:1]}); err != nil {
 					t.Fatal(err)
 				}
 				breakIt(sim)
-				r, err := directory.Resolve(t.Context(), a, all)
+				r, err := directory.New().Resolve(t.Context(), directory.Ask{Account: a, Addresses: all})
 				if err == nil {
 					t.Error("no error")
 				}
