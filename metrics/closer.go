@@ -17,16 +17,17 @@ type Closer struct {
 	exposure    prometheus.Histogram
 	deadlines   *prometheus.CounterVec
 	resolutions *prometheus.CounterVec
-	headroom    *prometheus.GaugeVec
+	headroom    *accountGauge
 
+	accounts                               *Accounts
 	outcomeWords, reasonWords, windowWords []string
 }
 
 // NewCloser registers the metrics of the closer.
-func NewCloser(r prometheus.Registerer, accounts, outcomes, reasons, windows []string) *Closer {
+func NewCloser(r prometheus.Registerer, accounts *Accounts, outcomes, reasons, windows []string) *Closer {
 	f := promauto.With(r)
 	m := &Closer{
-		outcomeWords: outcomes, reasonWords: reasons, windowWords: windows,
+		accounts: accounts, outcomeWords: outcomes, reasonWords: reasons, windowWords: windows,
 		outcomes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "signoff_outcomes_total",
 			Help: "Entries that came to their outcome.",
@@ -62,26 +63,29 @@ func NewCloser(r prometheus.Registerer, accounts, outcomes, reasons, windows []s
 			Name: "signoff_resolutions_total",
 			Help: "Leavers looked for in Docusign, by how and by what was found.",
 		}, []string{"via", "result"}),
-		headroom: f.NewGaugeVec(prometheus.GaugeOpts{
+		headroom: newAccountGauge(f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "signoff_guard_headroom_users",
 			Help: "Leavers that the limit of the window would still let through.",
-		}, []string{"account", "window"}),
+		}, []string{"account", "window"}), accounts, lowest),
 	}
-	for _, a := range accounts {
+	for _, a := range accounts.labels() {
 		m.Account(a)
 	}
 	m.deadlines.WithLabelValues("met", "none")
 	for _, cause := range []string{"none", "notice", "held", "parked", "quota", "failed"} {
 		m.deadlines.WithLabelValues("missed", cause)
 	}
-	for _, result := range []string{"open", "closed", "none", "error"} {
-		m.resolutions.WithLabelValues("lookup", result)
+	for _, via := range []string{"lookup", "snapshot"} {
+		for _, result := range []string{"open", "closed", "none", "error"} {
+			m.resolutions.WithLabelValues(via, result)
+		}
 	}
 	return m
 }
 
 // Account makes the series of an account, at 0.
-func (m *Closer) Account(account string) {
+func (m *Closer) Account(id string) {
+	account := m.accounts.Label(id)
 	for _, o := range m.outcomeWords {
 		m.outcomes.WithLabelValues(account, o)
 	}
@@ -92,13 +96,13 @@ func (m *Closer) Account(account string) {
 		m.batches.WithLabelValues(account, result)
 	}
 	for _, w := range m.windowWords {
-		m.headroom.WithLabelValues(account, w)
+		m.headroom.vec.WithLabelValues(account, w)
 	}
 }
 
 // Outcome counts an entry that came to its outcome.
 func (m *Closer) Outcome(account, outcome string) {
-	m.outcomes.WithLabelValues(account, outcome).Inc()
+	m.outcomes.WithLabelValues(m.accounts.Label(account), outcome).Inc()
 }
 
 // Closed observes how long it took to close a leaver: since they were due, and
@@ -110,7 +114,7 @@ func (m *Closer) Closed(sinceDue, sinceEffective time.Duration) {
 
 // Failure counts something that was not done.
 func (m *Closer) Failure(account, reason string) {
-	m.failures.WithLabelValues(account, reason).Inc()
+	m.failures.WithLabelValues(m.accounts.Label(account), reason).Inc()
 }
 
 // Batch counts a close request by how many of its users were closed.
@@ -122,7 +126,7 @@ func (m *Closer) Batch(account string, users, closed int) {
 	case 0:
 		result = "failed"
 	}
-	m.batches.WithLabelValues(account, result).Inc()
+	m.batches.WithLabelValues(m.accounts.Label(account), result).Inc()
 	m.batchUsers.Observe(float64(users))
 }
 
@@ -135,12 +139,13 @@ func (m *Closer) Deadline(met bool, cause string) {
 	m.deadlines.WithLabelValues(result, cause).Inc()
 }
 
-// Resolution counts a leaver looked up: open, closed, none or error.
-func (m *Closer) Resolution(result string) {
-	m.resolutions.WithLabelValues("lookup", result).Inc()
+// Resolution counts a leaver looked for, by a look-up or in a snapshot of the
+// account: open, closed, none or error.
+func (m *Closer) Resolution(via, result string) {
+	m.resolutions.WithLabelValues(via, result).Inc()
 }
 
 // Headroom sets what a limit would still let through.
 func (m *Closer) Headroom(account, window string, leavers int) {
-	m.headroom.WithLabelValues(account, window).Set(float64(leavers))
+	m.headroom.set(account, float64(leavers), window)
 }

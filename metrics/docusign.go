@@ -12,14 +12,18 @@ import (
 type Docusign struct {
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
-	remaining *prometheus.GaugeVec
-	limit     *prometheus.GaugeVec
-	reset     *prometheus.GaugeVec
+	remaining *accountGauge
+	limit     *accountGauge
+	reset     *accountGauge
+	waiting   *accountGauge
 }
 
 // NewDocusign registers the metrics of the Docusign client.
-func NewDocusign(r prometheus.Registerer, accounts, operations []string) *Docusign {
+func NewDocusign(r prometheus.Registerer, accounts *Accounts, operations []string) *Docusign {
 	f := promauto.With(r)
+	gauge := func(name, help string, worse func(a, b float64) float64) *accountGauge {
+		return newAccountGauge(f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"account", "window"}), accounts, worse)
+	}
 	m := &Docusign{
 		requests: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "signoff_docusign_requests_total",
@@ -30,18 +34,10 @@ func NewDocusign(r prometheus.Registerer, accounts, operations []string) *Docusi
 			Help:    "How long Docusign took to answer.",
 			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{"operation"}),
-		remaining: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "signoff_docusign_quota_remaining",
-			Help: "Calls left in the window, as last said by Docusign.",
-		}, []string{"account", "window"}),
-		limit: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "signoff_docusign_quota_limit",
-			Help: "Calls that the window allows all integrations of the account together.",
-		}, []string{"account", "window"}),
-		reset: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "signoff_docusign_quota_reset_timestamp_seconds",
-			Help: "When the window resets, Unix time; 0: not known.",
-		}, []string{"account", "window"}),
+		remaining: gauge("signoff_docusign_quota_remaining", "Calls left in the window, as last said by Docusign.", lowest),
+		limit:     gauge("signoff_docusign_quota_limit", "Calls that the window allows all integrations of the account together.", lowest),
+		reset:     gauge("signoff_docusign_quota_reset_timestamp_seconds", "When the window resets, Unix time; 0: not known.", highest),
+		waiting:   gauge("signoff_docusign_waiting_requests", "Requests that wait for room in the window; it costs them no attempt.", highest),
 	}
 	for _, op := range operations {
 		for _, code := range []string{"2xx", "400", "401", "403", "429", "4xx", "5xx", "error"} {
@@ -49,11 +45,11 @@ func NewDocusign(r prometheus.Registerer, accounts, operations []string) *Docusi
 		}
 		m.durations.WithLabelValues(op)
 	}
-	for _, a := range accounts {
+	for _, a := range accounts.labels() {
 		for _, w := range []string{"hour", "burst"} {
-			m.remaining.WithLabelValues(a, w)
-			m.limit.WithLabelValues(a, w)
-			m.reset.WithLabelValues(a, w)
+			for _, g := range []*accountGauge{m.remaining, m.limit, m.reset, m.waiting} {
+				g.vec.WithLabelValues(a, w)
+			}
 		}
 	}
 	return m
@@ -67,9 +63,14 @@ func (m *Docusign) Request(operation string, status int, took time.Duration) {
 
 // Quota sets what is known of a window ("hour" or "burst") of an account.
 func (m *Docusign) Quota(account, window string, remaining, limit int, reset time.Time) {
-	m.remaining.WithLabelValues(account, window).Set(float64(remaining))
-	m.limit.WithLabelValues(account, window).Set(float64(limit))
-	m.reset.WithLabelValues(account, window).Set(Unix(reset))
+	m.remaining.set(account, float64(remaining), window)
+	m.limit.set(account, float64(limit), window)
+	m.reset.set(account, Unix(reset), window)
+}
+
+// Waiting sets how many requests wait for a window.
+func (m *Docusign) Waiting(account, window string, requests int) {
+	m.waiting.set(account, float64(requests), window)
 }
 
 func code(status int) string {

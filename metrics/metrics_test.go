@@ -41,8 +41,8 @@ func everything(state func(context.Context) (metrics.State, error)) all {
 		process:  metrics.NewProcess(r, "0.1.0", "go1.26", "close", []string{"dry-run", "close"}, []string{"a-loop"}),
 		intake:   metrics.NewIntake(r, []string{"a-source"}, []string{"a-reason"}),
 		kafka:    metrics.NewKafka(r, []string{"a-topic"}, []string{"a-state", "another"}),
-		docusign: metrics.NewDocusign(r, []string{"an-account"}, []string{"an-operation"}),
-		closer:   metrics.NewCloser(r, []string{"an-account"}, []string{"an-outcome"}, []string{"a-reason"}, []string{"a-window"}),
+		docusign: metrics.NewDocusign(r, metrics.NewAccounts([]string{"an-account"}), []string{"an-operation"}),
+		closer:   metrics.NewCloser(r, metrics.NewAccounts([]string{"an-account"}), []string{"an-outcome"}, []string{"a-reason"}, []string{"a-window"}),
 		ledger:   metrics.NewLedger(r),
 	}
 	metrics.NewState(r, state)
@@ -53,7 +53,8 @@ func everything(state func(context.Context) (metrics.State, error)) all {
 func quiet(context.Context) (metrics.State, error) {
 	one := func(labels ...string) []metrics.Gauge { return []metrics.Gauge{{Labels: labels}} }
 	return metrics.State{Entries: one("a-state"), Holds: one("a-kind"), OldestHold: one("a-kind"),
-		Overdue: one("an-account"), Passes: one("an-account"), Parked: one("an-account", "a-reason")}, nil
+		Overdue: one("an-account"), Passes: one("an-account"), Parked: one("an-account", "a-reason"),
+		Resume: one("an-account"), Returned: one("an-account")}, nil
 }
 
 // metric is all series of one name.
@@ -148,7 +149,7 @@ func TestEveryCombinationIsThereFromTheStart(t *testing.T) {
 		"signoff_close_latency_seconds":             {""},
 		"signoff_exposure_seconds":                  {""},
 		"signoff_deadlines_total":                   {"cause=none,result=met", "cause=none,result=missed", "cause=notice,result=missed", "cause=held,result=missed", "cause=parked,result=missed", "cause=quota,result=missed", "cause=failed,result=missed"},
-		"signoff_resolutions_total":                 {"result=open,via=lookup", "result=closed,via=lookup", "result=none,via=lookup", "result=error,via=lookup"},
+		"signoff_resolutions_total":                 {"result=open,via=lookup", "result=closed,via=lookup", "result=none,via=lookup", "result=error,via=lookup", "result=open,via=snapshot", "result=closed,via=snapshot", "result=none,via=snapshot", "result=error,via=snapshot"},
 		"signoff_guard_headroom_users":              {"account=an-account,window=a-window"},
 		"signoff_docusign_requests_total":           {"code=2xx,operation=an-operation", "code=400,operation=an-operation", "code=401,operation=an-operation", "code=403,operation=an-operation", "code=429,operation=an-operation", "code=4xx,operation=an-operation", "code=5xx,operation=an-operation", "code=error,operation=an-operation"},
 		"signoff_docusign_request_duration_seconds": {"operation=an-operation"},
@@ -192,7 +193,8 @@ func TestNothingMakesASeries(t *testing.T) {
 	}
 	a.closer.Deadline(true, "none")
 	a.closer.Deadline(false, "held")
-	a.closer.Resolution("none")
+	a.closer.Resolution("snapshot", "none")
+	a.docusign.Waiting("an-account", "burst", 3)
 	a.closer.Headroom("an-account", "a-window", 5)
 	a.closer.Closed(-time.Second, time.Hour)
 	a.ledger.Write(time.Millisecond)
@@ -280,6 +282,34 @@ func TestAccountFoundLater(t *testing.T) {
 	}
 }
 
+// TestManyAccounts: past the first fifty, counters add the accounts up and
+// gauges show the worst of them.
+func TestManyAccounts(t *testing.T) {
+	a := everything(quiet)
+	for i := range 60 {
+		id := fmt.Sprint("account-", i)
+		a.closer.Account(id)
+		a.closer.Outcome(id, "an-outcome")
+		a.closer.Headroom(id, "a-window", 100-i)
+		a.docusign.Quota(id, "hour", 1000+i, 3000, time.Unix(int64(i), 0))
+	}
+	a.docusign.Quota("account-49", "hour", 7, 3000, time.Time{}) // the first of the others
+	a.docusign.Quota("account-49", "hour", 2000, 3000, time.Time{})
+	for labels, want := range map[string]float64{
+		"signoff_outcomes_total account=other,outcome=an-outcome":                  11,
+		"signoff_outcomes_total account=account-3,outcome=an-outcome":              1,
+		"signoff_guard_headroom_users account=other,window=a-window":               41,
+		"signoff_docusign_quota_remaining account=other,window=hour":               1050,
+		"signoff_docusign_quota_reset_timestamp_seconds account=other,window=hour": 59,
+		"signoff_docusign_quota_remaining account=account-48,window=hour":          1048,
+	} {
+		name, labels, _ := strings.Cut(labels, " ")
+		if got := a.value(t, name, labels); got != want {
+			t.Errorf("%s{%s} is %v, want %v", name, labels, got, want)
+		}
+	}
+}
+
 func TestGivenUpPartitionsHaveNoSeries(t *testing.T) {
 	a := everything(quiet)
 	before := series(a.gather(t))
@@ -313,7 +343,7 @@ func TestLedgerThatCannotBeReadLeavesItsMetricsOut(t *testing.T) {
 // TestNilRegistry is what tests of other packages use.
 func TestNilRegistry(t *testing.T) {
 	metrics.NewProcess(nil, "v", "go", "close", []string{"close"}, nil).Beat("x", time.Now())
-	metrics.NewCloser(nil, nil, nil, nil, nil).Outcome("a", "closed")
+	metrics.NewCloser(nil, metrics.NewAccounts(nil), nil, nil, nil).Outcome("a", "closed")
 	metrics.NewLedger(nil).Failed()
 	metrics.NewState(nil, quiet)
 }

@@ -145,6 +145,7 @@ type User struct {
 	ID            string
 	Email         string
 	Administrator bool
+	SCIM          bool      // an identity provider manages the user: shown to whoever decides
 	CreatedAt     time.Time // zero if Docusign does not say
 }
 
@@ -157,7 +158,7 @@ type Candidate struct {
 func (c Candidate) users() []ledger.User {
 	users := make([]ledger.User, 0, len(c.Users))
 	for _, u := range c.Users {
-		users = append(users, ledger.User{ID: u.ID, Email: u.Email})
+		users = append(users, ledger.User{ID: u.ID, Email: u.Email, SCIM: u.SCIM})
 	}
 	return users
 }
@@ -256,6 +257,7 @@ func (c Config) personalKinds(p Candidate, f Facts) []ledger.Kind {
 		add(ledger.NewerUser, u.CreatedAt.After(p.Entry.EffectiveAt))
 		add(ledger.Ambiguous, emails[email] > 1 && c.Ambiguous == Hold)
 	}
+	add(ledger.Returned, p.Entry.Returned)
 	add(ledger.Stale, p.Entry.Stale)
 	return kinds
 }
@@ -421,6 +423,7 @@ func words(kinds []ledger.Kind) string {
 		ledger.FewAdministrators: "too few administrators would be left",
 		ledger.Administrator:     "an administrator of the account",
 		ledger.Ambiguous:         "several open users have this email",
+		ledger.Returned:          "was closed before, and is open again",
 		ledger.NewerUser:         "the user came into the account after the termination took effect",
 		ledger.Stale:             "the news was old when it came",
 	}
