@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 )
 
 // Client speaks to the admin API of a daemon.
@@ -32,7 +31,7 @@ func NewClient(base, token string) (*Client, error) {
 	if u.Scheme == "http" && token != "" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return nil, fmt.Errorf("--url: %q: a token goes over https, or to this machine", base)
 	}
-	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error {
+	client := &http.Client{Timeout: planAtMost, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // it may lead the token away from https
 	}}
 	return &Client{base: strings.TrimRight(base, "/"), token: token, http: client}, nil
@@ -74,8 +73,41 @@ func (c *Client) decide(ctx context.Context, id int64, what, reason string) (Hol
 	return h, err
 }
 
+// Preview says what would become of these people, and changes nothing.
+func (c *Client) Preview(ctx context.Context, emails []string) ([]Planned, error) {
+	var said struct {
+		Plan []Planned `json:"plan"`
+	}
+	body, err := json.Marshal(map[string]any{"emails": emails})
+	if err == nil {
+		err = c.do(ctx, http.MethodPost, "/api/v1/leavers/plan", body, &said)
+	}
+	return said.Plan, err
+}
+
+// Take has the daemon record that these people left; ErrMode if nobody is
+// closed by it.
+func (c *Client) Take(ctx context.Context, t Take) error {
+	body, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	err = c.do(ctx, http.MethodPost, "/api/v1/leavers", body, &struct{}{})
+	if err != nil && err.Error() == ErrMode.Error() {
+		return ErrMode
+	}
+	return err
+}
+
+// Follow says how far the people of a file are.
+func (c *Client) Follow(ctx context.Context, file string) (Progress, error) {
+	var p Progress
+	err := c.do(ctx, http.MethodGet, "/api/v1/leavers/"+url.PathEscape(file), nil, &p)
+	return p, err
+}
+
 func (c *Client) do(ctx context.Context, method, path string, body []byte, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body)) //nolint:gosec // base is what the caller named
 	if err != nil {
 		return err
 	}
@@ -85,12 +117,12 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, into 
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(req) //nolint:gosec // the same
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 256<<20))
 	if err != nil {
 		return err
 	}

@@ -48,9 +48,7 @@ func (c Config) Validate() error {
 type Server struct {
 	cfg      Config
 	ledger   *ledger.Ledger
-	metrics  http.Handler
-	alive    func(now time.Time) error
-	skipped  func([]ledger.Settled)
+	daemon   Daemon
 	log      *zap.Logger
 	listener net.Listener
 
@@ -59,14 +57,21 @@ type Server struct {
 	checked   error
 }
 
-// New opens the listener. metrics serves /metrics; alive says whether the loops
-// turn; skipped is told of those whom a person decided to leave open.
-func New(cfg Config, l *ledger.Ledger, metrics http.Handler, alive func(time.Time) error, skipped func([]ledger.Settled), log *zap.Logger) (*Server, error) {
+// Daemon is what the listener shows of the daemon around it, and has it do.
+type Daemon struct {
+	Metrics http.Handler
+	Alive   func(now time.Time) error // whether the loops turn
+	Skipped func([]ledger.Settled)    // told of those whom a person decided to leave open
+	Leavers Leavers
+}
+
+// New opens the listener.
+func New(cfg Config, l *ledger.Ledger, d Daemon, log *zap.Logger) (*Server, error) {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("admin.listen: %w", err)
 	}
-	return &Server{cfg: cfg, ledger: l, metrics: metrics, alive: alive, skipped: skipped, log: log, listener: listener}, nil
+	return &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener}, nil
 }
 
 // Addr is the address that it listens on.
@@ -95,7 +100,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.metrics)
+	mux.Handle("GET /metrics", s.daemon.Metrics)
 	mux.HandleFunc("GET /livez", s.livez)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	if s.cfg.TokensFile != "" || s.onLoopback() {
@@ -103,6 +108,9 @@ func (s *Server) handler() http.Handler {
 		mux.HandleFunc("GET /api/v1/holds/{id}", s.may(viewer, s.showHold))
 		mux.HandleFunc("POST /api/v1/holds/{id}/approve", s.may(operator, s.approve))
 		mux.HandleFunc("POST /api/v1/holds/{id}/reject", s.may(operator, s.reject))
+		mux.HandleFunc("POST /api/v1/leavers/plan", s.may(operator, s.planLeavers))
+		mux.HandleFunc("POST /api/v1/leavers", s.may(operator, s.takeLeavers))
+		mux.HandleFunc("GET /api/v1/leavers/{file}", s.may(operator, s.followLeavers))
 	}
 	return mux
 }
@@ -113,7 +121,7 @@ func (s *Server) onLoopback() bool {
 }
 
 func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
-	if err := s.alive(time.Now()); err != nil {
+	if err := s.daemon.Alive(time.Now()); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
@@ -147,7 +155,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		case a.Parked != "":
 			fmt.Fprintf(w, "docusign: account %s: parked since %s: %s: %s\n", a.ID, a.ParkedAt.Format(time.RFC3339), a.Parked, a.Advice)
 		case a.ResumeAt.After(time.Now()):
-			fmt.Fprintf(w, "docusign: account %s: quota used up until %s\n", a.ID, a.ResumeAt.Format(time.RFC3339))
+			fmt.Fprintf(w, "docusign: account %s: waits until %s: the quota is used up, or Docusign asked for it\n", a.ID, a.ResumeAt.Format(time.RFC3339))
 		default:
 			fmt.Fprintf(w, "docusign: account %s: ok, last run %s\n", a.ID, a.PassedAt.Format(time.RFC3339))
 		}
@@ -195,6 +203,7 @@ type Decided struct {
 type User struct {
 	UserID string `json:"userId"`
 	Email  string `json:"email"`
+	SCIM   bool   `json:"managedByScim"` // an identity provider manages the user, and may make them anew
 }
 
 // Show is a hold as the API shows it, with its users or with their number alone.
@@ -211,7 +220,16 @@ func Show(h ledger.Hold, users bool) Hold {
 		return shown
 	}
 	for _, u := range h.Users {
-		shown.Users = append(shown.Users, User{UserID: u.ID, Email: u.Email})
+		shown.Users = append(shown.Users, Users([]ledger.User{u.User})...)
+	}
+	return shown
+}
+
+// Users are users as the API shows them.
+func Users(users []ledger.User) []User {
+	shown := make([]User, 0, len(users))
+	for _, u := range users {
+		shown = append(shown, User{UserID: u.ID, Email: u.Email, SCIM: u.SCIM})
 	}
 	return shown
 }
@@ -228,7 +246,7 @@ func (s *Server) listHolds(w http.ResponseWriter, r *http.Request, who principal
 	for _, h := range holds {
 		list.Holds = append(list.Holds, Show(h, who.name != ""))
 	}
-	answer(w, http.StatusOK, list)
+	answer(w, list)
 }
 
 func (s *Server) showHold(w http.ResponseWriter, r *http.Request, who principal) {
@@ -241,7 +259,7 @@ func (s *Server) showHold(w http.ResponseWriter, r *http.Request, who principal)
 		s.fail(w, err)
 		return
 	}
-	answer(w, http.StatusOK, Show(h, who.name != ""))
+	answer(w, Show(h, who.name != ""))
 }
 
 func (s *Server) approve(w http.ResponseWriter, r *http.Request, who principal) {
@@ -264,7 +282,7 @@ func (s *Server) reject(w http.ResponseWriter, r *http.Request, who principal) {
 	}
 	h, settled, err := s.ledger.Reject(r.Context(), id, who.name, reason)
 	if err == nil {
-		s.skipped(settled)
+		s.daemon.Skipped(settled)
 	}
 	s.decided(w, h, who, err)
 }
@@ -284,7 +302,7 @@ func (s *Server) decided(w http.ResponseWriter, h ledger.Hold, who principal, er
 		return
 	}
 	s.log.Info("hold decided", zap.Int64("hold", h.ID), zap.String("state", string(h.State)), zap.String("by", who.name))
-	answer(w, http.StatusOK, Show(h, true))
+	answer(w, Show(h, true))
 }
 
 func holdID(w http.ResponseWriter, r *http.Request) (int64, bool) {
@@ -343,9 +361,8 @@ func problem(w http.ResponseWriter, status int, detail string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
 }
 
-func answer(w http.ResponseWriter, status int, body any) {
+func answer(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body)
 }

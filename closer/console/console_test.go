@@ -325,7 +325,7 @@ func TestReadyzVerboseTellsOfTheOthers(t *testing.T) {
 	}
 	a := r.ask(t, "GET", "/readyz?verbose", "", "")
 	for _, part := range []string{"ledger: ok", "kafka: away since", "kafka-0:9092: refused", "account a-parked: parked since",
-		"sign_in: give consent", "account b-waits: quota used up until", "account c-works: ok, last run"} {
+		"sign_in: give consent", "account b-waits: waits until", "account c-works: ok, last run"} {
 		if !strings.Contains(a.body, part) {
 			t.Errorf("does not say %q: %s", part, a.body)
 		}
@@ -368,7 +368,7 @@ func TestProbeThatGivesUpIsNotTheLedgersFault(t *testing.T) {
 
 func TestListenerThatIsTaken(t *testing.T) {
 	r := open(t, setup{})
-	_, err := console.New(console.Config{Listen: strings.TrimPrefix(r.url, "http://")}, r.ledger, nil, nil, nil, zap.NewNop())
+	_, err := console.New(console.Config{Listen: strings.TrimPrefix(r.url, "http://")}, r.ledger, console.Daemon{}, zap.NewNop())
 	if err == nil || !strings.HasPrefix(err.Error(), "admin.listen: ") {
 		t.Errorf("got %v", err)
 	}

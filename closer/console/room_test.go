@@ -44,6 +44,7 @@ type room struct {
 	url     string
 	tokens  string // path of the tokens file
 	skipped atomic.Int64
+	leavers leavers
 	logs    *observer.ObservedLogs
 	close   func() error // closes the ledger
 }
@@ -70,8 +71,9 @@ func open(t *testing.T, s setup) *room {
 	core, logs := observer.New(zap.InfoLevel)
 	r.logs = logs
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "some_metric 1\n") })
-	server, err := console.New(cfg, r.ledger, metrics, func(time.Time) error { return s.stuck },
-		func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) }, zap.New(core))
+	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Leavers: &r.leavers,
+		Alive:   func(time.Time) error { return s.stuck },
+		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) }}, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +127,7 @@ func (r *room) makeHold(t *testing.T, kind ledger.Kind, dryRun bool, names ...st
 	if err := r.ledger.Record(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.ledger.BecomeDue(t.Context(), account, now.Add(time.Second)); err != nil {
+	if err := r.ledger.BecomeDue(t.Context(), []string{account}, now.Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	due, err := r.ledger.Due(t.Context(), account, now.Add(time.Second), false)
