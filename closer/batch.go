@@ -3,49 +3,61 @@ package closer
 import (
 	"context"
 	"errors"
-	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"signoff/closer/docusign"
 	"signoff/closer/guard"
 	"signoff/closer/ledger"
 )
 
-// send closes the users of the plan, batch by batch; in a dry run it only notes
-// whom it would close. It stops between batches when ctx ends.
-func (c *Closer) send(ctx context.Context, plan []guard.Candidate, resolvedAt time.Time) error {
+// send has the users of the plan closed; in a dry run it only notes whom it
+// would close.
+func (a *account) send(ctx context.Context, plan []guard.Candidate, resolvedAt time.Time, urgent bool) error {
+	if len(plan) == 0 {
+		return nil
+	}
 	resolved := make([]ledger.Resolved, 0, len(plan))
 	for _, p := range plan {
 		resolved = append(resolved, p.Resolved())
 	}
-	if c.cfg.DryRun {
-		if len(resolved) == 0 {
-			return nil
-		}
-		c.log.Info("dry run: would close", zap.Int("leavers", len(resolved)))
-		return c.ledger.WouldClose(ctx, resolved)
+	if a.cfg.DryRun {
+		a.log.Info("dry run: would close", zap.Int("leavers", len(resolved)))
+		return a.ledger.WouldClose(ctx, resolved)
 	}
+	return a.deliver(ctx, a, resolved, resolvedAt, urgent)
+}
+
+// sendBatches closes users through their account, batch by batch. It stops
+// between batches when ctx ends, and lets urgent leavers go before the next one.
+func sendBatches(ctx context.Context, a *account, plan []ledger.Resolved, resolvedAt time.Time, urgent bool) error {
+	api := a.api
+	if urgent {
+		api = a.api.For(docusign.Urgent)
+	}
+	defer func() { a.promised = nil }()
 	troubles := 0
-	for len(resolved) > 0 {
+	for len(plan) > 0 {
+		if !urgent {
+			a.promise(plan)
+			a.urgentFirst(ctx)
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		n := batchLen(resolved, c.cfg.MaxUsers)
-		err := c.closeBatch(ctx, resolved[:n], resolvedAt)
+		n := batchLen(plan, a.maxUsers())
+		_, err := a.closeBatch(ctx, api, plan[:n], resolvedAt)
 		switch {
 		case err == nil:
 			troubles = 0
-		case docusign.ClassOf(err) == docusign.Unknown && isDocusign(err) && troubles < maxTroubles:
+		case docusign.ClassOf(err) == docusign.Unknown && isAlone(err) && troubles < maxTroubles:
 			troubles++ // that one is looked up; the others may fare better
 		default:
 			return err
 		}
-		resolved = resolved[n:]
-		c.beat(time.Now())
+		plan = plan[n:]
+		a.beat(time.Now())
 	}
 	return nil
 }
@@ -53,6 +65,22 @@ func (c *Closer) send(ctx context.Context, plan []guard.Candidate, resolvedAt ti
 // maxTroubles is how many batches in a row may be left with an unknown outcome
 // before the rest waits for a later run.
 const maxTroubles = 2
+
+// isAlone says whether an error is about one request, not about all that follow.
+func isAlone(err error) bool {
+	refused := errorOf(err)
+	return refused != nil && refused.RetryAt.IsZero()
+}
+
+// promise notes those whom the guard has let through and who are not sent yet:
+// whoever goes before them counts in the same limits.
+func (a *account) promise(plan []ledger.Resolved) {
+	a.promised = a.promised[:0]
+	now := time.Now()
+	for _, r := range plan {
+		a.promised = append(a.promised, ledger.SentLeaver{Account: a.id, Leaver: r.Entry.Leaver, Source: r.Entry.Source, At: now})
+	}
+}
 
 // batchLen is how many leavers, at least one, have at most maxUsers users
 // together. With each time that nothing came of a leaver's batch the next one
@@ -69,39 +97,150 @@ func batchLen(plan []ledger.Resolved, maxUsers int) int {
 	return len(plan)
 }
 
+// learned is how many users Docusign takes in a request, as its refusals have
+// shown: that is not documented. The zero value knows nothing.
+type learned struct {
+	users int
+	until time.Time
+}
+
+// relearn is how long that is believed: what was refused may have had another
+// reason, and small batches cost calls.
+const relearn = 24 * time.Hour
+
+// maxUsers is how many users to close in a request.
+func (a *account) maxUsers() int {
+	if time.Now().Before(a.most.until) {
+		return min(a.cfg.MaxUsers, a.most.users)
+	}
+	return a.cfg.MaxUsers
+}
+
 // closeBatch writes the intent, sends the request and settles each user from
-// its own entry in the answer. A shutdown gives it time to finish, since a
-// request that is cut off leaves its outcome unknown.
-func (c *Closer) closeBatch(ctx context.Context, members []ledger.Resolved, resolvedAt time.Time) error {
+// its own entry in the answer. What Docusign refuses without naming anybody is
+// halved, down to the one who is meant; whole says that it took all as it was. A
+// shutdown gives the request time to finish, since one that is cut off leaves
+// its outcome unknown.
+func (a *account) closeBatch(ctx context.Context, api *docusign.Account, members []ledger.Resolved, resolvedAt time.Time) (whole bool, err error) {
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 	work, cancel := withGrace(ctx, batchGrace)
 	defer cancel()
-	b, err := c.ledger.Submit(work, c.account.ID(), members, resolvedAt, c.fresh())
+	b, err := a.ledger.Submit(work, a.id, members, resolvedAt, a.fresh())
 	if errors.Is(err, ledger.ErrStalePlan) {
-		return &notYetError{"the plan has grown old while it was sent: the rest is looked up again"}
+		return false, &notYetError{"the plan has grown old while it was sent: the rest is looked up again"}
 	}
 	if err != nil || b.ID == 0 {
-		return err
+		return err == nil, err
 	}
 	began := time.Now()
-	answer, err := c.account.CloseUsers(work, b.UserIDs(), func() error { return c.ledger.Sending(work, b.ID) })
+	answer, err := a.request(work, api, b)
 	if err == nil {
-		return c.settle(work, b, answer, time.Since(began))
+		return true, a.settle(work, b, answer, time.Since(began))
 	}
-	if halve, err := c.notClosed(work, b, err); !halve {
-		return err
+	if halve, err := a.notClosed(work, b, err); !halve {
+		return false, err
 	}
 	half := len(b.Members) / 2
-	if err := c.closeBatch(ctx, b.Members[:half], resolvedAt); err != nil {
-		return err
+	first, err := a.closeBatch(ctx, api, b.Members[:half], resolvedAt)
+	if err != nil {
+		return false, err
 	}
-	return c.closeBatch(ctx, b.Members[half:], resolvedAt)
+	second, err := a.closeBatch(ctx, api, b.Members[half:], resolvedAt)
+	if err == nil && first && second { // nobody was to blame but the number
+		a.most = learned{users: users(b.Members[half:]), until: time.Now().Add(relearn)}
+		a.log.Info("Docusign takes fewer users in a request", zap.Int("refused", users(b.Members)), zap.Int("taken", a.most.users))
+	}
+	return false, err
 }
 
+func users(members []ledger.Resolved) int {
+	n := 0
+	for _, m := range members {
+		n += len(m.Users)
+	}
+	return n
+}
+
+// answered is an answer to the close of a batch.
+type answered struct {
+	docusign.Answer
+	keptGroups map[string]bool // users who were closed without being taken out of their signing groups
+}
+
+// request has the users of a batch closed and, where that is asked for, taken
+// out of their signing groups. Should Docusign refuse that, in whatever way,
+// they are closed without.
+func (a *account) request(ctx context.Context, api *docusign.Account, b ledger.Batch) (answered, error) {
+	c := docusign.Close{UserIDs: b.UserIDs(), SigningGroups: a.cfg.SigningGroups && time.Now().After(a.keepsGroups),
+		Sending: func() error { return a.ledger.Sending(ctx, b.ID) }}
+	answer, err := api.CloseUsers(ctx, c)
+	result := answered{Answer: answer, keptGroups: make(map[string]bool)}
+	if !c.SigningGroups {
+		for _, id := range c.UserIDs {
+			result.keptGroups[id] = a.cfg.SigningGroups
+		}
+		return result, err
+	}
+	all := c.UserIDs
+	switch docusign.ClassOf(err) {
+	case "":
+		c.UserIDs = refusedOf(answer)
+	case docusign.Split: // the parameter may be what it refuses
+	default:
+		return result, err
+	}
+	if len(c.UserIDs) == 0 {
+		return result, nil
+	}
+	c.SigningGroups = false
+	again, failed := api.CloseUsers(ctx, c)
+	switch {
+	case failed != nil && err != nil: // it is not the parameter
+		return result, failed
+	case failed != nil: // those who were closed are; of the others nothing new is known, but where it may have taken effect
+		a.log.Warn("not closed without leaving the signing groups either", zap.Int64("batch", b.ID), zap.Error(failed))
+		if docusign.ClassOf(failed) == docusign.Unknown {
+			for _, id := range c.UserIDs {
+				delete(result.Results, id)
+			}
+		}
+		return result, nil
+	case err != nil:
+		a.keepsGroups = time.Now().Add(relearn)
+		result.Answer = docusign.Answer{Results: make(map[string]docusign.Result, len(all)), TraceToken: again.TraceToken}
+		a.log.Warn("Docusign refuses to take users out of signing groups: they are closed without", zap.Error(err))
+	}
+	for _, id := range c.UserIDs {
+		r, ok := again.Results[id]
+		if !ok {
+			delete(result.Results, id)
+			continue
+		}
+		result.Results[id] = r
+		result.keptGroups[id] = true
+	}
+	return result, nil
+}
+
+// refusedOf are the users whom the answer says were refused.
+func refusedOf(answer docusign.Answer) []string {
+	var ids []string
+	for id, r := range answer.Results {
+		if !r.Closed() && r.Code != docusign.OwnUser {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// noteGroups is what the outcome of a user says who was closed and may still
+// sign as a member of a signing group.
+const noteGroups = "signing_groups_kept"
+
 // settle takes over what the answer says of each user.
-func (c *Closer) settle(ctx context.Context, b ledger.Batch, answer docusign.Answer, took time.Duration) error {
+func (a *account) settle(ctx context.Context, b ledger.Batch, answer answered, took time.Duration) error {
 	ids := b.UserIDs()
 	results := make(map[string]ledger.Result, len(ids))
 	closed := 0
@@ -109,35 +248,64 @@ func (c *Closer) settle(ctx context.Context, b ledger.Batch, answer docusign.Ans
 		r, ok := answer.Results[id]
 		switch {
 		case !ok:
-			c.metrics.Failure(c.account.ID(), reasonUnknown)
+			a.metrics.Failure(a.id, reasonUnknown)
 		case r.Closed():
 			closed++
 			results[id] = ledger.Result{Closed: true}
+			if answer.keptGroups[id] {
+				results[id] = ledger.Result{Closed: true, Note: noteGroups}
+			}
 		default:
-			c.metrics.Failure(c.account.ID(), reasonRefused)
-			results[id] = ledger.Result{Reason: r.Code}
+			results[id] = a.refused(b, id, r.Code)
 		}
 	}
-	settled, err := c.ledger.SettleBatch(ctx, b.ID, results, answer.TraceToken, true, retries)
+	settled, err := a.ledger.SettleBatch(ctx, b.ID, results, answer.TraceToken, true, retries)
 	if err != nil {
 		return err
 	}
-	c.metrics.Batch(c.account.ID(), len(ids), closed)
-	c.count(settled)
-	c.log.Info("batch closed", zap.Int64("batch", b.ID), zap.Int("users", len(ids)), zap.Int("closed", closed),
+	a.metrics.Batch(a.id, len(ids), closed)
+	a.count(a.id, settled)
+	a.log.Info("batch closed", zap.Int64("batch", b.ID), zap.Int("users", len(ids)), zap.Int("closed", closed),
 		zap.Int("refused", len(results)-closed), zap.Int("unknown", len(ids)-len(results)),
 		zap.Int("leavers_settled", len(settled)), zap.Duration("took", took), zap.String("trace_token", answer.TraceToken))
 	return nil
 }
 
+// refused is the result of a user whom Docusign refuses to close: its own code
+// and, as a note, what we make of it.
+func (t *tools) refused(b ledger.Batch, user, code string) ledger.Result {
+	reason, _ := docusign.Refusal(code)
+	if reason == reasonRefused && isSCIM(b, user) {
+		reason = reasonSCIM
+	}
+	t.metrics.Failure(b.Account, reason)
+	r := ledger.Result{Reason: code}
+	if reason != reasonRefused {
+		r.Note = reason
+	}
+	return r
+}
+
+// isSCIM says whether an identity provider manages the user.
+func isSCIM(b ledger.Batch, user string) bool {
+	for _, m := range b.Members {
+		for _, u := range m.Users {
+			if u.ID == user {
+				return u.SCIM
+			}
+		}
+	}
+	return false
+}
+
 // The reasons of failures that are not those of an error of the client.
 const (
 	reasonUnknown = "unknown" // the answer does not mention the user
-	reasonRefused = "refused" // the user's entry in the answer is a refusal
 
 	// Also of the client, which has words for the same.
-	reasonAccount   = "account"    // the config names no account that there is
-	reasonHourQuota = "hour_quota" // too little is left of the hour
+	reasonAccount = "account"         // the config names no account that there is
+	reasonRefused = "refused"         // by a code that we do not know
+	reasonSCIM    = "managed_by_scim" // an identity provider manages the user
 )
 
 // Reasons lists every reason that a failure can have.
@@ -154,122 +322,33 @@ func codeOf(err error) string {
 }
 
 // notClosed deals with a request that was not answered by a list of users. If
-// Docusign refused it without naming anybody, it is to be halved, down to the
-// one who is meant.
-func (c *Closer) notClosed(ctx context.Context, b ledger.Batch, cause error) (halve bool, err error) {
+// Docusign refused it without naming anybody, it is to be halved.
+func (a *account) notClosed(ctx context.Context, b ledger.Batch, cause error) (halve bool, err error) {
 	users := len(b.UserIDs())
-	c.metrics.Failure(c.account.ID(), docusign.Reason(cause))
-	c.metrics.Batch(c.account.ID(), users, 0)
+	a.metrics.Failure(a.id, docusign.Reason(cause))
+	a.metrics.Batch(a.id, users, 0)
 	class := docusign.ClassOf(cause)
-	c.log.Warn("batch not closed", zap.Int64("batch", b.ID), zap.Int("users", users), zap.String("class", string(class)), zap.Error(cause))
+	a.log.Warn("batch not closed", zap.Int64("batch", b.ID), zap.Int("users", users), zap.String("class", string(class)), zap.Error(cause))
 	switch class {
 	case docusign.Unknown:
 		// Stays submitted: it may have taken effect, and is looked up once it no
 		// longer can.
 		return false, cause
-	case docusign.Permanent, docusign.NoMember:
+	case docusign.Split:
 		if len(b.Members) == 1 {
 			results := make(map[string]ledger.Result)
 			for _, id := range b.UserIDs() {
-				results[id] = ledger.Result{Reason: codeOf(cause)}
+				results[id] = a.refused(b, id, codeOf(cause))
 			}
-			settled, err := c.ledger.SettleBatch(ctx, b.ID, results, "", true, retries)
-			c.count(settled)
+			settled, err := a.ledger.SettleBatch(ctx, b.ID, results, "", true, retries)
+			a.count(a.id, settled)
 			return false, err
 		}
-		err := c.ledger.Withdraw(ctx, b, codeOf(cause))
+		err := a.ledger.Withdraw(ctx, b, codeOf(cause))
 		return err == nil, err
 	default: // certainly not carried out
-		return false, errors.Join(cause, c.ledger.Withdraw(ctx, b, docusign.Reason(cause)))
+		return false, errors.Join(cause, a.ledger.Withdraw(ctx, b, docusign.Reason(cause)))
 	}
-}
-
-// lookUpUnknown finds out what became of users whose close was sent and not
-// answered for. It asks once the request can no longer take effect.
-func (c *Closer) lookUpUnknown(ctx context.Context, now time.Time) error {
-	unknown, err := c.ledger.Unknowns(ctx, c.account.ID(), now.Add(-docusign.RequestTimeout))
-	if err != nil || len(unknown) == 0 {
-		return err
-	}
-	isOpen, err := c.asker(ctx, unknown[0].User.ID)
-	if err != nil {
-		return stopsRun(err)
-	}
-	var mu sync.Mutex
-	results := make(map[int64]map[string]ledger.Result) // by batch and userId
-	group, asking := errgroup.WithContext(ctx)
-	group.SetLimit(lookUpsAtOnce)
-	for _, u := range unknown {
-		group.Go(func() error {
-			open, err := isOpen(asking, u.User.ID)
-			c.beat(time.Now())
-			if err != nil {
-				c.metrics.Failure(c.account.ID(), docusign.Reason(err))
-				return stopsRun(err)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if results[u.Batch] == nil {
-				results[u.Batch] = make(map[string]ledger.Result)
-			}
-			// An answer that left the user out is a refusal of a kind; no answer is none.
-			results[u.Batch][u.User.ID] = ledger.Result{Closed: !open, Reason: "no_effect", Spared: !u.Answered}
-			return nil
-		})
-	}
-	stopped := group.Wait()
-	for batch, found := range results { // what is known is settled, whatever stopped the rest
-		settled, err := c.ledger.SettleBatch(ctx, batch, found, "", false, retries)
-		if err != nil {
-			return errors.Join(stopped, err)
-		}
-		c.count(settled)
-		c.log.Info("unknown outcomes looked up", zap.Int64("batch", batch), zap.Int("users", len(found)), zap.Int("leavers_settled", len(settled)))
-	}
-	return stopped
-}
-
-// stopsRun is err if it is about more than one look-up: then a plan would fare
-// no better. Else the user is asked about again in the next run, and the others
-// do not wait for that.
-func stopsRun(err error) error {
-	switch docusign.ClassOf(err) {
-	case docusign.Passing, docusign.Permanent:
-		return nil
-	}
-	return err
-}
-
-// lookUpsAtOnce bounds the users asked for at a time.
-const lookUpsAtOnce = 8
-
-// asker returns how to ask whether a user is open: user by user, or, where
-// Docusign does not let us read others by userId (it is not documented that it
-// does), from a list of all users in all statuses. A user who is no member any
-// more is not open.
-func (c *Closer) asker(ctx context.Context, probe string) (func(context.Context, string) (bool, error), error) {
-	byID := func(ctx context.Context, id string) (bool, error) {
-		user, err := c.account.User(ctx, id)
-		if errors.Is(err, docusign.ErrNoMember) {
-			return false, nil
-		}
-		return err == nil && user.Open(), err
-	}
-	_, err := byID(ctx, probe)
-	var refused *docusign.Error
-	if err == nil || !errors.As(err, &refused) || refused.Status < 400 || refused.Status >= 500 ||
-		docusign.ClassOf(err) == docusign.Exhausted || docusign.ClassOf(err) == docusign.SignIn {
-		return byID, err
-	}
-	open := make(map[string]bool)
-	for u, err := range c.account.Users(ctx) {
-		c.beat(time.Now())
-		if err != nil {
-			return nil, err
-		}
-		open[strings.ToLower(u.ID)] = u.Open()
-	}
-	return func(_ context.Context, id string) (bool, error) { return open[strings.ToLower(id)], nil }, nil
 }
 
 // withGrace returns a context that ends grace after ctx does, not with it.

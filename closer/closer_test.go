@@ -171,10 +171,12 @@ func TestQuotaIsWaitedFor(t *testing.T) {
 
 func TestUsedUpHourIsRememberedAcrossRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(_ *rig, c *docusigntest.Config) { c.HourLimit = 6 })
-		r.leave(nil, 0, 1, 2, 3, 4, 5, 6, 7)
+		r := newRig(t)
+		r.leave(nil, 0)
 		r.closeDue()
-		r.closeDue()
+		r.sim.ExhaustHour(account)
+		r.leave(nil, 1)
+		r.closeDue() // finds out
 		asked := r.calls("list_users") + r.calls("close_users")
 		r.restart()
 		if r.closeDue() {

@@ -42,6 +42,9 @@ type rig struct {
 	closer *closer.Closer
 	cfg    closer.Config
 	guard  guard.Config
+	watch  time.Duration
+
+	docusign docusign.Config
 }
 
 var signingKey = func() *rsa.PrivateKey {
@@ -58,6 +61,8 @@ type setup func(*rig, *docusigntest.Config)
 func newRig(t *testing.T, setups ...setup) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), cfg: closer.Defaults(), guard: guard.Defaults()}
+	r.docusign = docusign.Config{AuthServer: "https://docusign.test", IntegrationKey: "key", UserID: self,
+		PrivateKeyFile: filepath.Join(r.dir, "key.pem"), Reserve: 0.5}
 	r.guard.FirstRun = guard.Close
 	r.guard.Limits = []guard.Limit{{Window: time.Hour, Max: 1000}}
 	old := time.Now().AddDate(-1, 0, 0)
@@ -88,23 +93,22 @@ func newRig(t *testing.T, setups ...setup) *rig {
 	return r
 }
 
-func userID(i int) string { return fmt.Sprintf("user-%04d", i) }
+func userID(i int) string { return fmt.Sprintf("%08d-0000-4000-8000-000000000000", i) }
 func email(i int) string  { return fmt.Sprintf("leaver%d@example.com", i) }
 
 // start opens the ledger and makes a closer, as a process does that starts.
 func (r *rig) start() {
 	r.t.Helper()
 	var err error
-	r.ledger, err = ledger.Open(r.t.Context(), ledger.Config{URL: "sqlite://" + filepath.Join(r.dir, "ledger.db"), MaxAge: 7 * 24 * time.Hour}, ledger.Observe{})
+	r.ledger, err = ledger.Open(r.t.Context(), ledger.Config{URL: "sqlite://" + filepath.Join(r.dir, "ledger.db"), MaxAge: 7 * 24 * time.Hour, Watch: r.watch}, ledger.Observe{})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	client, err := docusign.New(docusign.Config{AuthServer: "https://docusign.test", IntegrationKey: "key", UserID: self,
-		PrivateKeyFile: filepath.Join(r.dir, "key.pem")}, r.sim.Transport(), docusign.Observe{})
+	client, err := docusign.New(r.docusign, r.sim.Transport(), docusign.Observe{})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	m := metrics.NewCloser(nil, []string{account}, nil, nil, nil)
+	m := metrics.NewCloser(nil, metrics.NewAccounts([]string{account}), nil, nil, nil)
 	r.closer = closer.New(r.cfg, r.guard, r.ledger, client, m, zaptest.NewLogger(r.t))
 }
 
@@ -207,8 +211,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 // through puts something between the closer and Docusign.
 func (r *rig) through(f func(req *http.Request, body string, next http.RoundTripper) (*http.Response, error)) {
 	next := r.sim.Transport()
-	client, err := docusign.New(docusign.Config{AuthServer: "https://docusign.test", IntegrationKey: "key", UserID: self,
-		PrivateKeyFile: filepath.Join(r.dir, "key.pem")}, roundTrip(func(req *http.Request) (*http.Response, error) {
+	client, err := docusign.New(r.docusign, roundTrip(func(req *http.Request) (*http.Response, error) {
 		var b []byte
 		if req.Body != nil {
 			b, _ = io.ReadAll(req.Body)
@@ -219,7 +222,7 @@ func (r *rig) through(f func(req *http.Request, body string, next http.RoundTrip
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.closer = closer.New(r.cfg, r.guard, r.ledger, client, metrics.NewCloser(nil, []string{account}, nil, nil, nil), zaptest.NewLogger(r.t))
+	r.closer = closer.New(r.cfg, r.guard, r.ledger, client, metrics.NewCloser(nil, metrics.NewAccounts([]string{account}), nil, nil, nil), zaptest.NewLogger(r.t))
 }
 
 // says is an answer that Docusign, or somebody on the way, might give.

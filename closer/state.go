@@ -12,122 +12,167 @@ import (
 	"signoff/closer/ledger"
 )
 
-// unknownAccount stands for the account that the config does not name, until
-// Docusign has told which it is.
+// unknownAccount stands for the accounts that the config does not name, until
+// Docusign has told which they are.
 const unknownAccount = "unknown"
 
 // park notes that nothing can be done in the account, and why. Its entries
 // keep their place and their attempts. One line says so when it begins.
-func (c *Closer) park(ctx context.Context, id string, now time.Time, cause error) error {
+func (t *tools) park(ctx context.Context, id string, now time.Time, cause error) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	var account *accountError
-	if !isDocusign(cause) && !errors.As(cause, &account) {
+	if !isDocusign(cause) {
 		return cause
 	}
-	if id == "" {
-		id = unknownAccount
-	}
 	reason, advice := docusign.Reason(cause), docusign.Advice(cause)
-	if account != nil {
+	var account *AccountError
+	if errors.As(cause, &account) {
 		reason, advice = reasonAccount, account.text
 	}
-	c.metrics.Failure(id, reason)
-	state, err := c.ledger.Account(ctx, id)
-	if err != nil {
+	t.metrics.Failure(id, reason)
+	state, err := t.ledger.Account(ctx, id)
+	if err != nil || state.Parked == reason {
 		return err
-	}
-	if state.Parked == reason {
-		return nil
 	}
 	if state.Parked == "" {
 		state.ParkedAt = now
 	}
 	state.Parked, state.Advice = reason, advice
-	c.log.Error("account parked: nothing is closed in it, all entries keep their place",
-		zap.String("account", id), zap.String("reason", reason), zap.String("advice", advice), zap.Error(cause))
-	return c.ledger.SetAccount(ctx, state)
+	t.log.Error("account parked: nothing is closed in it, all entries keep their place",
+		zap.String("reason", reason), zap.String("advice", advice), zap.Error(cause))
+	return t.ledger.SetAccount(ctx, state)
 }
 
-// pause notes until when the quota is used up.
-func (c *Closer) pause(ctx context.Context, until time.Time) error {
-	state, err := c.known(ctx)
+const (
+	firstProbe = 15 * time.Second // after an account was parked
+	lastProbe  = 10 * time.Minute // between probes of one that stays so
+)
+
+// parkHere parks the account, and has it probed after a while, and again after
+// twice as long.
+func (a *account) parkHere(ctx context.Context, now time.Time, cause error) error {
+	a.probeAt = now.Add(min(firstProbe<<min(a.probes, 10), lastProbe))
+	a.probes++
+	return a.park(ctx, a.id, now, cause)
+}
+
+// ready opens the account, and says whether anything can be done in it. One that
+// is parked is probed: there may be nothing to do that would show how it fares.
+func (a *account) ready(ctx context.Context, state ledger.Account, now time.Time) (bool, error) {
+	if state.Parked != "" && now.Before(a.probeAt) {
+		return false, nil
+	}
+	err := a.open(ctx)
+	if err == nil && state.Parked != "" {
+		err = a.probe(ctx)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return false, nil
+	case docusign.ClassOf(err) == docusign.Exhausted:
+		return false, a.pause(ctx, errorOf(err))
+	case err != nil:
+		return false, a.parkHere(ctx, now, err)
+	case state.Parked == "":
+		return true, nil
+	}
+	a.probes = 0
+	a.log.Info("account is no longer parked", zap.String("reason", state.Parked), zap.Duration("after", now.Sub(state.ParkedAt)))
+	state.Parked, state.Advice, state.ParkedAt = "", "", time.Time{}
+	return true, a.ledger.SetAccount(ctx, state)
+}
+
+// probe asks something that only works if all does.
+func (a *account) probe(ctx context.Context) error {
+	if _, err := a.api.CountUsers(ctx, docusign.Active); err != nil {
+		return err
+	}
+	return a.client.CheckClock()
+}
+
+func errorOf(err error) *docusign.Error {
+	var refused *docusign.Error
+	errors.As(err, &refused)
+	return refused
+}
+
+// pause notes until when Docusign wants to be left alone: the quota is used up,
+// or it said so itself.
+func (a *account) pause(ctx context.Context, refused *docusign.Error) error {
+	state, err := a.known(ctx)
 	if err != nil {
 		return err
 	}
-	state.ResumeAt = until
-	c.metrics.Failure(c.account.ID(), reasonHourQuota)
-	c.log.Warn("quota used up: waiting for its reset", zap.String("account", c.account.ID()), zap.Time("until", until))
-	return c.ledger.SetAccount(ctx, state)
+	a.metrics.Failure(a.id, docusign.Reason(refused))
+	if refused.RetryAt.After(state.ResumeAt) {
+		a.log.Warn("waiting, as Docusign's limits or its answer ask for", zap.String("reason", docusign.Reason(refused)), zap.Time("until", refused.RetryAt))
+	}
+	state.ResumeAt = refused.RetryAt
+	return a.ledger.SetAccount(ctx, state)
 }
 
-// passed notes a completed run; an account that was parked is no more.
-func (c *Closer) passed(ctx context.Context, now time.Time, urgentOnly bool) error {
-	state, err := c.known(ctx)
+// passed notes a completed run.
+func (a *account) passed(ctx context.Context, now time.Time, urgentOnly bool) error {
+	if err := a.client.CheckClock(); err != nil {
+		return a.parkHere(ctx, now, err)
+	}
+	state, err := a.known(ctx)
 	if err != nil {
 		return err
 	}
-	if state.Parked != "" { // ask anew: there may have been nothing to do that would have shown it
-		if _, err := c.account.CountUsers(ctx, docusign.Active); err != nil {
-			return c.park(ctx, c.account.ID(), now, err)
-		}
-	}
-	if err := c.client.CheckClock(); err != nil {
-		return c.park(ctx, c.account.ID(), now, err)
-	}
-	if state.Parked != "" {
-		c.log.Info("account is no longer parked", zap.String("account", state.ID),
-			zap.String("reason", state.Parked), zap.Duration("after", now.Sub(state.ParkedAt)))
-		state.Parked, state.Advice, state.ParkedAt = "", "", time.Time{}
-	}
-	state.ResumeAt = time.Time{}
 	if !urgentOnly {
+		state.ResumeAt = time.Time{}
 		state.PassedAt = now
 	}
-	return c.ledger.SetAccount(ctx, state)
-}
-
-// countDeadlines counts who was settled in time, and who was not. A dry run
-// settles nobody, and misses nothing.
-func (c *Closer) countDeadlines(ctx context.Context, now time.Time) error {
-	if c.cfg.DryRun {
-		return nil
-	}
-	deadlines, err := c.ledger.CountDeadlines(ctx, now, c.cfg.Deadline)
-	if err != nil {
-		return fmt.Errorf("count deadlines: %w", err)
-	}
-	for _, d := range deadlines {
-		c.metrics.Deadline(d.Met, d.Cause)
-	}
-	return nil
+	return a.ledger.SetAccount(ctx, state)
 }
 
 // known is the account as the ledger has it, with the quota as it is now.
-func (c *Closer) known(ctx context.Context) (ledger.Account, error) {
-	state, err := c.ledger.Account(ctx, c.account.ID())
+func (a *account) known(ctx context.Context) (ledger.Account, error) {
+	state, err := a.ledger.Account(ctx, a.id)
 	if err != nil {
 		return state, err
 	}
-	hour := c.account.Quota().Hour
+	hour := a.api.Quota().Hour
 	state.HourLimit, state.HourRemaining, state.HourResetAt = hour.Limit, hour.Remaining, hour.Reset
 	return state, nil
 }
 
+// countDeadlines counts who was settled in time, and who was not. A dry run
+// settles nobody, and misses nothing.
+func (t *tools) countDeadlines(ctx context.Context, now time.Time) error {
+	if t.cfg.DryRun {
+		return nil
+	}
+	deadlines, err := t.ledger.CountDeadlines(ctx, now, t.cfg.Deadline)
+	if err != nil {
+		return fmt.Errorf("count deadlines: %w", err)
+	}
+	for _, d := range deadlines {
+		t.metrics.Deadline(d.Met, d.Cause)
+	}
+	return nil
+}
+
 // count tells the metrics what was settled, and the log what became final.
-func (c *Closer) count(settled []ledger.Settled) {
+func (t *tools) count(account string, settled []ledger.Settled) {
 	for _, s := range settled {
 		if s.Outcome == ledger.Failed && s.Entry.Attempts > retries.Attempts {
 			continue // it had failed before, and was told of then
 		}
-		c.metrics.Outcome(c.account.ID(), string(s.Outcome))
+		t.metrics.Outcome(account, string(s.Outcome))
 		switch s.Outcome {
 		case ledger.Closed:
-			c.metrics.Closed(s.At.Sub(s.Entry.DueAt), s.At.Sub(s.Entry.EffectiveAt))
+			since := s.Entry.EffectiveAt
+			if s.Entry.Returned { // was closed before: exposed since it is open again
+				since = s.Entry.DueAt
+			}
+			t.metrics.Closed(s.At.Sub(s.Entry.DueAt), s.At.Sub(since))
 		case ledger.Failed:
-			c.log.Error("Docusign refuses to close a leaver: tried again daily, a person should look",
-				zap.Int64("entry", s.Entry.ID), zap.String("reason", s.Reason))
+			_, advice := docusign.Refusal(s.Reason)
+			t.log.Error("Docusign refuses to close a leaver: tried again daily, a person should look",
+				zap.Int64("entry", s.Entry.ID), zap.String("reason", s.Reason), zap.String("advice", advice))
 		}
 	}
 }

@@ -359,7 +359,7 @@ func TestFailedIsCountedOnce(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		client, _ := docusign.New(docusign.Config{AuthServer: "https://docusign.test", IntegrationKey: "key", UserID: self,
 			PrivateKeyFile: filepath.Join(r.dir, "key.pem")}, r.sim.Transport(), docusign.Observe{})
-		r.closer = closer.New(r.cfg, r.guard, r.ledger, client, metrics.NewCloser(reg, []string{account}, nil, nil, nil), zaptest.NewLogger(t))
+		r.closer = closer.New(r.cfg, r.guard, r.ledger, client, metrics.NewCloser(reg, metrics.NewAccounts([]string{account}), nil, nil, nil), zaptest.NewLogger(t))
 		r.leave(nil, 50)
 		for range 240 {
 			r.closeDue()

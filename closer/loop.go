@@ -1,0 +1,107 @@
+package closer
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// loop runs the plans of one account or, where users are closed through their
+// organization, of all that share its imports.
+type loop struct {
+	tools
+	accounts []*account
+	importer *importer // nil: each account closes its own users
+}
+
+// run turns until ctx ends.
+func (l *loop) run(ctx context.Context, beat func(time.Time)) {
+	for _, a := range l.accounts {
+		a.beat = beat
+		a.next = a.firstRun(ctx)
+	}
+	for {
+		if err := l.turn(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			l.log.Error("run ended early, the next one takes it up", zap.Error(err))
+		}
+		beat(time.Now())
+		if !sleep(ctx, turn) {
+			return
+		}
+	}
+}
+
+// turn does what it is time for.
+func (l *loop) turn(ctx context.Context, now time.Time) error {
+	next := now.Add(jitter(l.cfg.Interval))
+	_, err := l.visit(ctx, now, func(a *account) (bool, error) {
+		done, err := a.urgentTurn(ctx, now)
+		if err != nil || now.Before(a.next) {
+			return done, err
+		}
+		if done, err = a.closeDue(ctx, now, false); done || err != nil {
+			a.next = next
+		}
+		return done, errors.Join(err, l.countDeadlines(ctx, now))
+	})
+	return err
+}
+
+// closeDue closes what is due now.
+func (l *loop) closeDue(ctx context.Context, now time.Time, urgentOnly bool) (done bool, err error) {
+	return l.visit(ctx, now, func(a *account) (bool, error) { return a.closeDue(ctx, now, urgentOnly) })
+}
+
+// visit does something in each account and then, where users are closed through
+// their organization, sends what that made ready: one import for all of them.
+func (l *loop) visit(ctx context.Context, now time.Time, do func(*account) (bool, error)) (done bool, err error) {
+	if l.importer != nil {
+		if busy, err := l.importer.goOn(ctx, now); busy || err != nil {
+			return false, err
+		}
+	}
+	done = true
+	var errs []error
+	for _, a := range l.accounts {
+		ok, err := do(a)
+		done = done && ok
+		errs = append(errs, err)
+	}
+	if l.importer != nil {
+		errs = append(errs, l.importer.send(ctx, now))
+	}
+	return done, errors.Join(errs...)
+}
+
+// pulse beats for several loops: at the time of the one that is furthest
+// behind, so that a single loop that is stuck is seen.
+type pulse struct {
+	mu   sync.Mutex
+	last map[*loop]time.Time
+	beat func(time.Time)
+}
+
+func newPulse(loops []*loop, beat func(time.Time)) *pulse {
+	p := &pulse{last: make(map[*loop]time.Time), beat: beat}
+	for _, l := range loops {
+		p.last[l] = time.Now()
+	}
+	return p
+}
+
+func (p *pulse) of(l *loop) func(time.Time) {
+	return func(now time.Time) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.last[l] = now
+		for _, t := range p.last {
+			if t.Before(now) {
+				now = t
+			}
+		}
+		p.beat(now)
+	}
+}

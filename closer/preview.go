@@ -1,0 +1,100 @@
+package closer
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"signoff/closer/docusign"
+	"signoff/closer/guard"
+	"signoff/closer/ledger"
+)
+
+// Preview is what a plan of now would do about one address in one account.
+type Preview struct {
+	Email   string
+	Account string
+	Users   []ledger.User // the open ones
+	Outcome ledger.State  // Closed, Held, AlreadyClosed or NotFound; "": it could not be looked up
+	Kinds   []ledger.Kind // why it is held
+	Why     string        // the same in words, or why it could not be looked up; "" otherwise
+}
+
+// Preview finds out what would become of these people if they all left now, and
+// changes nothing. An error ends it.
+func (c *Closer) Preview(ctx context.Context, addresses []string, now time.Time) ([]Preview, error) {
+	if len(c.loops) == 0 {
+		ids := c.cfg.Accounts
+		if len(ids) == 0 {
+			found, err := c.ask(ctx)
+			if err != nil {
+				return nil, err
+			}
+			ids = idsOf(found)
+		}
+		c.makeLoops(ids)
+	}
+	var all []Preview
+	for _, l := range c.loops {
+		for _, a := range l.accounts {
+			previews, err := a.preview(ctx, addresses, now)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, previews...)
+		}
+	}
+	order := make(map[string]int, len(addresses))
+	for i, address := range addresses {
+		order[address] = i
+	}
+	slices.SortStableFunc(all, func(a, b Preview) int { return order[a.Email] - order[b.Email] })
+	return all, nil
+}
+
+func (a *account) preview(ctx context.Context, addresses []string, now time.Time) ([]Preview, error) {
+	if err := a.open(ctx); err != nil {
+		return nil, err
+	}
+	entries := make([]ledger.Entry, 0, len(addresses))
+	for i, address := range addresses {
+		entries = append(entries, ledger.Entry{ID: int64(i + 1), Leaver: address, Account: a.id, Emails: []string{address},
+			State: ledger.Due, EffectiveAt: now, DueAt: now, ReceivedAt: now})
+	}
+	p, err := a.resolve(ctx, entries, false, nil)
+	if err != nil {
+		return nil, err
+	}
+	verdict, err := a.check(ctx, now, p, nil)
+	if err != nil {
+		return nil, err
+	}
+	return a.previews(p, verdict), nil
+}
+
+func (a *account) previews(p plan, verdict guard.Verdict) []Preview {
+	var all []Preview
+	add := func(e ledger.Entry, outcome ledger.State) *Preview {
+		all = append(all, Preview{Email: e.Leaver, Account: a.id, Outcome: outcome})
+		return &all[len(all)-1]
+	}
+	for _, c := range verdict.Go {
+		add(c.Entry, ledger.Closed).Users = c.Resolved().Users
+	}
+	for _, h := range verdict.Holds {
+		for _, c := range h.People {
+			held := add(c.Entry, ledger.Held)
+			held.Users, held.Kinds, held.Why = c.Resolved().Users, h.Kinds, h.Detail
+		}
+	}
+	for _, s := range p.settled {
+		add(s.Entry, s.Outcome)
+	}
+	for _, r := range p.refused {
+		add(r.entry, "").Why = docusign.Reason(r.cause)
+	}
+	for _, e := range p.missed {
+		add(e, "").Why = "could not be looked up for now"
+	}
+	return all
+}
