@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,32 +122,71 @@ func checkKafka(ctx context.Context, cfg config) (string, error) {
 	return "", fmt.Errorf("no such topic: %s; found %s", strings.Join(missing, ", "), all)
 }
 
-// checkDocusign signs in, and finds out whether the user may close others.
+// checkDocusign signs in, and finds out whether the user may close others in
+// each account.
 func checkDocusign(ctx context.Context, cfg config) (string, error) {
 	client, err := docusign.New(cfg.Docusign.Config, nil, docusign.Observe{})
 	if err != nil {
 		return "", err
 	}
-	account, self, err := closer.FindAccount(ctx, client, cfg.Docusign.account())
+	info, err := client.UserInfo(ctx)
 	if err != nil {
 		return "", advised(err)
+	}
+	accounts, err := closer.AccountsOf(info, cfg.Docusign.Accounts.ids(), cfg.Docusign.Accounts.all())
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	var errs []error
+	for _, a := range accounts {
+		text, err := checkAccount(ctx, cfg, client.Account(a), a, info.UserID)
+		found, errs = append(found, text), append(errs, err)
+	}
+	if cfg.Docusign.CloseVia == viaOrganization {
+		_, err := client.Organization(cfg.Docusign.Organization).Imports(ctx)
+		if err != nil {
+			err = fmt.Errorf("organization %s: %w", cfg.Docusign.Organization, advised(err))
+		}
+		found, errs = append(found, "organization "+cfg.Docusign.Organization), append(errs, err)
+	}
+	if others := uncovered(info, accounts); len(others) > 0 {
+		found = append(found, "leavers stay open in these accounts of the user, which docusign.accounts does not name: "+strings.Join(others, ", "))
+	}
+	if skew := client.Skew(); skew.Abs() > 2*time.Minute {
+		errs = append(errs, fmt.Errorf("our clock is %v off Docusign's", skew.Round(time.Second)))
+	}
+	return strings.Join(found, "\n                  "), errors.Join(errs...)
+}
+
+func checkAccount(ctx context.Context, cfg config, account *docusign.Account, info docusign.AccountInfo, self string) (string, error) {
+	if org := cfg.Docusign.Organization; org != "" && !strings.EqualFold(info.OrganizationID, org) {
+		return "", fmt.Errorf("account %s: does not belong to the organization %s", account.ID(), org)
 	}
 	active, err := account.CountUsers(ctx, docusign.Active)
 	if err != nil {
-		return "", advised(err)
+		return "", fmt.Errorf("account %s: %w", account.ID(), advised(err))
 	}
 	me, err := account.User(ctx, self)
-	if err != nil {
-		return "", advised(err)
-	}
-	if !me.Administrator {
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("account %s: %w", account.ID(), advised(err))
+	case !me.Administrator:
 		return "", fmt.Errorf("account %s: the user of docusign.user_id is no administrator: it may not close users", account.ID())
-	}
-	if skew := client.Skew(); skew.Abs() > 2*time.Minute {
-		return "", fmt.Errorf("our clock is %v off Docusign's", skew.Round(time.Second))
 	}
 	hour := account.Quota().Hour
 	return fmt.Sprintf("account %s, %d active users, %d of %d calls left this hour", account.ID(), active, hour.Remaining, hour.Limit), nil
+}
+
+// uncovered are accounts of the user that leavers are not closed in.
+func uncovered(info docusign.UserInfo, covered []docusign.AccountInfo) []string {
+	var ids []string
+	for _, a := range info.Accounts {
+		if !slices.ContainsFunc(covered, func(c docusign.AccountInfo) bool { return c.ID == a.ID }) {
+			ids = append(ids, strings.ToLower(a.ID))
+		}
+	}
+	return ids
 }
 
 // advised is err with what a person has to do about it.

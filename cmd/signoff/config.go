@@ -35,19 +35,45 @@ type docusignConfig struct {
 	docusign.Config `yaml:",inline"`
 	Accounts        accounts      `yaml:"accounts"`
 	CloseVia        string        `yaml:"close_via"`
-	Reserve         float64       `yaml:"reserve"`
+	ImportColumns   []string      `yaml:"import_columns"`
+	RemoveFrom      []string      `yaml:"remove_from"`
 	Watch           time.Duration `yaml:"watch"`
 }
 
-// accounts are the account ids that leavers are closed in.
+// The values of docusign.close_via and docusign.remove_from.
+const (
+	viaAccount      = "account"
+	viaOrganization = "organization"
+	signingGroups   = "signing_groups"
+)
+
+// accounts are the account ids that leavers are closed in, or the word all.
 type accounts []string
 
-// UnmarshalText takes the scalar form, of which there will be one: all.
+const allAccounts = "all"
+
+// UnmarshalText takes the scalar form, of which there is one: all.
 func (a *accounts) UnmarshalText(text []byte) error {
-	if string(text) == "all" {
-		return errors.New("all: not supported yet, name one account")
+	if string(text) != allAccounts {
+		return errors.New("neither a list nor the word all")
 	}
-	return errors.New("not a list")
+	*a = accounts{allAccounts}
+	return nil
+}
+
+func (a accounts) all() bool { return slices.Equal(a, accounts{allAccounts}) }
+
+// ids are the accounts as labels and the ledger have them; none where the config
+// names none.
+func (a accounts) ids() []string {
+	if a.all() {
+		return nil
+	}
+	ids := make([]string, 0, len(a))
+	for _, id := range a {
+		ids = append(ids, strings.ToLower(id))
+	}
+	return ids
 }
 
 type logConfig struct {
@@ -60,7 +86,6 @@ var notYet = []string{
 	"kafka.tls", "kafka.sasl", "kafka.outcomes_topic",
 	"webhook.tls", "webhook.endpoints[].mapping", "webhook.endpoints[].auth.secret_file",
 	"events.mappings", "events.directory", "events.sources",
-	"docusign.organization", "docusign.remove_from",
 	"guard.approvals", "guard.approvals_expire", "guard.urgent_limits",
 	"retention", "erase_after", "audit", "outcomes", "admin.web_config_file",
 }
@@ -75,13 +100,14 @@ func modes() []string { return []string{modeDryRun, modeClose} }
 // defaults is a config in which nothing is set: it closes nobody.
 func defaults() config {
 	return config{
-		Mode:     modeDryRun,
-		Events:   consumer.Config{MaxAge: 7 * 24 * time.Hour},
-		Docusign: docusignConfig{CloseVia: "account", Reserve: 0.5, Watch: 30 * 24 * time.Hour},
-		Batch:    closer.Defaults(),
-		Guard:    guard.Defaults(),
-		Admin:    console.Config{Listen: "127.0.0.1:9090"},
-		Log:      logConfig{Level: "info", Format: "json"},
+		Mode:   modeDryRun,
+		Events: consumer.Config{MaxAge: 7 * 24 * time.Hour},
+		Docusign: docusignConfig{Config: docusign.Config{Reserve: 0.5}, CloseVia: viaAccount,
+			ImportColumns: docusign.DefaultColumns, Watch: 30 * 24 * time.Hour},
+		Batch: closer.Defaults(),
+		Guard: guard.Defaults(),
+		Admin: console.Config{Listen: "127.0.0.1:9090"},
+		Log:   logConfig{Level: "info", Format: "json"},
 	}
 }
 
@@ -99,6 +125,9 @@ func loadConfig(file string) (config, error) {
 	}
 	if err := c.validate(); err != nil {
 		return c, usageError{fmt.Errorf("%s: %w", file, err)}
+	}
+	if c.Docusign.CloseVia == viaAccount {
+		c.Docusign.Organization = "" // or the sign-in would ask for scopes that nothing needs
 	}
 	return c, nil
 }
@@ -141,46 +170,66 @@ func (d docusignConfig) validate() error {
 	if err := d.Config.Validate(); err != nil {
 		return err
 	}
+	if err := d.Accounts.validate(); err != nil {
+		return err
+	}
 	switch {
-	case slices.Contains(d.Accounts, ""):
-		return errors.New(`docusign.accounts: "": not the id of an account`)
-	case len(d.Accounts) > 1:
-		return errors.New("docusign.accounts: more than one: not supported yet")
-	case d.CloseVia == "organization":
-		return errors.New("docusign.close_via: organization: not supported yet")
-	case d.CloseVia != "account":
+	case d.CloseVia != viaAccount && d.CloseVia != viaOrganization:
 		return fmt.Errorf("docusign.close_via: %q: neither account nor organization", d.CloseVia)
-	case d.Reserve < 0 || d.Reserve >= 1:
-		return fmt.Errorf("docusign.reserve: %v: not in 0..1", d.Reserve)
+	case d.CloseVia == viaOrganization && d.Organization == "":
+		return errors.New("docusign.organization: not set, and close_via: organization needs its id")
 	case d.Watch < 0:
 		return fmt.Errorf("docusign.watch: %v: negative", d.Watch)
+	}
+	for _, from := range d.RemoveFrom {
+		if from != signingGroups {
+			return fmt.Errorf("docusign.remove_from: %q: only signing_groups", from)
+		}
+	}
+	return d.validateColumns()
+}
+
+// validateColumns asks for what an import cannot do without.
+func (d docusignConfig) validateColumns() error {
+	for _, column := range d.ImportColumns {
+		if !slices.Contains(docusign.KnownColumns(), column) {
+			return fmt.Errorf("docusign.import_columns: %q: none of %s", column, strings.Join(docusign.KnownColumns(), ", "))
+		}
+	}
+	for _, column := range []string{"AccountID", "UserEmail"} {
+		if !slices.Contains(d.ImportColumns, column) {
+			return fmt.Errorf("docusign.import_columns: %s is missing", column)
+		}
 	}
 	return nil
 }
 
-// ids are the accounts as labels and the ledger have them.
-func (a accounts) ids() []string {
-	ids := make([]string, 0, len(a))
+func (a accounts) validate() error {
+	seen := make(map[string]bool)
 	for _, id := range a {
-		ids = append(ids, strings.ToLower(id))
+		folded := strings.ToLower(id)
+		switch {
+		case strings.TrimSpace(id) == "":
+			return fmt.Errorf("docusign.accounts: %q: not the id of an account", id)
+		case folded == allAccounts && len(a) > 1:
+			return errors.New("docusign.accounts: all, or a list of ids")
+		case seen[folded]:
+			return fmt.Errorf("docusign.accounts: %q: named twice", id)
+		}
+		seen[folded] = true
 	}
-	return ids
-}
-
-// account is the account that leavers are closed in; "" for the user's only one.
-func (d docusignConfig) account() string {
-	if len(d.Accounts) == 0 {
-		return ""
-	}
-	return d.Accounts.ids()[0]
+	return nil
 }
 
 func (c config) ledgerConfig() ledger.Config {
-	return ledger.Config{URL: c.Ledger, Grace: c.Batch.Grace, MaxAge: c.Events.MaxAge}
+	return ledger.Config{URL: c.Ledger, Grace: c.Batch.Grace, MaxAge: c.Events.MaxAge, Watch: c.Docusign.Watch}
 }
 
 func (c config) closerConfig() closer.Config {
 	b := c.Batch
-	b.DryRun, b.Account = c.Mode != modeClose, c.Docusign.account()
+	b.DryRun = c.Mode != modeClose
+	b.Accounts, b.AllAccounts = c.Docusign.Accounts.ids(), c.Docusign.Accounts.all()
+	b.Organization, b.Columns = c.Docusign.Organization, c.Docusign.ImportColumns
+	b.SigningGroups = slices.Contains(c.Docusign.RemoveFrom, signingGroups)
 	return b
 }

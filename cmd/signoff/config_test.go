@@ -108,7 +108,8 @@ func TestConfigHasTheValuesWritten(t *testing.T) {
 		"guard.limits":             {c.Guard.Limits, []guard.Limit{{Window: time.Hour, Max: 25}, {Window: day, Max: 10, MaxShare: 0.05}}},
 		"admin.listen":             {c.Admin.Listen, "127.0.0.1:9090"},
 		"log":                      {c.Log, logConfig{"info", "json"}},
-		"the closer's account":     {c.closerConfig().Account, "account-id"},
+		"the closer's accounts":    {c.closerConfig().Accounts, []string{"account-id"}},
+		"the ledger's watch":       {c.ledgerConfig().Watch, c.Docusign.Watch},
 		"the closer's mode":        {c.closerConfig().DryRun, false},
 		"the ledger's max_age":     {c.ledgerConfig().MaxAge, 7 * day},
 	} {
@@ -145,8 +146,8 @@ func TestDefaultsCloseNobody(t *testing.T) {
 	if c.Admin.Listen != "127.0.0.1:9090" {
 		t.Errorf("admin.listen %q: not loopback", c.Admin.Listen)
 	}
-	if c.Docusign.account() != "" {
-		t.Errorf("account %q out of nowhere", c.Docusign.account())
+	if b := c.closerConfig(); len(b.Accounts) > 0 || b.AllAccounts || b.Organization != "" || b.SigningGroups {
+		t.Errorf("accounts %q, all of them %v, organization %q, signing groups %v: out of nowhere", b.Accounts, b.AllAccounts, b.Organization, b.SigningGroups)
 	}
 }
 
@@ -184,11 +185,14 @@ func TestConfigMistakes(t *testing.T) {
 		"a token in the config":      {with("webhook: {listen: ':1', endpoints: [{path: /e, auth: hunter2}]}"), ":8: webhook.endpoints[0].auth: neither none nor a mapping"},
 		"a time zone there is not":   {with("events: {time_zone: Lisbon}"), "events.time_zone: Lisbon"},
 		"a negative age":             {with("events: {max_age: -1h}"), "events.max_age: -1h0m0s: negative"},
-		"a second account":           {with(docusign + ", accounts: [a, b]}"), "docusign.accounts: more than one: not supported yet"},
+		"an account twice":           {with(docusign + ", accounts: [a, A]}"), `docusign.accounts: "A": named twice`},
 		"an account without an id":   {with(docusign + ", accounts: ['']}"), `docusign.accounts: "": not the id`},
-		"all accounts":               {with(docusign + ", accounts: all}"), "docusign.accounts: all: not supported yet"},
-		"an account as a text":       {with(docusign + ", accounts: a}"), "docusign.accounts: not a list"},
-		"a close by organization":    {with(docusign + ", close_via: organization}"), "docusign.close_via: organization: not supported yet"},
+		"all accounts and one":       {with(docusign + ", accounts: [a, all]}"), "docusign.accounts: all, or a list of ids"},
+		"an account as a text":       {with(docusign + ", accounts: a}"), "docusign.accounts: neither a list nor the word all"},
+		"a close by no organization": {with(docusign + ", close_via: organization}"), "docusign.organization: not set"},
+		"a column that is none":      {with(docusign + ", import_columns: [AccountID, UserEmail, x]}"), `docusign.import_columns: "x": none of`},
+		"a column left out":          {with(docusign + ", import_columns: [AccountID]}"), "docusign.import_columns: UserEmail is missing"},
+		"groups of another kind":     {with(docusign + ", remove_from: [groups]}"), `docusign.remove_from: "groups": only signing_groups`},
 		"a close by nothing known":   {with(docusign + ", close_via: x}"), `docusign.close_via: "x": neither account nor organization`},
 		"all of the quota":           {with(docusign + ", reserve: 1.5}"), "docusign.reserve: 1.5: not in 0..1"},
 		"a negative watch":           {with(docusign + ", watch: -1h}"), "docusign.watch: -1h0m0s: negative"},

@@ -53,7 +53,7 @@ func TestDemoFindsALostClose(t *testing.T) {
 	out := &saboteur{demo: &demo{dir: t.TempDir(), company: newCompany(20), log: zap.NewNop()}}
 	out.demo.out = out
 	err := out.demo.run(t.Context())
-	if err == nil || out.opened == "" || !strings.Contains(err.Error(), "1 are not as they should be, such as "+out.opened) {
+	if err == nil || out.opened == "" || !strings.Contains(err.Error(), " not as they should be, such as "+out.opened) {
 		t.Errorf("opened %q again, and the demo says %v\n%s", out.opened, err, &out.Buffer)
 	}
 }

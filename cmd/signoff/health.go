@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,7 +71,7 @@ func (h *hearts) alive(now time.Time) error {
 // stateOf reads what the metrics show of the ledger. Label values come from
 // fixed sets, the accounts from the config or, where it names none, from those
 // that were found.
-func stateOf(l *ledger.Ledger, cfg config) func(context.Context) (metrics.State, error) {
+func stateOf(l *ledger.Ledger, cfg config, labels *metrics.Accounts) func(context.Context) (metrics.State, error) {
 	return func(ctx context.Context) (metrics.State, error) {
 		stats, err := l.Stats(ctx)
 		if err != nil {
@@ -80,32 +82,69 @@ func stateOf(l *ledger.Ledger, cfg config) func(context.Context) (metrics.State,
 			Size: float64(stats.Size), Free: float64(stats.Free),
 		}
 		for _, state := range ledger.States() {
-			s.Entries = append(s.Entries, gauge(float64(stats.Entries[state]), string(state)))
+			n := stats.Entries[state]
+			if state == ledger.Closed {
+				n -= stats.Watched
+			}
+			s.Entries = append(s.Entries, gauge(float64(n), string(state)))
 		}
+		s.Entries = append(s.Entries, gauge(float64(stats.Watched), "closed_watched"))
 		for _, kind := range ledger.Kinds() {
 			held := stats.Holds[kind]
 			s.Holds = append(s.Holds, gauge(float64(held.Open), string(kind)))
 			s.OldestHold = append(s.OldestHold, gauge(metrics.Unix(held.Oldest), string(kind)))
 		}
-		known := make(map[string]ledger.Account)
-		for _, id := range cfg.Docusign.Accounts.ids() {
-			known[id] = ledger.Account{ID: id}
-		}
-		for _, a := range stats.Accounts {
-			known[a.ID] = a
-		}
-		for id, a := range known {
-			s.Overdue = append(s.Overdue, gauge(metrics.Unix(earliest(stats.Overdue[id], stats.Overdue[""])), id))
-			s.Passes = append(s.Passes, gauge(metrics.Unix(a.PassedAt), id))
-			for _, reason := range closer.Reasons() {
-				parked := 0.0
-				if a.Parked == reason {
-					parked = 1
-				}
-				s.Parked = append(s.Parked, gauge(parked, id, reason))
-			}
-		}
+		accountsOf(&s, stats, cfg.Docusign.Accounts.ids(), labels)
 		return s, nil
+	}
+}
+
+// accountsOf shows each account, those of the config from the start. Accounts
+// that share a label show the worst of them.
+func accountsOf(s *metrics.State, stats ledger.Stats, configured []string, labels *metrics.Accounts) {
+	known := make(map[string]ledger.Account)
+	for _, id := range configured {
+		known[id] = ledger.Account{ID: id}
+	}
+	for _, a := range stats.Accounts {
+		known[a.ID] = a
+	}
+	type shown struct {
+		overdue, passed, resume time.Time
+		parked                  map[string]bool
+		returned                int
+	}
+	worst := make(map[string]shown)
+	for _, id := range slices.Sorted(maps.Keys(known)) {
+		a, label := known[id], labels.Label(id)
+		w, ok := worst[label]
+		if !ok {
+			w = shown{passed: a.PassedAt, parked: make(map[string]bool)}
+		}
+		w.overdue = earliest(w.overdue, earliest(stats.Overdue[id], stats.Overdue[""]))
+		if a.PassedAt.Before(w.passed) { // never, too
+			w.passed = a.PassedAt
+		}
+		if a.ResumeAt.After(w.resume) && a.ResumeAt.After(time.Now()) {
+			w.resume = a.ResumeAt
+		}
+		w.parked[a.Parked] = true
+		w.returned += stats.Returned[id]
+		worst[label] = w
+	}
+	for _, label := range slices.Sorted(maps.Keys(worst)) {
+		w := worst[label]
+		s.Overdue = append(s.Overdue, gauge(metrics.Unix(w.overdue), label))
+		s.Passes = append(s.Passes, gauge(metrics.Unix(w.passed), label))
+		s.Resume = append(s.Resume, gauge(metrics.Unix(w.resume), label))
+		s.Returned = append(s.Returned, gauge(float64(w.returned), label))
+		for _, reason := range closer.Reasons() {
+			parked := 0.0
+			if w.parked[reason] {
+				parked = 1
+			}
+			s.Parked = append(s.Parked, gauge(parked, label, reason))
+		}
 	}
 }
 

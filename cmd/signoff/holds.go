@@ -113,7 +113,11 @@ func (h holdsCall) print(hold console.Hold) error {
 		fmt.Fprintf(h.out, "decided: by %s, %s %s\n", d.By, d.At.Format(time.RFC3339), d.Reason)
 	}
 	for _, u := range hold.Users {
-		fmt.Fprintln(h.out, " ", u.UserID, u.Email)
+		scim := ""
+		if u.SCIM {
+			scim = " (managed by an identity provider: close them there, too)"
+		}
+		fmt.Fprintf(h.out, "  %s %s%s\n", u.UserID, u.Email, scim)
 	}
 	return nil
 }
@@ -150,6 +154,15 @@ func reach(ctx context.Context, url, tokenFile, configFile string) (holds, error
 	case url == "":
 		return nil, usageError{errors.New("--url of a daemon, or --config FILE to look into the ledger itself, is needed")}
 	}
+	client, err := newConsoleClient(url, tokenFile)
+	if err != nil {
+		return nil, err
+	}
+	return apiHolds{client}, nil
+}
+
+// newConsoleClient makes a client for a daemon's admin listener.
+func newConsoleClient(url, tokenFile string) (*console.Client, error) {
 	token, err := readToken(tokenFile)
 	if err != nil {
 		return nil, usageError{err}
@@ -158,7 +171,7 @@ func reach(ctx context.Context, url, tokenFile, configFile string) (holds, error
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return apiHolds{client}, nil
+	return client, nil
 }
 
 func readToken(file string) (string, error) {

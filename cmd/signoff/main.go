@@ -26,6 +26,8 @@ func commands() []command {
 		{"run", "run --config FILE [--from earliest|committed]", "the daemon", runCommand},
 		{"demo", "demo [--leavers N] [--for 1m]", "the daemon with everything it needs inside one process", demoCommand},
 		{"check", "check --config FILE", "config, ledger, Kafka, sign-in, the account: ok, or why not", checkCommand},
+		{"close", "close LEAVERS.csv --config FILE | --url URL [--yes]", "close the people in a CSV: shows the plan, --yes carries it out", closeCommand},
+		{"template", "template LEAVERS.csv --config FILE | --url URL", "the file for Docusign's own page “Close users”", templateCommand},
 		{"holds", "holds list | show ID | approve ID | reject ID --reason …", "what waits for a person", holdsCommand},
 		{"simulate", "simulate [--listen 127.0.0.1:8081] [--config FILE]", "the simulated Docusign alone", simulateCommand},
 		{"version", "version", "which signoff this is", versionCommand},
@@ -36,6 +38,7 @@ func commands() []command {
 const (
 	exitFailed = 1
 	exitUsage  = 2
+	exitPartly = 3
 )
 
 func main() {
@@ -74,13 +77,20 @@ func dispatch(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return exitUsage
 }
 
+// partlyError is something that was done in part, or waits for a person: exit
+// status 3.
+type partlyError struct{ error }
+
 func status(err error) int {
 	var usage usageError
+	var partly partlyError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &partly):
+		return exitPartly
 	}
 	return exitFailed
 }
@@ -90,7 +100,7 @@ func help(w io.Writer) {
 	for _, c := range commands() {
 		fmt.Fprintf(w, "  signoff %-60s %s\n", c.usage, c.summary)
 	}
-	fmt.Fprint(w, "\nExit status: 0 done, 1 failed, 2 wrong usage or config.\n")
+	fmt.Fprint(w, "\nExit status: 0 done, 1 failed, 2 wrong usage or config, 3 done in part or held.\n")
 }
 
 // parse reads the flags of a subcommand, which may stand before and after its

@@ -103,7 +103,8 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.hearts = newHearts(metrics.NewProcess(registry, version, runtime.Version(), cfg.Mode, modes(), d.loops()), d.loops())
 	d.intake = metrics.NewIntake(registry, texts(consumer.Kafka, consumer.Webhook, consumer.CSV), texts(consumer.Reasons()...))
-	if d.ledger, err = openLedger(ctx, cfg, registry, d.intake, log); err != nil {
+	labels := metrics.NewAccounts(cfg.Docusign.labels())
+	if d.ledger, err = openLedger(ctx, cfg, registry, labels, d.intake, log); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -114,22 +115,29 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	if err := d.openSources(ctx, from, registry); err != nil {
 		return nil, err
 	}
-	client, err := newDocusign(cfg, registry)
+	client, err := newDocusign(cfg, registry, labels)
 	if err != nil {
 		return nil, err
 	}
-	m := newCloserMetrics(cfg, registry)
+	if err := checkAccounts(ctx, cfg, client); err != nil {
+		return nil, err
+	}
+	m := newCloserMetrics(cfg, registry, labels)
 	d.closer = closer.New(cfg.closerConfig(), cfg.Guard, d.ledger, client, m, log.Named("closer"))
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
-	d.console, err = console.New(cfg.Admin, d.ledger, handler, d.hearts.alive, func(skipped []ledger.Settled) {
-		for _, s := range skipped {
-			m.Outcome(s.Entry.Account, string(s.Outcome))
-		}
+	d.console, err = console.New(cfg.Admin, d.ledger, console.Daemon{
+		Metrics: handler, Alive: d.hearts.alive,
+		Skipped: func(skipped []ledger.Settled) {
+			for _, s := range skipped {
+				m.Outcome(s.Entry.Account, string(s.Outcome))
+			}
+		},
+		Leavers: leavers{cfg, d.ledger, client, log.Named("leavers")},
 	}, log.Named("admin"))
 	return d, err
 }
 
-func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer, intake *metrics.Intake, log *zap.Logger) (*ledger.Ledger, error) {
+func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer, labels *metrics.Accounts, intake *metrics.Intake, log *zap.Logger) (*ledger.Ledger, error) {
 	writes := metrics.NewLedger(registry)
 	l, err := ledger.Open(ctx, cfg.ledgerConfig(), ledger.Observe{
 		Received: func(s consumer.Source, result string, n int) {
@@ -146,7 +154,7 @@ func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer,
 	if err != nil {
 		return nil, err
 	}
-	metrics.NewState(registry, stateOf(l, cfg))
+	metrics.NewState(registry, stateOf(l, cfg, labels))
 	return l, nil
 }
 
@@ -178,8 +186,35 @@ func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prom
 	return d.ledger.SetReading(ctx, consumer.Joining, "")
 }
 
-func newDocusign(cfg config, registry prometheus.Registerer) (*docusign.Client, error) {
-	m := metrics.NewDocusign(registry, cfg.Docusign.Accounts.ids(), texts(docusign.Operations()...))
+// labels are the accounts that have metrics from the start.
+func (d docusignConfig) labels() []string {
+	ids := d.Accounts.ids()
+	if d.CloseVia == viaOrganization {
+		ids = append(ids, viaOrganization) // its calls have a quota of their own
+	}
+	return ids
+}
+
+// checkAccounts refuses a config that leaves open which of several accounts is
+// meant. Where Docusign does not answer now, the closer goes on asking.
+func checkAccounts(ctx context.Context, cfg config, client *docusign.Client) error {
+	if len(cfg.Docusign.Accounts) > 0 {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	info, err := client.UserInfo(limited)
+	if err != nil {
+		return nil //nolint:nilerr // parked by the closer, with what to do about it
+	}
+	if _, err := closer.AccountsOf(info, nil, false); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+func newDocusign(cfg config, registry prometheus.Registerer, labels *metrics.Accounts) (*docusign.Client, error) {
+	m := metrics.NewDocusign(registry, labels, texts(docusign.Operations()...))
 	c := cfg.Docusign.Config
 	c.UserAgent = "signoff/" + version
 	client, err := docusign.New(c, http.RoundTripper(nil), docusign.Observe{
@@ -188,6 +223,7 @@ func newDocusign(cfg config, registry prometheus.Registerer) (*docusign.Client, 
 			m.Quota(account, "hour", q.Hour.Remaining, q.Hour.Limit, q.Hour.Reset)
 			m.Quota(account, "burst", q.Burst.Remaining, q.Burst.Limit, q.Burst.Reset)
 		},
+		Waiting: m.Waiting,
 	})
 	if err != nil {
 		return nil, usageError{err}
@@ -195,12 +231,12 @@ func newDocusign(cfg config, registry prometheus.Registerer) (*docusign.Client, 
 	return client, nil
 }
 
-func newCloserMetrics(cfg config, registry prometheus.Registerer) *metrics.Closer {
+func newCloserMetrics(cfg config, registry prometheus.Registerer, labels *metrics.Accounts) *metrics.Closer {
 	var windows []string
 	for _, l := range cfg.Guard.Limits {
 		windows = append(windows, l.Window.String())
 	}
-	return metrics.NewCloser(registry, cfg.Docusign.Accounts.ids(), texts(ledger.Outcomes()...), closer.Reasons(), windows)
+	return metrics.NewCloser(registry, labels, texts(ledger.Outcomes()...), closer.Reasons(), windows)
 }
 
 func texts[T ~string](words ...T) []string {
