@@ -29,16 +29,17 @@ type account struct {
 	active    int               // active users, as last counted
 	promised  []ledger.SentLeaver
 
-	next        time.Time // no full run before
-	urgentAfter time.Time // no urgent run before
-	urgentAsked time.Time // when it was last looked whether there is one
-	probeAt     time.Time // while parked: no probe before
-	probes      int       // in a row that found it parked still
-	troubles    int       // runs in a row that Docusign did not let us finish
-	waiting     string    // why no plan is made, as last logged
-	most        learned   // users that a request may hold
-	keepsGroups time.Time // until then the signing groups are not asked for, since that was refused
-	beat        func(time.Time)
+	next          time.Time // no full run before
+	urgentAfter   time.Time // no urgent run before
+	urgentAsked   time.Time // when it was last looked whether there is one
+	probeAt       time.Time // while parked: no probe before
+	probes        int       // in a row that found it parked still
+	troubles      int       // runs in a row that Docusign did not let us finish
+	waiting       string    // why no plan is made, as last logged
+	waitedForRoom bool      // the last plan found too little left of the hour
+	most          learned   // users that a request may hold
+	keepsGroups   time.Time // until then the signing groups are not asked for, since that was refused
+	beat          func(time.Time)
 }
 
 // delivery sends the part of a plan that may go.
@@ -237,8 +238,10 @@ func (a *account) closeDue(ctx context.Context, now time.Time, urgentOnly bool) 
 		return false, nil
 	case ctx.Err() != nil:
 		return true, nil
+	case errors.Is(err, directory.ErrRoom):
+		return false, a.pause(ctx, reasonHourQuota, a.api.Resumes())
 	case errors.As(err, &refused) && !refused.RetryAt.IsZero():
-		return false, a.pause(ctx, refused)
+		return false, a.pause(ctx, docusign.Reason(refused), refused.RetryAt)
 	case isPassing(err) && a.troubles == 0: // once is nothing: the next run will do
 		a.troubles++
 		a.log.Warn("run ended early, the next one takes it up", zap.Error(err))

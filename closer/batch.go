@@ -303,9 +303,10 @@ const (
 	reasonUnknown = "unknown" // the answer does not mention the user
 
 	// Also of the client, which has words for the same.
-	reasonAccount = "account"         // the config names no account that there is
-	reasonRefused = "refused"         // by a code that we do not know
-	reasonSCIM    = "managed_by_scim" // an identity provider manages the user
+	reasonHourQuota = "hour_quota"      // too little is left of the hour
+	reasonAccount   = "account"         // the config names no account that there is
+	reasonRefused   = "refused"         // by a code that we do not know
+	reasonSCIM      = "managed_by_scim" // an identity provider manages the user
 )
 
 // Reasons lists every reason that a failure can have.

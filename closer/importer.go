@@ -153,7 +153,7 @@ func (i *importer) parkAll(ctx context.Context, now time.Time, plans []ledger.Ac
 		a := i.accounts[p.Account]
 		switch refused := errorOf(cause); {
 		case refused != nil && !refused.RetryAt.IsZero():
-			errs = append(errs, a.pause(ctx, refused))
+			errs = append(errs, a.pause(ctx, docusign.Reason(refused), refused.RetryAt))
 		case isPassing(cause):
 			a.metrics.Failure(a.id, docusign.Reason(cause))
 		default:

@@ -2,6 +2,7 @@ package closer
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -51,7 +52,7 @@ func (a *account) resolve(ctx context.Context, entries []ledger.Entry, urgent bo
 	asked := addresses(entries)
 	found, cut := a.directory.Resolve(ctx, directory.Ask{
 		Account: api, AccountID: a.id, Shared: a.sharedFor(len(asked)), Addresses: asked,
-		Room: api.Room() - closes,
+		Room: api.Room() - closes, HourRoom: a.hourRoom(api, closes),
 		Before: func(via directory.Via) error {
 			a.beat(time.Now())
 			if between != nil {
@@ -63,11 +64,24 @@ func (a *account) resolve(ctx context.Context, entries []ledger.Entry, urgent bo
 			return nil
 		},
 	})
+	a.waitedForRoom = errors.Is(cut, directory.ErrRoom)
 	p.census = found.Census
 	for _, e := range entries {
 		a.sort(e, found, cut, &p)
 	}
+	a.log.Info("plan resolved", zap.Int("leavers", len(entries)), zap.Int("open", len(p.open)), zap.Int("without", len(p.settled)),
+		zap.Int("later", p.unresolved+len(p.missed)+len(p.refused)), zap.Bool("snapshot", found.Census != nil),
+		zap.Duration("took", time.Since(p.resolvedAt)), zap.NamedError("cut", cut))
 	return p, cut
+}
+
+// hourRoom is the room of a whole hour, or 0 if this plan has waited for one in
+// vain: others may use up the hour as soon as it begins.
+func (a *account) hourRoom(api *docusign.Account, closes int) int {
+	if a.waitedForRoom {
+		return 0
+	}
+	return api.HourRoom() - closes
 }
 
 // sharedFor is the organization's directory if to ask it is cheaper than to ask

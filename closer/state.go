@@ -71,7 +71,7 @@ func (a *account) ready(ctx context.Context, state ledger.Account, now time.Time
 	case ctx.Err() != nil:
 		return false, nil
 	case docusign.ClassOf(err) == docusign.Exhausted:
-		return false, a.pause(ctx, errorOf(err))
+		return false, a.pause(ctx, docusign.Reason(err), errorOf(err).RetryAt)
 	case err != nil:
 		return false, a.parkHere(ctx, now, err)
 	case state.Parked == "":
@@ -99,16 +99,16 @@ func errorOf(err error) *docusign.Error {
 
 // pause notes until when Docusign wants to be left alone: the quota is used up,
 // or it said so itself.
-func (a *account) pause(ctx context.Context, refused *docusign.Error) error {
+func (a *account) pause(ctx context.Context, reason string, until time.Time) error {
 	state, err := a.known(ctx)
 	if err != nil {
 		return err
 	}
-	a.metrics.Failure(a.id, docusign.Reason(refused))
-	if refused.RetryAt.After(state.ResumeAt) {
-		a.log.Warn("waiting, as Docusign's limits or its answer ask for", zap.String("reason", docusign.Reason(refused)), zap.Time("until", refused.RetryAt))
+	a.metrics.Failure(a.id, reason)
+	if until.After(state.ResumeAt) {
+		a.log.Warn("waiting, as Docusign's limits or its answer ask for", zap.String("reason", reason), zap.Time("until", until))
 	}
-	state.ResumeAt = refused.RetryAt
+	state.ResumeAt = until
 	return a.ledger.SetAccount(ctx, state)
 }
 

@@ -11,6 +11,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 
@@ -43,9 +44,14 @@ type Ask struct {
 	Shared    *Shared // asks the organization first; nil: the account is asked itself
 	Addresses []string
 	Room      int             // calls that may be spent now: a snapshot is read only if it fits
+	HourRoom  int             // calls of a whole hour: a snapshot that fits only into one is waited for, by ErrRoom. 0: it is not
 	OpenOnly  bool            // only open users matter: whom a snapshot lacks has none, and is not looked up
 	Before    func(Via) error // called before each call, one at a time; its error ends the resolution; may be nil
 }
+
+// ErrRoom says that to wait for the next hour is cheaper than to go on in this
+// one.
+var ErrRoom = errors.New("too little is left of the hour to read all users")
 
 // Resolution is what was found. An address that is in neither Users nor Errs was
 // not asked for.
@@ -122,8 +128,13 @@ func (d *Directory) Resolve(ctx context.Context, ask Ask) (Resolution, error) {
 // nil.
 func (d *Directory) snapshot(ctx context.Context, w *work) (*snapshot, error) {
 	size := d.size()
-	if size < 0 && len(w.Addresses) < worthAsking || size >= 0 && !w.worthReading(size, pages(size)) {
+	if size < 0 && len(w.Addresses) < worthAsking {
 		return nil, nil
+	}
+	if size >= 0 {
+		if worth, err := w.worthReading(size, pages(size)); !worth || err != nil {
+			return nil, err
+		}
 	}
 	s := newSnapshot(w)
 	first, err := s.page(ctx, 0)
@@ -134,9 +145,9 @@ func (d *Directory) snapshot(ctx context.Context, w *work) (*snapshot, error) {
 	if total < 0 { // Docusign does not say: then only reading to the end tells
 		total = max(size, len(first.Users))
 	}
-	if !w.worthReading(total, pages(total)-1) { // the first page is spent already
+	if worth, err := w.worthReading(total, pages(total)-1); !worth || err != nil { // the first page is spent already
 		d.setSize(total)
-		return nil, nil
+		return nil, err
 	}
 	if err := s.read(ctx, first); err != nil {
 		return nil, stops(err)
@@ -155,8 +166,16 @@ type work struct {
 
 // worthReading says whether to read these pages more is cheaper than to look
 // every address up, and can be paid for.
-func (w *work) worthReading(users, morePages int) bool {
-	return morePages < len(w.Addresses) && morePages <= w.Room && users > 0
+func (w *work) worthReading(users, morePages int) (bool, error) {
+	switch {
+	case users == 0 || morePages >= len(w.Addresses):
+		return false, nil
+	case morePages <= w.Room:
+		return true, nil
+	case morePages <= w.HourRoom:
+		return false, ErrRoom
+	}
+	return false, nil
 }
 
 // stops is err if it is about more than the list of users: a list that Docusign

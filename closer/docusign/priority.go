@@ -47,4 +47,7 @@ func (a *Account) For(p Priority) *Account {
 
 // Room is how many calls of the account's priority may still be sent this hour;
 // if nothing is known of it yet, of a whole one.
-func (a *Account) Room() int { return a.meter.room(a.priority) }
+func (a *Account) Room() int { return a.meter.room(a.priority, false) }
+
+// HourRoom is Room at the beginning of an hour.
+func (a *Account) HourRoom() int { return a.meter.room(a.priority, true) }

@@ -140,13 +140,14 @@ func (m *meter) tell() {
 	m.news = make(chan struct{})
 }
 
-// room is how many calls of that priority may still be sent in the hour.
-func (m *meter) room(p Priority) int {
+// room is how many calls of that priority may still be sent in the hour, or in
+// a whole one.
+func (m *meter) room(p Priority, whole bool) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	hour := m.tally.quota(m.clock()).Hour
 	left := hour.Remaining
-	if hour.Reset.IsZero() {
+	if whole || hour.Reset.IsZero() {
 		left = hour.Limit
 	}
 	return max(0, left-p.floor(m.reserve, hour.Limit))
@@ -198,6 +199,11 @@ func (m *meter) change(f func(*tally, time.Time)) Quota {
 
 // Quota is what is known of the account's quota now.
 func (a *Account) Quota() Quota { return a.meter.quota() }
+
+// Resumes is when the next hour begins, by our clock, and may be used.
+func (a *Account) Resumes() time.Time {
+	return a.client.ours(a.Quota().Hour.Reset.Add(resetMargin))
+}
 
 // Restore takes over what an earlier process knew of the quota, so that a
 // restart does not send into an hour that is used up. Windows that are over by
