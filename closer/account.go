@@ -103,12 +103,14 @@ func (c *Closer) accountIDs() []string {
 	return ids
 }
 
+// idsOf are the ids as the ledger has them, sorted, each once.
 func idsOf(accounts []docusign.AccountInfo) []string {
 	var ids []string
 	for _, a := range accounts {
 		ids = append(ids, strings.ToLower(a.ID))
 	}
-	return ids
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // AccountError is a config that names no account that there is, or one too few.

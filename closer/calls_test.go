@@ -2,6 +2,8 @@ package closer_test
 
 import (
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -226,4 +228,60 @@ func TestSigningGroups(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestUrgentLeaverGoesBetweenBatches has somebody leave urgently while a long
+// plan is sent.
+func TestUrgentLeaverGoesBetweenBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, company(300), func(r *rig, _ *docusigntest.Config) { r.cfg.MaxUsers = 10 })
+		closes, urgentAt := 0, 0
+		r.through(func(req *http.Request, body string, next http.RoundTripper) (*http.Response, error) {
+			if req.Method != http.MethodDelete {
+				return next.RoundTrip(req)
+			}
+			time.Sleep(time.Second)
+			closes++
+			if strings.Contains(body, userID(5)) {
+				urgentAt = closes
+			}
+			if closes == 3 {
+				r.leave(func(e *consumer.Event) { e.Urgent = true }, 5)
+			}
+			return next.RoundTrip(req)
+		})
+		r.leaveByNumber(1, 201)
+		r.closeDue()
+		if urgentAt == 0 || urgentAt > 6 || closes != 21 {
+			t.Errorf("the urgent leaver was in request %d of %d; want it soon after the third", urgentAt, closes)
+		}
+		if s := r.states(); s[ledger.Closed] != 201 {
+			t.Errorf("%v, want 201 closed", s)
+		}
+	})
+}
+
+// TestUrgentLeaverCountsInTheLimitOfThePlan that is being sent.
+func TestUrgentLeaverCountsInTheLimitOfThePlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, company(300), func(r *rig, _ *docusigntest.Config) { r.cfg.MaxUsers = 10 })
+		r.guard.Limits = []guard.Limit{{Window: time.Hour, Max: 50}}
+		once := false
+		r.through(func(req *http.Request, _ string, next http.RoundTripper) (*http.Response, error) {
+			if req.Method == http.MethodDelete {
+				time.Sleep(time.Second)
+				if !once {
+					once = true
+					r.leave(func(e *consumer.Event) { e.Urgent = true }, 5)
+				}
+			}
+			return next.RoundTrip(req)
+		})
+		r.leaveByNumber(1, 51) // as many as the limit allows
+		r.closeDue()
+		r.is(ledger.Held, 5)
+		if s := r.states(); s[ledger.Closed] != 50 {
+			t.Errorf("%v, want 50 closed", s)
+		}
+	})
 }

@@ -262,6 +262,7 @@ func (i *importer) overdue(ctx context.Context, now time.Time, imp ledger.Import
 }
 
 func (i *importer) end(ctx context.Context, imp ledger.Import, how string) error {
+	i.checkAt, i.wait = time.Time{}, 0
 	i.log.Warn("import ended without results: its users are looked up", zap.Int64("import", imp.ID), zap.String("how", how), zap.Int("users", imp.Rows))
 	return i.ledger.EndImport(ctx, imp.ID, how)
 }
@@ -301,6 +302,7 @@ func (i *importer) settle(ctx context.Context, imp ledger.Import, results []docu
 		i.log.Info("import taken over", zap.Int64("import", imp.ID), zap.String("account", b.Account), zap.Int("users", len(ids)),
 			zap.Int("closed", len(closed)), zap.Int("refused", len(found)-len(closed)), zap.Int("unknown", len(ids)-len(found)))
 	}
+	i.checkAt, i.wait = time.Time{}, 0 // what has become due meanwhile need not wait
 	return i.ledger.EndImport(ctx, imp.ID, "completed")
 }
 

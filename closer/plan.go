@@ -45,14 +45,15 @@ func (a *account) resolve(ctx context.Context, entries []ledger.Entry, urgent bo
 	if len(entries) == 0 {
 		return p, nil
 	}
-	api, closes := a.api.For(docusign.LookUps), len(entries)/a.maxUsers()+1
-	if urgent {
-		api = a.api.For(docusign.Urgent)
+	closes := len(entries)/a.maxUsers() + 1
+	api, hourRoom := a.api.For(docusign.LookUps), a.hourRoom(closes)
+	if urgent { // waits for no hour
+		api, hourRoom = a.api.For(docusign.Urgent), 0
 	}
 	asked := addresses(entries)
 	found, cut := a.directory.Resolve(ctx, directory.Ask{
 		Account: api, AccountID: a.id, Shared: a.sharedFor(len(asked)), Addresses: asked,
-		Room: api.Room() - closes, HourRoom: a.hourRoom(api, closes),
+		Room: api.Room() - closes, HourRoom: hourRoom,
 		Before: func(via directory.Via) error {
 			a.beat(time.Now())
 			if between != nil {
@@ -64,7 +65,9 @@ func (a *account) resolve(ctx context.Context, entries []ledger.Entry, urgent bo
 			return nil
 		},
 	})
-	a.waitedForRoom = errors.Is(cut, directory.ErrRoom)
+	if !urgent {
+		a.waitedForRoom = errors.Is(cut, directory.ErrRoom)
+	}
 	p.census = found.Census
 	for _, e := range entries {
 		a.sort(e, found, cut, &p)
@@ -77,11 +80,11 @@ func (a *account) resolve(ctx context.Context, entries []ledger.Entry, urgent bo
 
 // hourRoom is the room of a whole hour, or 0 if this plan has waited for one in
 // vain: others may use up the hour as soon as it begins.
-func (a *account) hourRoom(api *docusign.Account, closes int) int {
+func (a *account) hourRoom(closes int) int {
 	if a.waitedForRoom {
 		return 0
 	}
-	return api.HourRoom() - closes
+	return a.api.For(docusign.LookUps).HourRoom() - closes
 }
 
 // sharedFor is the organization's directory if to ask it is cheaper than to ask
