@@ -110,17 +110,11 @@ func (s *snapshot) tail(ctx context.Context, start, last int) error {
 	return nil
 }
 
-// page reads one page, and once more if that does not work.
 func (s *snapshot) page(ctx context.Context, start int) (docusign.Page, error) {
-	var p docusign.Page
-	err := s.work.ready(ctx, Snapshot)
-	for tries := 0; err == nil; tries++ {
-		p, err = s.work.Account.UsersPage(ctx, start, open...)
-		if err == nil || tries > 0 || docusign.ClassOf(err) != docusign.Passing {
-			break
-		}
-		err = s.work.ready(ctx, Snapshot)
+	if err := s.work.ready(ctx, Snapshot); err != nil {
+		return docusign.Page{}, err
 	}
+	p, err := s.work.Account.UsersPage(ctx, start, open...)
 	if err != nil {
 		return docusign.Page{}, err
 	}

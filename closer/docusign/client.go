@@ -44,6 +44,13 @@ const RequestTimeout = 30 * time.Second
 // maxBursts is how often a request that was refused for its burst is sent again.
 const maxBursts = 3
 
+// A request that only reads is sent again so often, after so long at first and
+// twice as long at each further time: a whole plan rests on all of its pages.
+const (
+	maxLost   = 2
+	readAgain = 250 * time.Millisecond
+)
+
 // Operation is what Docusign is asked; a value of the metric label `operation`.
 type Operation string
 
@@ -125,9 +132,10 @@ type request struct {
 }
 
 // do sends r and, where Docusign says that it did nothing, once more: after
-// 401 with a fresh token, after a burst when that is over.
+// 401 with a fresh token, after a burst when that is over. What only reads is
+// sent again as well when its answer was lost on the way.
 func (c *Client) do(ctx context.Context, r request) (answer, error) {
-	for renewed, bursts := false, 0; ; {
+	for renewed, bursts, lost := false, 0, 0; ; {
 		token, err := c.token(ctx)
 		if err != nil {
 			return answer{}, err
@@ -141,9 +149,20 @@ func (c *Client) do(ctx context.Context, r request) (answer, error) {
 			renewed = true
 		case failed.Status != 0 && failed.verdict.reason == reasonBurstQuota && r.account != nil && bursts < maxBursts:
 			bursts++
+		case r.method == http.MethodGet && failed.verdict.class == Passing && failed.RetryAt.IsZero() && lost < maxLost && ctx.Err() == nil:
+			pause(ctx, readAgain<<lost)
+			lost++
 		default:
 			return answer{}, failed
 		}
+	}
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -31,6 +32,11 @@ func perform(t *testing.T, a *Account, op Operation) error {
 		t.Fatal("no error")
 	}
 	return err
+}
+
+// inBubble runs a test in which waiting takes no time.
+func inBubble(test func(*testing.T)) func(*testing.T) {
+	return func(t *testing.T) { synctest.Test(t, test) }
 }
 
 func TestClassOfAnswers(t *testing.T) {
@@ -72,7 +78,7 @@ func TestClassOfAnswers(t *testing.T) {
 	}
 	for name, tc := range cases {
 		for op, want := range map[Operation]outcome{OpGetUser: tc.read, OpCloseUsers: tc.close} {
-			t.Run(name+", "+string(op), func(t *testing.T) {
+			t.Run(name+", "+string(op), inBubble(func(t *testing.T) {
 				err := perform(t, newTestAccount(t, always(tc.status, tc.body)), op)
 				if got := (outcome{ClassOf(err), Reason(err)}); got != want {
 					t.Errorf("%v, want %v (%v)", got, want, err)
@@ -86,7 +92,7 @@ func TestClassOfAnswers(t *testing.T) {
 				if strings.Contains(fmt.Sprintf("%v %+v", err, err), "@") {
 					t.Errorf("an email in the error: %v", err)
 				}
-			})
+			}))
 		}
 	}
 }
@@ -110,7 +116,7 @@ func TestClassOfNoAnswer(t *testing.T) {
 	}
 	for name, tc := range cases {
 		for op, class := range map[Operation]Class{OpGetUser: Passing, OpListUsers: Passing, OpCloseUsers: Unknown} {
-			t.Run(name+", "+string(op), func(t *testing.T) {
+			t.Run(name+", "+string(op), inBubble(func(t *testing.T) {
 				err := perform(t, newTestAccount(t, tc.fake), op)
 				if ClassOf(err) != class || Reason(err) != tc.reason {
 					t.Errorf("%s, %s; want %s, %s (%v)", ClassOf(err), Reason(err), class, tc.reason, err)
@@ -118,7 +124,7 @@ func TestClassOfNoAnswer(t *testing.T) {
 				if e, _ := errors.AsType[*Error](err); e.Status != 0 {
 					t.Errorf("status %d of no answer", e.Status)
 				}
-			})
+			}))
 		}
 	}
 }

@@ -1,0 +1,43 @@
+package docusign
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+)
+
+// TestLostAnswersAreAskedForAgain: a read is, a close never.
+func TestLostAnswersAreAskedForAgain(t *testing.T) {
+	for name, tc := range map[string]struct {
+		op    Operation
+		lost  int // answers that are a proxy's page
+		calls int
+		works bool
+	}{
+		"a read, once":         {OpGetUser, 1, 2, true},
+		"a read, twice":        {OpGetUser, 2, 3, true},
+		"a read, all the time": {OpGetUser, 99, 3, false},
+		"a close":              {OpCloseUsers, 1, 1, false},
+	} {
+		t.Run(name, inBubble(func(t *testing.T) {
+			calls := 0
+			f := &fake{api: func(int, *http.Request) (*http.Response, error) {
+				if calls++; calls <= tc.lost {
+					return say(502, "<html>"), nil
+				}
+				return say(200, `{"userId":"6b67a1ee-0000-4000-8000-000000000000","userStatus":"Active"}`), nil
+			}}
+			a := newTestAccount(t, f)
+			var err error
+			if tc.op == OpCloseUsers {
+				_, err = a.CloseUsers(t.Context(), Close{UserIDs: []string{"6b67a1ee-0000-4000-8000-000000000000"}})
+			} else {
+				_, err = a.User(t.Context(), "6b67a1ee-0000-4000-8000-000000000000")
+			}
+			synctest.Wait()
+			if (err == nil) != tc.works || calls != tc.calls {
+				t.Errorf("%v after %d calls, want %d", err, calls, tc.calls)
+			}
+		}))
+	}
+}
