@@ -25,6 +25,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -141,6 +142,9 @@ func (c *Client) do(ctx context.Context, r request) (answer, error) {
 			return answer{}, err
 		}
 		a, failed := c.attempt(ctx, r, token)
+		if failed == nil && r.wantsJSON() && !json.Valid(a.body) { // a proxy's page
+			failed = unreadable(r.op, a)
+		}
 		switch {
 		case failed == nil:
 			return a, nil
@@ -156,6 +160,11 @@ func (c *Client) do(ctx context.Context, r request) (answer, error) {
 			return answer{}, failed
 		}
 	}
+}
+
+// wantsJSON says whether r only reads, and JSON.
+func (r request) wantsJSON() bool {
+	return r.method == http.MethodGet && r.header.Get("Accept") == ""
 }
 
 // pause waits for d, or until ctx ends.
