@@ -23,9 +23,11 @@ export function mended(shared, folder) {
       // It says multipart/form-data. Docusign's samples and both of its clients
       // send the file as it is.
       close.consumes = ["text/csv", "application/octet-stream"];
-      close.parameters = close.parameters.map((p) => (p.in === "formData" ? { name: "file", in: "body", required: true, schema: { type: "string" } } : p));
+      const file = { name: "file", in: "body", required: true, schema: { type: "string" } };
+      close.parameters = close.parameters.map((parameter) => (parameter.in === "formData" ? file : parameter));
       // It declares the results to be CSV, and an object.
-      d.paths["/v2/organizations/{organizationId}/imports/bulk_users/{importId}/results_csv"].get.responses["200"].schema = { type: "string" };
+      const results = d.paths["/v2/organizations/{organizationId}/imports/bulk_users/{importId}/results_csv"].get;
+      results.responses["200"].schema = { type: "string" };
     }),
   };
 }

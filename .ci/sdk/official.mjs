@@ -6,30 +6,37 @@ import { setTimeout as sleep } from "node:timers/promises";
 import admin from "docusign-admin";
 import esign from "docusign-esign";
 
-const scopes = ["signature", "impersonation", "user_read", "user_write", "organization_read"];
-
 // signIn signs in by JWT and finds the account, as the SDK's samples do.
 export async function signIn({ host, integrationKey, userID, privateKey, account }) {
-  const client = new esign.ApiClient();
-  client.setOAuthBasePath(host);
-  const token = await client.requestJWTUserToken(integrationKey, userID, scopes, privateKey, 600);
+  const oauth = new esign.ApiClient();
+  oauth.setOAuthBasePath(host);
+  const tokenFor = (scopes) => oauth.requestJWTUserToken(integrationKey, userID, scopes, privateKey, 600);
+  const token = await tokenFor(["signature", "impersonation", "user_read", "user_write", "organization_read"]);
   assert.equal(token.body.token_type, "Bearer");
-  const info = await client.getUserInfo(token.body.access_token);
+  const userInfo = () => oauth.getUserInfo(token.body.access_token);
+  const info = await userInfo();
   assert.equal(info.sub, userID);
   const mine = info.accounts.find(({ accountId }) => accountId === account);
   assert.ok(mine, "userinfo has the account");
   assert.ok(mine.organization?.organization_id, "and its organization");
+  const client = new esign.ApiClient();
   client.setBasePath(mine.baseUri.replace(/^http:/, "https:") + "/restapi");
   client.setJWTToken(token.body.access_token);
   const organization = new admin.ApiClient();
   organization.setBasePath(`https://${host}/Management`);
   organization.addDefaultHeader("Authorization", `Bearer ${token.body.access_token}`);
-  return { users: new esign.UsersApi(client), imports: new admin.BulkImportsApi(organization),
-    profiles: new admin.UsersApi(organization), organizationID: mine.organization.organization_id };
+  return {
+    tokenFor,
+    userInfo,
+    users: new esign.UsersApi(client),
+    imports: new admin.BulkImportsApi(organization),
+    profiles: new admin.UsersApi(organization),
+    organizationID: mine.organization.organization_id,
+  };
 }
 
 // tryAll does what an administrator does, and says what came of it.
-export async function tryAll({ users, imports, organizationID }, account, { listed, closes, refused, imported }) {
+export async function tryAll({ users, imports, profiles, organizationID }, account, { listed, closes, refused, imported }) {
   const all = [];
   for (let start = 0, total = 1; start < total; ) {
     const page = await users.list(account, { status: "Active", count: "100", startPosition: String(start) });
@@ -40,13 +47,19 @@ export async function tryAll({ users, imports, organizationID }, account, { list
   }
   assert.equal(new Set(all.map(({ userId }) => userId)).size, listed, "users listed, page by page");
 
-  const answer = await users._delete(account, { userInfoList: { users: [{ userId: closes }, { userId: refused }] } });
+  const answer = await users._delete(account, { userInfoList: { users: [{ userId: closes.id }, { userId: refused.id }] } });
   const byId = Object.fromEntries(answer.users.map((user) => [user.userId, user]));
-  assert.equal(byId[closes].errorDetails, undefined, "the one is closed");
-  assert.ok(byId[refused].errorDetails.errorCode, "the other is refused, by a code");
+  assert.equal(byId[closes.id].errorDetails, undefined, "the one is closed");
+  assert.equal(byId[refused.id].errorDetails.errorCode, refused.code, "the other is refused, by its code");
+  const { users: found } = await users.list(account, { email: closes.email, status: "Active,Closed" });
+  assert.deepEqual(found.map(({ userId, userStatus }) => [userId, userStatus]), [[closes.id, "Closed"]], "the one, looked up");
 
   await assert.rejects(users.list(account, { email: "nobody@example.com", status: "Active" }),
     (error) => error.response.status === 400 && error.response.data.errorCode === "USER_LACKS_MEMBERSHIP", "nobody has no membership");
+
+  const profile = await profiles.getUserProfiles(organizationID, { email: imported[0].email });
+  const memberships = profile.users.flatMap((user) => user.memberships);
+  assert.ok(memberships.some((m) => m.account_id === account && m.status === "active"), "the organization knows a membership");
 
   const rows = imported.map(({ id, email }) => `${account},${id},${email}`);
   const file = Buffer.from(["AccountID,APIUserName,UserEmail", ...rows, ""].join("\n"));
@@ -58,7 +71,7 @@ export async function tryAll({ users, imports, organizationID }, account, { list
     await sleep(1000);
     state = await imports.getBulkUserImportRequest(organizationID, begun.id);
   }
-  assert.equal(Number(state.closed_user_count ?? state.closedUserCount), imported.length, "users closed by the import");
+  assert.equal(Number(state.closed_user_count), imported.length, "users closed by the import");
   const results = String(await imports.getBulkUserImportCSV(organizationID, begun.id));
   for (const { id } of imported) {
     assert.ok(results.includes(id), "each is in the results");
@@ -66,11 +79,15 @@ export async function tryAll({ users, imports, organizationID }, account, { list
 }
 
 // same has the official clients ask what signoff has asked.
-export async function same({ users, imports, profiles, organizationID }, { method, path, query, body }) {
+export async function same({ users, imports, profiles, organizationID, tokenFor, userInfo }, { method, path, query, body }) {
   const [, account] = path.match(/accounts\/([^/]+)\/users$/) ?? [];
   const [, importID, csv] = path.match(/bulk_users\/([^/]+)(\/results_csv)?$/) ?? [];
   const options = { ...query, startPosition: query.start_position };
   switch (true) {
+    case path === "/oauth/token":
+      return tokenFor(body.claims.scope);
+    case path === "/oauth/userinfo":
+      return userInfo();
     case method === "GET" && account !== undefined:
       return users.list(account, options);
     case method === "DELETE" && account !== undefined:
