@@ -75,9 +75,9 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// readKey reads the private key, as PKCS #1 or PKCS #8 in DER. Errors name the
-// file and never quote from it.
-func readKey(file string) ([]byte, error) {
+// readKey reads the private key, PKCS #1 or PKCS #8 in PEM. Errors name the file
+// and never quote from it.
+func readKey(file string) (*rsa.PrivateKey, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err // names the file already
@@ -100,10 +100,11 @@ func readKey(file string) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: the private key in it cannot be read", file)
 		}
-		if _, ok := key.(*rsa.PrivateKey); !ok {
+		private, ok := key.(*rsa.PrivateKey)
+		if !ok {
 			return nil, fmt.Errorf("%s: not an RSA key, and Docusign takes no other", file)
 		}
-		return block.Bytes, nil
+		return private, nil
 	}
 	return nil, fmt.Errorf("%s: no private key in PEM", file)
 }

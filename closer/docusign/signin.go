@@ -1,20 +1,17 @@
 package docusign
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/jwt"
+	"github.com/golang-jwt/jwt/v5"
 )
 
 const (
@@ -103,60 +100,53 @@ func (c *Client) drop(token string) {
 	}
 }
 
-// signIn asks for a token by a JWT that our key has signed. The library does
-// the signing and the form; what became of it we see for ourselves, since its
-// errors quote the answer.
+// signIn asks for a token by a JWT that our key has signed. The claims are those
+// of Docusign's own clients, and no others.
 func (c *Client) signIn() (session, error) {
 	key, err := readKey(c.cfg.PrivateKeyFile)
 	if err != nil {
 		return session{}, refuse(OpSignIn, verdict{Park, reasonPrivateKey, adviceKeyFile}, err)
 	}
-	var a answer
-	var failed *Error
-	through := roundTrip(func(req *http.Request) (*http.Response, error) {
-		if a, failed = c.send(req, OpSignIn); failed != nil {
-			return nil, failed
-		}
-		return &http.Response{StatusCode: a.status, Header: a.header, Body: io.NopCloser(bytes.NewReader(a.body)), Request: req}, nil
-	})
-	conf := jwt.Config{
-		Email:      c.cfg.IntegrationKey, // the claim iss
-		Subject:    c.cfg.UserID,
-		PrivateKey: key,
-		Scopes:     c.scopes(),
-		TokenURL:   c.auth.String() + "/oauth/token",
-		Audience:   c.auth.Host, // without https://, as Docusign wants it
-		Expires:    assertionLife,
-	}
-	ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Transport: through})
-	token, err := conf.TokenSource(ctx).Token()
-	switch {
-	case failed != nil:
-		return session{}, c.advised(failed)
-	case a.status == 0: // not even sent
+	now := time.Now()
+	assertion, err := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
+		"iss":   c.cfg.IntegrationKey,
+		"sub":   c.cfg.UserID,
+		"aud":   c.auth.Host, // without https://, as Docusign wants it
+		"iat":   now.Unix(),
+		"exp":   now.Add(assertionLife).Unix(),
+		"scope": strings.Join(c.scopes(), " "),
+	}).SignedString(key)
+	if err != nil {
 		return session{}, refuse(OpSignIn, verdict{Park, reasonPrivateKey, adviceKeyFile}, fmt.Errorf("sign: %w", err))
-	case err != nil || token.AccessToken == "":
+	}
+	form := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "assertion": {assertion}}
+	// Everybody's, so no context of one of them: send bounds it by RequestTimeout.
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, c.auth.String()+"/oauth/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		return session{}, refuse(OpSignIn, verdict{Park, reasonGrant, adviceIssuer}, errors.New("no request can be made of it"))
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	a, failed := c.send(req, OpSignIn)
+	if failed != nil {
+		return session{}, c.advised(failed)
+	}
+	var token struct {
+		Access    string  `json:"access_token"`
+		ExpiresIn float64 `json:"expires_in"` // seconds
+	}
+	if json.Unmarshal(a.body, &token) != nil || token.Access == "" {
 		return session{}, unreadable(OpSignIn, a)
 	}
-	return newSession(token, time.Now()), nil
+	return newSession(token.Access, time.Duration(token.ExpiresIn*float64(time.Second)), time.Now()), nil
 }
 
-// roundTrip is a function as http.RoundTripper.
-type roundTrip func(*http.Request) (*http.Response, error)
-
-// RoundTrip calls f.
-func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
-
-func newSession(t *oauth2.Token, now time.Time) session {
-	life := assumedLife
-	if !t.Expiry.IsZero() {
-		life = t.Expiry.Sub(now)
+// newSession is a session of a token that lasts for life, if that is said.
+func newSession(token string, life time.Duration, now time.Time) session {
+	if life <= 0 {
+		life = assumedLife
 	}
-	return session{
-		token:   t.AccessToken,
-		renewAt: now.Add(life - min(renewEarly, life/4)),
-		endsAt:  now.Add(life),
-	}
+	return session{token: token, renewAt: now.Add(life - min(renewEarly, life/4)), endsAt: now.Add(life)}
 }
 
 // advised completes what a person has to do by what only the client knows.
