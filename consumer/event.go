@@ -81,12 +81,12 @@ const (
 	NoTimeZone    Reason = "no_time_zone"    // a date without time, and events.time_zone is not set
 	InvalidTime   Reason = "invalid_time"    // effectiveAt is neither a date-time nor a date
 	IDReused      Reason = "id_reused"       // the Key was seen with other content
-	NotYetHandled Reason = "not_yet_handled" // understood, but this version has no answer to it
+	MayNotRescind Reason = "may_not_rescind" // takes back what another source announced
 )
 
 // Reasons lists every Reason.
 func Reasons() []Reason {
-	return []Reason{InvalidEvent, InvalidData, NoEmail, NoTimeZone, InvalidTime, IDReused, NotYetHandled}
+	return []Reason{InvalidEvent, InvalidData, NoEmail, NoTimeZone, InvalidTime, IDReused, MayNotRescind}
 }
 
 // Reject is an event that could not be understood. It is kept with its payload,

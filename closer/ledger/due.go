@@ -14,8 +14,18 @@ const sameAsOpen = "same_as_open"
 
 // BecomeDue makes due, in these accounts, what has waited until now and what
 // Docusign refused a day ago. Where a leaver has waited for no account yet, each
-// account gets an entry in which the leaver has no open one.
+// account gets an entry in which the leaver has no open one. Before that, what a
+// rehire has taken back by now is cancelled.
 func (l *Ledger) BecomeDue(ctx context.Context, accounts []string, now time.Time) error {
+	var cancelled bool
+	if err := l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 `+inEffect+`)`, micros(now)).Scan(&cancelled); err != nil {
+		return err
+	}
+	if cancelled {
+		if err := l.write(ctx, func(t *tx) error { return t.cancelInEffect(now) }); err != nil {
+			return err
+		}
+	}
 	ready, err := readyIn(ctx, l.read, accounts, now)
 	for left := len(ready); left > 0 && err == nil; left -= dueTogether {
 		err = l.becomeDue(ctx, accounts, now)
@@ -49,17 +59,15 @@ func (l *Ledger) becomeDue(ctx context.Context, accounts []string, now time.Time
 
 // readyEntry is an entry for which the time has come.
 type readyEntry struct {
-	id       int64
-	leaver   string
-	account  string
-	emails   []string
-	wordAt   int64
-	effected int64
-	source   string
-	urgent   bool
+	id      int64
+	leaver  string
+	account string
+	emails  []string
+	wordAt  int64
+	urgent  bool
 }
 
-const readyColumns = `id, leaver, account, emails, word_at, effective_at, source, urgent`
+const readyColumns = `id, leaver, account, emails, word_at, urgent`
 
 func readyIn(ctx context.Context, q querier, accounts []string, now time.Time) ([]readyEntry, error) {
 	if len(accounts) == 0 {
@@ -79,7 +87,7 @@ func readyEntries(ctx context.Context, q querier, where string, args ...any) ([]
 	for rows.Next() {
 		var r readyEntry
 		var emails string
-		if err := rows.Scan(&r.id, &r.leaver, &r.account, &emails, &r.wordAt, &r.effected, &r.source, &r.urgent); err != nil {
+		if err := rows.Scan(&r.id, &r.leaver, &r.account, &emails, &r.wordAt, &r.urgent); err != nil {
 			return nil, err
 		}
 		if err := json.Unmarshal([]byte(emails), &r.emails); err != nil {
@@ -140,7 +148,7 @@ func (t *tx) spread(w readyEntry, accounts []string) error {
 // person are the columns that tell who leaves, and by whose word: the same in
 // every entry that comes of another.
 const person = `leaver, emails, employee_id, termination_id, source, manager_email, given_name, family_name,
-	legal_entity, department, urgent, word_at, effective_at`
+	legal_entity, department, urgent, word_at, effective_at, origin, cancel`
 
 // split makes a due entry of the same leaving in another account.
 func (t *tx) split(w readyEntry, account string) error {
@@ -170,12 +178,14 @@ func (t *tx) tell(o, w readyEntry) error {
 	if err != nil {
 		return err
 	}
-	if w.wordAt > o.wordAt {
-		o.wordAt, o.effected, o.source = w.wordAt, w.effected, w.source
-	}
-	if err := t.exec(`UPDATE entries SET emails = $2, urgent = $3, word_at = $4, effective_at = $5, source = $6 WHERE id = $1`,
-		o.id, string(list), flag(o.urgent || w.urgent), o.wordAt, o.effected, o.source); err != nil {
+	if err := t.exec(`UPDATE entries SET emails = $2, urgent = $3 WHERE id = $1`, o.id, string(list), flag(o.urgent || w.urgent)); err != nil {
 		return err
+	}
+	if w.wordAt > o.wordAt {
+		if err := t.exec(`UPDATE entries SET (word_at, effective_at, origin, source, termination_id, cancel) =
+			(SELECT word_at, effective_at, origin, source, termination_id, cancel FROM entries WHERE id = $2) WHERE id = $1`, o.id, w.id); err != nil {
+			return err
+		}
 	}
 	return t.audit(row{action: "confirmed", entry: o.id, facts: map[string]any{"from": w.id}})
 }

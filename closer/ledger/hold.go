@@ -28,11 +28,12 @@ const (
 	Returned          Kind = "returned" // was closed before, and is open again
 	NewerUser         Kind = "newer_user"
 	Stale             Kind = "stale"
+	Reopening         Kind = "reopen" // names those whom signoff closed: an approval opens them again
 )
 
 // Kinds lists every Kind, the gravest first.
 func Kinds() []Kind {
-	return []Kind{Self, Protected, FewAdministrators, Administrator, Ambiguous, Returned, NewerUser, Stale, FirstRun, Limit}
+	return []Kind{Self, Protected, FewAdministrators, Administrator, Ambiguous, Returned, NewerUser, Stale, FirstRun, Limit, Reopening}
 }
 
 // HoldState is where a hold stands.
@@ -153,7 +154,8 @@ func digest(account string, users []HeldUser) string {
 // to decide.
 func (t *tx) endEmptyHold(id int64) error {
 	return t.exec(`UPDATE holds SET state = 'ended', decided_at = $2 WHERE id = $1 AND state = 'open'
-		AND NOT EXISTS (SELECT 1 FROM entries WHERE hold = $1 AND state = 'held')`, id, micros(t.now))
+		AND NOT EXISTS (SELECT 1 FROM entries WHERE hold = $1 AND state = 'held')
+		AND NOT EXISTS (SELECT 1 FROM reopens WHERE hold = $1 AND state = 'proposed')`, id, micros(t.now))
 }
 
 var (
@@ -170,14 +172,16 @@ var (
 	ErrSelf = errors.New("the user that signoff signs in as is never closed by it: reject the hold, and give the integration another user")
 )
 
-// Approve lets the people of a hold be closed. by is the name of the person who
+// Approve lets the people of a hold be closed, or opened again if it proposes
+// that. by is the name of the person who
 // says so.
 func (l *Ledger) Approve(ctx context.Context, id int64, by, reason string) (Hold, error) {
 	h, _, err := l.decide(ctx, id, HoldApproved, by, reason)
 	return h, err
 }
 
-// Reject leaves the people of a hold open, for a reason: they are skipped.
+// Reject leaves the people of a hold open, for a reason: they are skipped. Of a
+// proposed reopen it leaves them closed.
 func (l *Ledger) Reject(ctx context.Context, id int64, by, reason string) (Hold, []Settled, error) {
 	h, entries, err := l.decide(ctx, id, HoldRejected, by, reason)
 	if err != nil {
@@ -215,8 +219,10 @@ func (l *Ledger) decide(ctx context.Context, id int64, state HoldState, by, reas
 			facts: map[string]any{"hold": id, "digest": h.Digest}, personal: map[string]string{"reason": reason}}); err != nil {
 			return err
 		}
-		moved, err = t.releaseEntries(h)
-		return err
+		if moved, err = t.releaseEntries(h); err != nil {
+			return err
+		}
+		return t.decideReopens(h)
 	})
 	return h, moved, err
 }
@@ -244,12 +250,12 @@ func (t *tx) releaseEntries(h Hold) ([]int64, error) {
 	return ids, nil
 }
 
-// Renew makes every open hold anew: its people are due again and judged by the
+// Renew makes every open hold anew, but for those that propose a reopen: its people are due again and judged by the
 // guard as it is configured now. Unless dryRun, what a dry run would have
 // closed becomes due as well, and what was approved in it must be approved anew.
 func (l *Ledger) Renew(ctx context.Context, dryRun bool) error {
 	return l.write(ctx, func(t *tx) error {
-		if err := t.exec(`UPDATE holds SET state = 'ended', decided_at = $1 WHERE state = 'open'`, micros(t.now)); err != nil {
+		if err := t.exec(`UPDATE holds SET state = 'ended', decided_at = $1 WHERE state = 'open' AND kinds <> 'reopen'`, micros(t.now)); err != nil {
 			return err
 		}
 		for state, due := range map[State]string{
@@ -341,7 +347,9 @@ func (l *Ledger) heldUsers(ctx context.Context, h Hold) ([]HeldUser, error) {
 	query := `SELECT u.entry, u.user_id, u.email, u.scim FROM hold_users u WHERE u.hold = $1 ORDER BY u.entry, u.user_id`
 	if h.State == HoldOpen {
 		query = `SELECT u.entry, u.user_id, u.email, u.scim FROM hold_users u JOIN entries e ON e.id = u.entry
-			WHERE u.hold = $1 AND e.hold = $1 AND e.state = 'held' ORDER BY u.entry, u.user_id`
+			WHERE u.hold = $1 AND (e.hold = $1 AND e.state = 'held' OR EXISTS (SELECT 1 FROM reopens r
+				WHERE r.hold = $1 AND r.entry = u.entry AND r.user_id = u.user_id AND r.state = 'proposed'))
+			ORDER BY u.entry, u.user_id`
 	}
 	rows, err := l.read.QueryContext(ctx, query, h.ID)
 	if err != nil {

@@ -31,6 +31,11 @@ type Config struct {
 	Grace  time.Duration // from the effective time until an entry is due
 	MaxAge time.Duration // older news than this is stale; 0: none is
 	Watch  time.Duration // how long a closed leaver is looked for again; 0: never
+
+	// Rescinders says whether one source may take back what another announced; of
+	// the keys only Origin and Source count. A source may always take back what it
+	// announced itself. Nil: no other may.
+	Rescinders func(announced, by consumer.Key) bool
 }
 
 // Observe is told what was recorded and how the ledger fared. Nil functions
@@ -41,6 +46,10 @@ type Observe struct {
 	Notice   func(delay time.Duration) // from effective to received, of a termination recorded
 	Write    func(took time.Duration)  // a transaction was written
 	Failed   func(err error)           // a transaction was not
+
+	// An entry of the account, "" if it was in none yet, was cancelled. What is
+	// cancelled once its close has come to nothing is returned by SettleBatch.
+	Cancelled func(account string)
 }
 
 // Ledger is an open ledger. Its methods may be called from many goroutines.
@@ -209,13 +218,13 @@ func (l *Ledger) commit(together []*write) {
 	results := make([]error, len(together))
 	err := l.transaction(func(t *tx) error {
 		for i, w := range together {
-			before := t.head
+			before, later := t.head, len(t.after)
 			if err := t.exec(`SAVEPOINT one`); err != nil {
 				return err
 			}
 			results[i] = w.do(t)
 			if results[i] != nil {
-				t.head = before
+				t.head, t.after = before, t.after[:later]
 				if err := t.exec(`ROLLBACK TO SAVEPOINT one`); err != nil {
 					return errors.Join(results[i], err) // the database gave the transaction up itself
 				}
@@ -251,6 +260,9 @@ func (l *Ledger) transaction(do func(*tx) error) error {
 	err := do(t)
 	if err == nil {
 		if err = t.exec(`COMMIT`); err == nil {
+			for _, do := range t.after {
+				do()
+			}
 			return nil
 		}
 	}
@@ -264,7 +276,10 @@ type tx struct {
 	conn   *sql.Conn
 	now    time.Time // when the transaction began, for rows that say when they were written
 	head   *head     // end of the audit chain, nil until read
+	after  []func()  // to be done once it is on disk
 }
+
+func (t *tx) afterwards(do func()) { t.after = append(t.after, do) }
 
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row

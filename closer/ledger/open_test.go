@@ -270,6 +270,12 @@ func TestLedgerOfOneMinorEarlier(t *testing.T) {
 		`INSERT INTO entries (id, leaver, account, state, emails, word_at, effective_at, due_at, received_at, settled_at)
 			SELECT value, CASE value WHEN 3 THEN 'bob@acme.com' ELSE 'ann@acme.com' END, 'acc', 'closed', '["ann@acme.com"]', 1, 1, 1, 1, ` +
 			fmt.Sprint(time.Now().UnixMicro()) + ` FROM (SELECT 1 AS value UNION SELECT 2 UNION SELECT 3)`,
+		`INSERT INTO entries (id, leaver, account, state, emails, employee_id, termination_id, source, word_at, effective_at, due_at, received_at)
+			VALUES (4, 'dan@acme.com', 'acc', 'due', '["dan@acme.com","d2@acme.com"]', 'E4', '', 'hr', 1, 1, 1, 1),
+			(5, 'fay@acme.com', 'acc', 'due', '["fay@acme.com"]', 'E5', 'T5', 'hr', 1, 1, 1, 1),
+			(6, 'gus@acme.com', 'acc', 'due', '["gus@acme.com"]', 'E6', '', 'hr', 1, 1, 1, 1)`,
+		`INSERT INTO keys (origin, source, id, hash, entry, received_at) VALUES ('hr.employee', 'hr', 'k4', '', 4, 1),
+			('hr.employee', 'hr', 'k5', '', 5, 1), ('hr.employee', 'hr', 'k6', '', 6, 1)`,
 	} {
 		if _, err := db.ExecContext(t.Context(), query); err != nil {
 			t.Fatal(err)
@@ -283,6 +289,12 @@ func TestLedgerOfOneMinorEarlier(t *testing.T) {
 	if err != nil || len(watched) != 2 || watched[0].ID != 2 || watched[1].ID != 3 {
 		t.Errorf("watched %+v (%v), want the newest of each leaver", watched, err)
 	}
+	for name, by := range map[string]func(*consumer.Event){
+		"dan": goingBy("d2@acme.com"), "fay": both(goingBy("new@acme.com"), termination("T5")), "gus": both(goingBy(""), employee("E6")),
+	} {
+		b.record(b.left(name, rescind, by))
+		b.is(name, Cancelled)
+	}
 	b.record(b.left("eve"))
 	b.submit(b.due(b.now)...)
 	b.is("eve", Submitted)
@@ -293,7 +305,7 @@ func TestLedgerOfOneMinorLater(t *testing.T) {
 	b.record(b.left("before"))
 	b.newer(1)
 	b.Ledger = openLedger(t, b.cfg)
-	b.record(b.left("ann", also("a2@acme.com")), b.left("bob", func(e *consumer.Event) { e.Kind = consumer.Rehired }))
+	b.record(b.left("ann", also("a2@acme.com")), b.left("bob", b.rehired(0)))
 	if err := b.Record(t.Context(), consumer.Intake{Source: consumer.Kafka, Spans: []consumer.Span{span(0, 5)}}); err != nil {
 		t.Fatal(err)
 	}

@@ -173,6 +173,9 @@ func (l *Ledger) Settle(ctx context.Context, settlements []Settlement) ([]Settle
 			if err := t.audit(row{action: string(outcome), entry: s.Entry.ID, facts: map[string]any{"users": s.Users}}); err != nil {
 				return err
 			}
+			if err := t.settledCancel(s.Entry.ID); err != nil {
+				return err
+			}
 			settled = append(settled, Settled{Entry: s.Entry, Outcome: outcome, At: t.now})
 		}
 		return nil

@@ -41,7 +41,7 @@ func (l *Ledger) Record(ctx context.Context, in consumer.Intake) error {
 		}
 		rejects := in.Rejects
 		for _, e := range in.Events {
-			reject, err := t.recordEvent(e, &counts)
+			reject, err := t.recordEvent(in.Source, e, &counts)
 			if err != nil {
 				return err
 			}
@@ -97,7 +97,7 @@ func (t *tx) moveWatermark(s consumer.Span) error {
 }
 
 // recordEvent takes one event in, or returns the reject that it makes.
-func (t *tx) recordEvent(e consumer.Event, counts *intake) (*consumer.Reject, error) {
+func (t *tx) recordEvent(via consumer.Source, e consumer.Event, counts *intake) (*consumer.Reject, error) {
 	var hash string
 	err := t.one(`SELECT hash FROM keys WHERE origin = $1 AND source = $2 AND id = $3`,
 		[]any{e.Key.Origin, e.Key.Source, e.Key.ID}, &hash)
@@ -110,20 +110,24 @@ func (t *tx) recordEvent(e consumer.Event, counts *intake) (*consumer.Reject, er
 	case !errors.Is(err, sql.ErrNoRows):
 		return nil, err
 	}
-	if e.Kind != consumer.Terminated {
-		// Kept, so that it can be replayed once this is handled; it must not pass for recorded.
-		return rejectOf(e, consumer.NotYetHandled, string(e.Kind)+": nothing is taken back by this version"), nil
+	var entry int64
+	var reject *consumer.Reject
+	if e.Kind == consumer.Terminated {
+		entry, err = t.recordTermination(e, counts)
+	} else {
+		entry, reject, err = t.recordCancel(via, e)
 	}
-	entry, err := t.recordTermination(e)
-	if err != nil {
-		return nil, err
+	if err != nil || reject != nil { // which does not take its key: it can be replayed
+		return reject, err
 	}
 	if err := t.exec(`INSERT INTO keys (origin, source, id, hash, entry, received_at) VALUES ($1, $2, $3, $4, $5, $6)`,
 		e.Key.Origin, e.Key.Source, e.Key.ID, e.Hash, entry, micros(e.ReceivedAt)); err != nil {
 		return nil, err
 	}
 	counts.recorded++
-	counts.notices = append(counts.notices, max(0, e.ReceivedAt.Sub(e.EffectiveAt)))
+	if e.Kind == consumer.Terminated {
+		counts.notices = append(counts.notices, max(0, e.ReceivedAt.Sub(e.EffectiveAt)))
+	}
 	return nil, nil
 }
 

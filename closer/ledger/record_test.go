@@ -56,8 +56,7 @@ func TestKeys(t *testing.T) {
 		"other content":                   {func(e *consumer.Event) { e.Hash = "other" }, 1, consumer.IDReused},
 		"the same id of another source":   {func(e *consumer.Event) { e.Key.Source, e.Email = "other", "bob@acme.com" }, 2, ""},
 		"the same id on another topic":    {func(e *consumer.Event) { e.Key.Origin, e.Email = "other", "bob@acme.com" }, 2, ""},
-		"a rescind is not handled yet":    {func(e *consumer.Event) { e.Key.ID, e.Kind = "x", consumer.Rescinded }, 1, consumer.NotYetHandled},
-		"a rehire is not handled yet":     {func(e *consumer.Event) { e.Key.ID, e.Kind = "x", consumer.Rehired }, 1, consumer.NotYetHandled},
+		"a rescind by another source":     {func(e *consumer.Event) { e.Key.Source, e.Kind = "other", consumer.Rescinded }, 1, consumer.MayNotRescind},
 		"a rescind with a key that is in": {func(e *consumer.Event) { e.Hash, e.Kind = "y", consumer.Rescinded }, 1, consumer.IDReused},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,11 +88,13 @@ func TestKeys(t *testing.T) {
 // A rejected event does not take its key: once it is handled, it can come again.
 func TestRejectDoesNotTakeTheKey(t *testing.T) {
 	b := newBook(t)
-	e := b.left("ann", func(e *consumer.Event) { e.Kind = consumer.Rescinded })
-	b.record(e)
-	e.Kind = consumer.Terminated
+	b.record(b.left("ann"))
+	e := b.left("ann", rescind, func(e *consumer.Event) { e.Key.Source = "other" })
 	b.record(e)
 	b.is("ann", Waiting)
+	e.Kind, e.Email = consumer.Terminated, "bob@acme.com"
+	b.record(e)
+	b.is("bob", Waiting)
 }
 
 func TestObserverIsToldWhatIsOnDisk(t *testing.T) {
@@ -107,11 +108,11 @@ func TestObserverIsToldWhatIsOnDisk(t *testing.T) {
 		Notice:   func(d time.Duration) { notices = append(notices, d) },
 	}
 	e := b.left("ann")
-	b.record(e, e, b.left("bob", b.leaving(time.Hour)), b.left("eve", func(e *consumer.Event) { e.Kind = consumer.Rehired }))
+	b.record(e, e, b.left("bob", b.leaving(time.Hour)), b.left("ann", rescind, func(e *consumer.Event) { e.Key.Source = "other" }))
 	if counts["kafka recorded"] != 2 || counts["kafka duplicate"] != 1 || counts["kafka rejected"] != 1 {
 		t.Errorf("counted %v", counts)
 	}
-	if !slices.Equal(reasons, []consumer.Reason{consumer.NotYetHandled}) || !slices.Equal(notices, []time.Duration{time.Hour, 0}) {
+	if !slices.Equal(reasons, []consumer.Reason{consumer.MayNotRescind}) || !slices.Equal(notices, []time.Duration{time.Hour, 0}) {
 		t.Errorf("reasons %v, notices %v", reasons, notices)
 	}
 	in := consumer.Intake{Source: consumer.Kafka, Events: []consumer.Event{b.left("dan")}, Spans: []consumer.Span{span(7, 8)}}

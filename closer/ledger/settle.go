@@ -92,9 +92,15 @@ func (t *tx) settleEntry(id, batch int64, results map[string]Result, trace strin
 	if refused {
 		return t.refuse(id, batch, reason, trace, spared, retry)
 	}
-	late, err := t.learnedMeanwhile(id)
-	if err != nil || late {
+	_, cancelled, err := t.keptCancel(id)
+	if err != nil {
 		return nil, err
+	}
+	if !cancelled {
+		late, err := t.learnedMeanwhile(id)
+		if err != nil || late {
+			return nil, err
+		}
 	}
 	return t.end(id, Closed, "", trace, batch)
 }
@@ -125,6 +131,11 @@ func (t *tx) refusedBefore(entry, batch int64) (refused bool, reason string, spa
 // refuse makes an entry due again for another try or, when it has had its
 // tries, failed.
 func (t *tx) refuse(id, batch int64, reason, trace string, spared bool, retry Retry) (*Settled, error) {
+	if c, cancelled, err := t.keptCancel(id); err != nil {
+		return nil, err
+	} else if cancelled { // while the close was on the wire
+		return t.end(id, Cancelled, string(c.kind), trace, batch)
+	}
 	var attempts, tries int
 	if err := t.one(`SELECT attempts, tries FROM entries WHERE id = $1`, []any{id}, &attempts, &tries); err != nil {
 		return nil, err
@@ -189,7 +200,10 @@ func (t *tx) end(id int64, outcome State, reason, trace string, batch int64) (*S
 	if len(notes) > 0 {
 		facts["notes"] = notes
 	}
-	return &Settled{Entry: e, Outcome: outcome, Reason: reason, At: t.now}, t.audit(row{action: string(outcome), entry: id, facts: facts})
+	if err := t.audit(row{action: string(outcome), entry: id, facts: facts}); err != nil {
+		return nil, err
+	}
+	return &Settled{Entry: e, Outcome: outcome, Reason: reason, At: t.now}, t.settledCancel(id)
 }
 
 // Refuse counts a refusal for an entry that is due: its users could not even be

@@ -65,7 +65,7 @@ func TestStats(t *testing.T) {
 	plan := b.plan("ann", "bob", "eve")
 	h := b.hold(plan[:1], Protected, Stale)
 	b.submit(plan[1])
-	b.record(b.left("dan", b.leaving(time.Hour)), b.left("x", func(e *consumer.Event) { e.Kind = consumer.Rescinded }))
+	b.record(b.left("dan", b.leaving(time.Hour)), b.left("dan", rescind, func(e *consumer.Event) { e.Key.Source = "other" }))
 	s, err := b.Stats(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -82,7 +82,8 @@ func (t *tx) submit(r Resolved, b Batch, imp int64) (bool, error) {
 	}
 	n, err := t.changed(`UPDATE entries SET state = 'submitted', reason = '', hold = 0, held_at = 0,
 		sent_at = $3, sent_emails = emails, misses = 0
-		WHERE id = $1 AND state = 'due' AND due_at <= $3 AND emails = $2 AND effective_at = $4 AND stale = $5`,
+		WHERE id = $1 AND state = 'due' AND due_at <= $3 AND emails = $2 AND effective_at = $4 AND stale = $5
+		AND NOT EXISTS (SELECT 1 FROM cancels c WHERE c.id = entries.cancel AND c.effective_at <= $3)`,
 		r.Entry.ID, r.Entry.emails, micros(t.now), micros(r.Entry.EffectiveAt), flag(r.Entry.Stale))
 	if err != nil || n == 0 {
 		return false, err
@@ -135,6 +136,9 @@ func (t *tx) withdraw(b Batch, why string) error {
 			return err
 		}
 		if err := t.audit(row{action: "withdrawn", entry: m.Entry.ID, facts: map[string]any{"batch": b.ID, "reason": why}}); err != nil {
+			return err
+		}
+		if err := t.cancelLate(m.Entry.ID); err != nil {
 			return err
 		}
 	}

@@ -12,16 +12,41 @@ import (
 
 // recordTermination finds or makes the entries that a termination concerns and
 // returns the id of the first.
-func (t *tx) recordTermination(e consumer.Event) (int64, error) {
-	word := e.OccurredAt
-	if word.IsZero() {
-		word = e.ReceivedAt
+func (t *tx) recordTermination(e consumer.Event, counts *intake) (int64, error) {
+	if err := t.identify(e, e.Email, 0); err != nil {
+		return 0, err
 	}
 	known, err := t.entriesOf(e.Email)
 	if err != nil {
 		return 0, err
 	}
+	entry, err := t.takeIn(e, known)
+	if err != nil {
+		return 0, err
+	}
+	if err := t.dropReopens(e.Email, wordOf(e)); err != nil {
+		return 0, err
+	}
+	return entry, t.heedEarlier(e.Email, counts)
+}
+
+// wordOf is when an event was said, which orders it among others.
+func wordOf(e consumer.Event) time.Time {
+	if e.OccurredAt.IsZero() {
+		return e.ReceivedAt
+	}
+	return e.OccurredAt
+}
+
+// takeIn lets a termination speak to the entries of its leaver, or makes one.
+func (t *tx) takeIn(e consumer.Event, known []knownEntry) (int64, error) {
+	word := wordOf(e)
 	open, settled := standing(known)
+	if len(known) > 0 && len(open) == 0 {
+		if last := lastWord(known); last.state == Cancelled && last.wordAt.After(word) { // all of it was taken back
+			return last.id, t.auditEvent("superseded", last.id, e)
+		}
+	}
 	for _, k := range open {
 		latest := word // that the entry will have heard
 		if k.wordAt.After(word) {
@@ -39,9 +64,10 @@ func (t *tx) recordTermination(e consumer.Event) (int64, error) {
 	case len(open) == 0:
 		return t.insertEntry(e, addresses, word, 0)
 	case len(settled) > 0 && len(addresses) > 0: // the accounts that had settled look again
-		_, err = t.insertEntry(e, addresses, word, open[0].root())
+		_, err := t.insertEntry(e, addresses, word, open[0].root())
+		return open[0].id, err
 	}
-	return open[0].id, err
+	return open[0].id, nil
 }
 
 // standing tells the open entries of a leaver from the settled ones of accounts
@@ -82,7 +108,9 @@ func unheard(settled []knownEntry, e consumer.Event, word time.Time) (addresses 
 	addresses = append([]string{e.Email}, e.OtherEmails...)
 	looked := make(map[string][]string) // account -> addresses
 	for _, k := range settled {
-		looked[k.account] = append(looked[k.account], k.emails...)
+		if k.state != Cancelled { // by which nobody was looked for
+			looked[k.account] = append(looked[k.account], k.emails...)
+		}
 		if over == 0 && k.wordAt.After(word) {
 			over = k.id
 		}
@@ -102,15 +130,19 @@ func unheard(settled []knownEntry, e consumer.Event, word time.Time) (addresses 
 
 // knownEntry is what recording needs of an entry that is there.
 type knownEntry struct {
-	id        int64
-	splitFrom int64
-	account   string
-	state     State
-	emails    []string
-	wordAt    time.Time
-	effected  time.Time
-	stale     bool
-	hold      int64
+	id            int64
+	leaver        string
+	splitFrom     int64
+	account       string
+	state         State
+	emails        []string
+	announced     consumer.Key // topic or endpoint, and source, of its word
+	terminationID string
+	wordAt        time.Time
+	effected      time.Time
+	dueAt         time.Time
+	stale         bool
+	hold          int64
 }
 
 // root is the first entry of the same leaving.
@@ -124,7 +156,7 @@ func (k knownEntry) root() int64 {
 // entriesOf returns the entries of a leaver, but for those that others have
 // taken the place of.
 func (t *tx) entriesOf(leaver string) ([]knownEntry, error) {
-	s, err := t.prepared(`SELECT id, split_from, account, state, emails, word_at, effective_at, stale, hold FROM entries
+	s, err := t.prepared(`SELECT id, split_from, account, state, emails, origin, source, termination_id, word_at, effective_at, due_at, stale, hold FROM entries
 		WHERE leaver = $1 AND NOT (state = 'cancelled' AND reason = '` + sameAsOpen + `') ORDER BY id`)
 	if err != nil {
 		return nil, err
@@ -136,13 +168,14 @@ func (t *tx) entriesOf(leaver string) ([]knownEntry, error) {
 	defer rows.Close()
 	var all []knownEntry
 	for rows.Next() {
-		var k knownEntry
+		k := knownEntry{leaver: leaver}
 		var emails string
-		var word, effective int64
-		if err := rows.Scan(&k.id, &k.splitFrom, &k.account, &k.state, &emails, &word, &effective, &k.stale, &k.hold); err != nil {
+		var word, effective, due int64
+		if err := rows.Scan(&k.id, &k.splitFrom, &k.account, &k.state, &emails, &k.announced.Origin, &k.announced.Source, &k.terminationID,
+			&word, &effective, &due, &k.stale, &k.hold); err != nil {
 			return nil, err
 		}
-		k.wordAt, k.effected = fromMicros(word), fromMicros(effective)
+		k.wordAt, k.effected, k.dueAt = fromMicros(word), fromMicros(effective), fromMicros(due)
 		if err := json.Unmarshal([]byte(emails), &k.emails); err != nil {
 			return nil, fmt.Errorf("entry %d: emails: %w", k.id, err)
 		}
@@ -167,8 +200,9 @@ func (t *tx) applyWord(k knownEntry, e consumer.Event, word time.Time, addresses
 	}
 	due, stale := t.dueAt(e), t.isStale(e)
 	if err := t.exec(`UPDATE entries SET emails = $2, word_at = $3, effective_at = $4, due_at = $5, stale = $6,
-		urgent = CASE WHEN $7 = 1 THEN 1 ELSE urgent END, source = $8 WHERE id = $1`,
-		k.id, string(list), micros(word), micros(e.EffectiveAt), micros(due), flag(stale), flag(e.Urgent), e.Key.Source); err != nil {
+		urgent = CASE WHEN $7 = 1 THEN 1 ELSE urgent END, origin = $8, source = $9, termination_id = $10, cancel = 0 WHERE id = $1`,
+		k.id, string(list), micros(word), micros(e.EffectiveAt), micros(due), flag(stale), flag(e.Urgent),
+		e.Key.Origin, e.Key.Source, e.TerminationID); err != nil {
 		return err
 	}
 	action := "confirmed"
@@ -209,11 +243,11 @@ func (t *tx) insertEntry(e consumer.Event, addresses []string, word time.Time, s
 		return 0, err
 	}
 	if err := t.exec(`INSERT INTO entries (id, leaver, state, emails, employee_id, termination_id, source, manager_email,
-		given_name, family_name, legal_entity, department, urgent, stale, word_at, effective_at, due_at, received_at, split_from)
-		VALUES ($1, $2, 'waiting', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+		given_name, family_name, legal_entity, department, urgent, stale, word_at, effective_at, due_at, received_at, split_from, origin)
+		VALUES ($1, $2, 'waiting', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
 		id, e.Email, string(emails), e.EmployeeID, e.TerminationID, e.Key.Source, e.ManagerEmail,
 		e.GivenName, e.FamilyName, e.LegalEntity, e.Department, flag(e.Urgent), flag(t.isStale(e)),
-		micros(word), micros(e.EffectiveAt), micros(t.dueAt(e)), micros(e.ReceivedAt), splitFrom); err != nil {
+		micros(word), micros(e.EffectiveAt), micros(t.dueAt(e)), micros(e.ReceivedAt), splitFrom, e.Key.Origin); err != nil {
 		return 0, err
 	}
 	return id, t.auditEvent("received", id, e)

@@ -1,0 +1,255 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"signoff/consumer"
+)
+
+// RejectState is where a reject stands.
+type RejectState string
+
+// The states of a reject.
+const (
+	RejectOpen      RejectState = "open"
+	RejectReplayed  RejectState = "replayed"  // understood after all
+	RejectDiscarded RejectState = "discarded" // by a person, for a reason
+)
+
+// Reject is an event that could not be understood, as it is kept.
+type Reject struct {
+	ID         int64
+	Via        consumer.Source
+	Key        consumer.Key // as far as it could be read
+	Position   string       // "topic/partition/offset" in Kafka, else ""
+	Reason     consumer.Reason
+	Detail     string
+	Payload    []byte // its head, if it is larger than 64 KiB; empty in a list, and once it was wiped
+	Size       int    // of the payload as it came
+	Hash       string // SHA-256 of the payload as it came, hex
+	State      RejectState
+	Attempts   int
+	ReceivedAt time.Time // the first time
+	LastAt     time.Time
+
+	SettledAt     time.Time
+	SettledBy     string
+	SettledReason string // of who discarded it
+}
+
+// RejectFilter says which rejects are listed; an empty field admits all.
+type RejectFilter struct {
+	State  RejectState
+	Reason consumer.Reason
+	Via    consumer.Source
+	Origin string // topic or endpoint
+	Before int64  // only those with a smaller id: the last one of the page before
+	Limit  int    // 0: no limit
+}
+
+// wipeAfter is how long after a reject was settled its payload is kept.
+const wipeAfter = 30 * 24 * time.Hour
+
+var (
+	// ErrNoReject says that there is no reject of that id.
+	ErrNoReject = errors.New("no such reject")
+
+	// ErrSettled refuses to replay or to discard a reject that is not open any more.
+	ErrSettled = errors.New("the reject is not open any more")
+
+	// ErrCut refuses to replay a reject whose payload is not there as it came.
+	ErrCut = errors.New("only the head of the payload was kept: have it sent again, then discard the reject")
+)
+
+const rejectColumns = `id, source, origin, event_source, event_id, position, reason, detail, size, hash, state, attempts,
+	received_at, last_at, settled_at, settled_by, settled_reason`
+
+// Rejects lists rejects without their payloads, the newest first.
+func (l *Ledger) Rejects(ctx context.Context, f RejectFilter) ([]Reject, error) {
+	limit := f.Limit
+	if limit == 0 {
+		limit = -1
+	}
+	rows, err := l.read.QueryContext(ctx, `SELECT `+rejectColumns+`, NULL FROM rejects
+		WHERE ($1 = '' OR state = $1) AND ($2 = '' OR reason = $2) AND ($3 = '' OR source = $3) AND ($4 = '' OR origin = $4)
+		AND ($5 = 0 OR id < $5) ORDER BY id DESC LIMIT $6`,
+		string(f.State), string(f.Reason), string(f.Via), f.Origin, f.Before, limit)
+	if err != nil {
+		return nil, err
+	}
+	return scanRejects(rows)
+}
+
+// FindReject returns a reject with its payload; ErrNoReject if there is none.
+func (l *Ledger) FindReject(ctx context.Context, id int64) (Reject, error) {
+	return findReject(ctx, l.read, id)
+}
+
+func findReject(ctx context.Context, q querier, id int64) (Reject, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+rejectColumns+`, payload FROM rejects WHERE id = $1`, id)
+	if err != nil {
+		return Reject{}, err
+	}
+	all, err := scanRejects(rows)
+	if err == nil && len(all) == 0 {
+		err = fmt.Errorf("reject %d: %w", id, ErrNoReject)
+	}
+	if err != nil {
+		return Reject{}, err
+	}
+	return all[0], nil
+}
+
+func scanRejects(rows *sql.Rows) ([]Reject, error) {
+	defer rows.Close()
+	var all []Reject
+	for rows.Next() {
+		var r Reject
+		var received, last, settled int64
+		if err := rows.Scan(&r.ID, &r.Via, &r.Key.Origin, &r.Key.Source, &r.Key.ID, &r.Position, &r.Reason, &r.Detail, &r.Size, &r.Hash,
+			&r.State, &r.Attempts, &received, &last, &settled, &r.SettledBy, &r.SettledReason, &r.Payload); err != nil {
+			return nil, err
+		}
+		r.ReceivedAt, r.LastAt, r.SettledAt = fromMicros(received), fromMicros(last), fromMicros(settled)
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}
+
+// ReplayReject records what the present decoder and mapping made of a reject's
+// payload, decoded as if received at its ReceivedAt: order and staleness are
+// judged as of then. by is the person who asked for it. It returns the reject as
+// it stands then: replayed or, if it fails again, open with one more attempt,
+// its new reason, and what could be recorded of it recorded.
+func (l *Ledger) ReplayReject(ctx context.Context, id int64, events []consumer.Event, rejects []consumer.Reject, by string) (Reject, error) {
+	var counts intake
+	var r Reject
+	err := l.write(ctx, func(t *tx) (err error) {
+		counts = intake{}
+		if r, err = t.openReject(id); err != nil {
+			return err
+		}
+		if len(r.Payload) < r.Size {
+			return fmt.Errorf("reject %d: %w", id, ErrCut)
+		}
+		failed := rejects
+		for _, e := range events {
+			e.ReceivedAt = r.ReceivedAt
+			reject, err := t.recordEvent(r.Via, e, &counts)
+			if err != nil {
+				return err
+			}
+			if reject != nil {
+				failed = append(failed[:len(failed):len(failed)], *reject)
+			}
+		}
+		if len(failed) > 0 {
+			err = t.failAgain(r, failed[0], by)
+		} else {
+			err = t.settleReject(r, RejectReplayed, by, "", len(events))
+		}
+		if err != nil {
+			return err
+		}
+		r, err = findReject(t.ctx, t.conn, id)
+		return err
+	})
+	if err != nil {
+		return Reject{}, err
+	}
+	l.observeIntake(r.Via, counts)
+	return r, nil
+}
+
+// openReject returns a reject that is open; ErrSettled if it is not.
+func (t *tx) openReject(id int64) (Reject, error) {
+	r, err := findReject(t.ctx, t.conn, id)
+	if err == nil && r.State != RejectOpen {
+		err = fmt.Errorf("reject %d: %s: %w", id, r.State, ErrSettled)
+	}
+	return r, err
+}
+
+func (t *tx) failAgain(r Reject, why consumer.Reject, by string) error {
+	if err := t.exec(`UPDATE rejects SET attempts = attempts + 1, last_at = $2, reason = $3, detail = $4 WHERE id = $1`,
+		r.ID, micros(t.now), string(why.Reason), why.Detail); err != nil {
+		return err
+	}
+	return t.audit(row{action: "reject_failed_again", actor: by, facts: map[string]any{
+		"reject": r.ID, "hash": r.Hash, "attempts": r.Attempts + 1, "reason": string(why.Reason)}})
+}
+
+func (t *tx) settleReject(r Reject, state RejectState, by, reason string, events int) error {
+	if err := t.exec(`UPDATE rejects SET state = $2, settled_at = $3, settled_by = $4, settled_reason = $5,
+		attempts = attempts + CASE WHEN $2 = 'replayed' THEN 1 ELSE 0 END, last_at = CASE WHEN $2 = 'replayed' THEN $3 ELSE last_at END
+		WHERE id = $1`, r.ID, string(state), micros(t.now), by, reason); err != nil {
+		return err
+	}
+	return t.audit(row{action: "reject_" + string(state), actor: by,
+		facts:    map[string]any{"reject": r.ID, "hash": r.Hash, "events": events},
+		personal: map[string]string{"reason": reason}})
+}
+
+// DiscardReject settles a reject that nothing is to come of. by is the person
+// who says so, reason is why.
+func (l *Ledger) DiscardReject(ctx context.Context, id int64, by, reason string) (Reject, error) {
+	var r Reject
+	err := l.write(ctx, func(t *tx) (err error) {
+		if r, err = t.openReject(id); err != nil {
+			return err
+		}
+		if err := t.settleReject(r, RejectDiscarded, by, reason, 0); err != nil {
+			return err
+		}
+		r, err = findReject(t.ctx, t.conn, id)
+		return err
+	})
+	if err != nil {
+		return Reject{}, err
+	}
+	return r, nil
+}
+
+// WipeRejects empties the payloads of rejects that were settled 30 days ago, and
+// those of rescinds and rehires that for as long have found nobody. It returns
+// how many rejects it wiped; their hashes stay.
+func (l *Ledger) WipeRejects(ctx context.Context, now time.Time) (int, error) {
+	before, wiped := micros(now.Add(-wipeAfter)), 0
+	for {
+		var n int
+		err := l.write(ctx, func(t *tx) (err error) {
+			n, err = t.wipeRejects(before)
+			return err
+		})
+		wiped += n
+		if err != nil || n < wipedTogether {
+			return wiped, err
+		}
+	}
+}
+
+// wipedTogether is how many rejects are wiped in one transaction.
+const wipedTogether = 1000
+
+func (t *tx) wipeRejects(before int64) (int, error) {
+	ids, err := t.ids(`SELECT id FROM rejects WHERE settled_at > 0 AND settled_at <= $1 AND length(payload) > 0
+		ORDER BY id LIMIT $2`, before, wipedTogether)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		if err := t.exec(`UPDATE rejects SET payload = $2 WHERE id = $1`, id, []byte{}); err != nil {
+			return 0, err
+		}
+	}
+	if len(ids) > 0 {
+		if err := t.audit(row{action: "rejects_wiped", facts: map[string]any{"rejects": ids}}); err != nil {
+			return 0, err
+		}
+	}
+	return len(ids), t.exec(`UPDATE cancels SET payload = $2 WHERE received_at <= $1 AND length(payload) > 0`, before, []byte{})
+}
