@@ -96,8 +96,7 @@ func checkKafka(ctx context.Context, cfg config) (string, error) {
 	if !cfg.readsKafka() {
 		return "not configured", nil
 	}
-	client := &kafka.Client{Addr: kafka.TCP(cfg.Kafka.Brokers...)}
-	meta, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: cfg.Kafka.Topics})
+	meta, err := cfg.Kafka.Client().Metadata(ctx, &kafka.MetadataRequest{Topics: cfg.Kafka.Topics})
 	if err != nil {
 		return "", fmt.Errorf("no broker of %s answers: %w", strings.Join(cfg.Kafka.Brokers, ", "), err)
 	}

@@ -83,7 +83,7 @@ type logConfig struct {
 
 // notYet lists the keys that are promised and not there yet.
 var notYet = []string{
-	"kafka.tls", "kafka.sasl", "kafka.outcomes_topic",
+	"kafka.outcomes_topic",
 	"webhook.tls", "webhook.endpoints[].mapping", "webhook.endpoints[].auth.secret_file",
 	"events.mappings", "events.directory", "events.sources",
 	"guard.approvals", "guard.approvals_expire", "guard.urgent_limits",

@@ -86,6 +86,8 @@ func addKeys(v reflect.Value, prefix string, keys *[]string) {
 		path := prefix + name
 		*keys = append(*keys, path)
 		switch {
+		case field.Kind() == reflect.Pointer && field.Type().Elem().Kind() == reflect.Struct:
+			addKeys(reflect.New(field.Type().Elem()).Elem(), path+".", keys)
 		case field.Kind() == reflect.Struct:
 			addKeys(field, path+".", keys)
 		case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct:

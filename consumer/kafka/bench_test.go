@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -16,7 +15,7 @@ func BenchmarkRead(b *testing.B) {
 	const records, ours = 500_000, 1000
 	for _, partitions := range []int32{1, 8} {
 		b.Run(fmt.Sprintf("partitions=%d", partitions), func(b *testing.B) {
-			c := newCluster(b, kfake.SeedTopics(partitions, testTopic))
+			c := newCluster(b, partitions)
 			cl := newProducer(b, c, kgo.ProducerLinger(0), kgo.MaxBufferedRecords(100_000))
 			value := []byte(`{"pad":"` + strings.Repeat("x", 300) + `"}`)
 			for i := range records {

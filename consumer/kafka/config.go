@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"time"
+
+	"github.com/segmentio/kafka-go"
 )
 
 // Config says which topics are read, and as whom.
@@ -12,6 +15,9 @@ type Config struct {
 	Brokers []string `yaml:"brokers"` // host:port each; any of them leads to the rest
 	Topics  []string `yaml:"topics"`
 	Group   string   `yaml:"group"` // the consumer group; no other program may be in it
+
+	TLS  *TLS  `yaml:"tls"`  // nil: connections are not encrypted
+	SASL *SASL `yaml:"sasl"` // nil: we don't sign in
 
 	// ClientID is what the broker knows this process by. If set, it must be
 	// this process's alone from one start to the next: a member of the group
@@ -44,7 +50,31 @@ func (c Config) Validate() error {
 	if c.Group == "" {
 		return errors.New("kafka.group: not given")
 	}
+	if c.TLS != nil {
+		if err := c.TLS.validate(); err != nil {
+			return err
+		}
+	}
+	if c.SASL != nil {
+		return c.SASL.validate()
+	}
 	return nil
+}
+
+// Client returns a client of the brokers. Each of its requests takes at most
+// ten seconds.
+func (c Config) Client() *kafka.Client {
+	return &kafka.Client{Addr: kafka.TCP(c.Brokers...), Transport: c.transport(), Timeout: requestTimeout}
+}
+
+func (c Config) transport() *kafka.Transport {
+	return &kafka.Transport{
+		Dial:           newDialer(c).dial,
+		DialTimeout:    dialTimeout,
+		MetadataTopics: c.Topics,
+		MetadataTTL:    time.Second, // how long it takes to find a partition's new leader
+		ClientID:       clientID(c),
+	}
 }
 
 // topicName says whether Kafka would take name for a topic's: up to 249

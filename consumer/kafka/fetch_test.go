@@ -12,7 +12,6 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	fetchapi "github.com/segmentio/kafka-go/protocol/fetch"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"signoff/consumer"
@@ -90,12 +89,12 @@ func TestAbortedFollowsEachProducer(t *testing.T) {
 
 // answering makes the broker answer fetches of partition 1 as the test likes,
 // until the test says that it is well again.
-func answering(t *testing.T, c *kfake.Cluster, fill func(*kmsg.FetchResponseTopicPartition)) (well func()) {
+func answering(t *testing.T, c *cluster, fill func(*kmsg.FetchResponseTopicPartition)) (well func()) {
 	t.Helper()
 	var ill atomic.Bool
 	ill.Store(true)
-	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
+	c.fake.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
 		fetch := req.(*kmsg.FetchRequest)
 		if !ill.Load() || len(fetch.Topics) == 0 || fetch.Topics[0].Partitions[0].Partition != 1 {
 			return nil, nil, false
@@ -113,7 +112,7 @@ func answering(t *testing.T, c *kfake.Cluster, fill func(*kmsg.FetchResponseTopi
 }
 
 func TestOnePartitionAway(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	damaged := emptied(0, 1)
 	damaged[45] ^= 1
 	for name, c := range map[string]struct {
@@ -130,7 +129,7 @@ func TestOnePartitionAway(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cluster := newCluster(t, kfake.SeedTopics(2, testTopic))
+			cluster := newFake(t, 2)
 			cl := newProducer(t, cluster)
 			m := newMemory()
 			r := start(t, cluster, m, setup{})
@@ -167,6 +166,14 @@ func TestValidate(t *testing.T) {
 		"topic with space":  {func(c *Config) { c.Topics[0] = "hr employee" }, `kafka.topics: "hr employee": not the name of a topic`},
 		"topic twice":       {func(c *Config) { c.Topics[1] = "hr.employee" }, `kafka.topics: "hr.employee": given twice`},
 		"no group":          {func(c *Config) { c.Group = "" }, "kafka.group: not given"},
+		"TLS":               {func(c *Config) { c.TLS = &TLS{CAFile: "ca.pem", CertFile: "cert.pem", KeyFile: "key.pem"} }, ""},
+		"TLS without files": {func(c *Config) { c.TLS = &TLS{} }, ""},
+		"no key":            {func(c *Config) { c.TLS = &TLS{CertFile: "cert.pem"} }, "kafka.tls.key_file: not set, but kafka.tls.cert_file is"},
+		"no certificate":    {func(c *Config) { c.TLS = &TLS{KeyFile: "key.pem"} }, "kafka.tls.cert_file: not set, but kafka.tls.key_file is"},
+		"SASL":              {func(c *Config) { c.SASL = &SASL{ScramSHA256, "signoff", "password"} }, ""},
+		"odd mechanism":     {func(c *Config) { c.SASL = &SASL{"SCRAM-SHA-1", "signoff", "password"} }, `kafka.sasl.mechanism: "SCRAM-SHA-1": none of plain, scram-sha-256, scram-sha-512`},
+		"no username":       {func(c *Config) { c.SASL = &SASL{Plain, "", "password"} }, "kafka.sasl.username: not set"},
+		"no password file":  {func(c *Config) { c.SASL = &SASL{Plain, "signoff", ""} }, "kafka.sasl.password_file: not set"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := good

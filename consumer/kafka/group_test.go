@@ -2,23 +2,21 @@ package kafka
 
 import (
 	"fmt"
-	"net"
-	"strconv"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"signoff/consumer"
 )
 
 func TestMembersComeAndGo(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const partitions, rounds, each = 4, 60, 25
-	c := newCluster(t, kfake.SeedTopics(partitions, testTopic))
+	c := newCluster(t, partitions)
 	m := newMemory()
 	first := start(t, c, replica{m, "first"}, setup{clientID: "signoff-first"})
 	producing := make(chan error, 1)
@@ -58,21 +56,14 @@ func TestMembersComeAndGo(t *testing.T) {
 	awaitState(t, m, consumer.UpToDate)
 }
 
-func awaitMembers(t *testing.T, c *kfake.Cluster, n int) {
-	t.Helper()
-	if _, err := c.WaitGroupStable(t.Context(), testGroup, n); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // joinAndDie joins the group as a process does that is then killed: it holds
 // its partitions and neither beats nor leaves.
-func joinAndDie(t *testing.T, c *kfake.Cluster, clientID string) (member string) {
+func joinAndDie(t *testing.T, c *cluster, clientID string) (member string) {
 	t.Helper()
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
-		ID: testGroup, Brokers: c.ListenAddrs(), Topics: []string{testTopic},
+		ID: testGroup, Brokers: c.cfg.Brokers, Topics: []string{testTopic},
 		HeartbeatInterval: time.Hour, SessionTimeout: 5 * time.Minute, RebalanceTimeout: 5 * time.Minute,
-		Dialer: &kafka.Dialer{Timeout: dialTimeout, ClientID: clientID},
+		Dialer: &kafka.Dialer{Timeout: dialTimeout, ClientID: clientID, DialFunc: newDialer(c.cfg).dial},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -87,13 +78,13 @@ func joinAndDie(t *testing.T, c *kfake.Cluster, clientID string) (member string)
 
 // The sessions of these dead members last minutes, far longer than the tests.
 func TestDeadMemberIsTakenOut(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	for name, known := range map[string]bool{
 		"that the ledger remembers":                 true,
 		"that died before the ledger could be told": false,
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newCluster(t, kfake.SeedTopics(1, testTopic))
+			c := newCluster(t, 1)
 			produce(t, newProducer(t, c), leavers(0, "a", 5)...)
 			m := newMemory()
 			clientID, s := "somebody", setup{}
@@ -106,12 +97,12 @@ func TestDeadMemberIsTakenOut(t *testing.T) {
 			}
 			r := start(t, c, m, s)
 			awaitEvents(t, m, 5)
-			members := c.GroupInfo(testGroup).Members
-			if len(members) != 1 || members[0].MemberID == dead {
+			members := c.members(t)
+			if len(members) != 1 || members[0] == dead {
 				t.Errorf("members are %v", members)
 			}
-			if id, _ := m.Member(t.Context(), testGroup); id != members[0].MemberID {
-				t.Errorf("the ledger remembers %q, want %q", id, members[0].MemberID)
+			if id, _ := m.Member(t.Context(), testGroup); id != members[0] {
+				t.Errorf("the ledger remembers %q, want %q", id, members[0])
 			}
 			if r.logs.FilterMessage("took a dead member out of the group").Len() != 1 {
 				t.Error("no log line about it")
@@ -123,12 +114,12 @@ func TestDeadMemberIsTakenOut(t *testing.T) {
 // A coordinator that does not take orders yet must not leave us waiting behind
 // the dead member.
 func TestDeadMemberBehindACoordinatorNotReady(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	for _, code := range []kafka.Error{kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup} {
 		for name, key := range map[string]kmsg.Key{"to be left": kmsg.LeaveGroup, "to be described": kmsg.DescribeGroups} {
 			t.Run(fmt.Sprintf("%s, %s", name, code.Title()), func(t *testing.T) {
-				t.Parallel()
-				c := newCluster(t, kfake.SeedTopics(1, testTopic))
+				parallel(t)
+				c := newFake(t, 1)
 				produce(t, newProducer(t, c), leavers(0, "a", 5)...)
 				const clientID = "signoff-7f3a"
 				dead := joinAndDie(t, c, clientID)
@@ -136,7 +127,7 @@ func TestDeadMemberBehindACoordinatorNotReady(t *testing.T) {
 				m := newMemory()
 				r := start(t, c, m, setup{clientID: clientID})
 				awaitEvents(t, m, 5)
-				if members := c.GroupInfo(testGroup).Members; len(members) != 1 || members[0].MemberID == dead {
+				if members := c.members(t); len(members) != 1 || members[0] == dead {
 					t.Errorf("members are %v", members)
 				}
 				if n := r.logs.FilterMessage("took a dead member out of the group").Len(); n != 1 || refusals.Load() != 2 {
@@ -148,10 +139,10 @@ func TestDeadMemberBehindACoordinatorNotReady(t *testing.T) {
 }
 
 // refuse makes the broker answer so many requests with an error, and counts them.
-func refuse(c *kfake.Cluster, key kmsg.Key, code int16, times int32) *atomic.Int32 {
+func refuse(c *cluster, key kmsg.Key, code int16, times int32) *atomic.Int32 {
 	var refusals atomic.Int32
-	c.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
+	c.fake.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
 		if refusals.Load() >= times {
 			return nil, nil, false
 		}
@@ -169,27 +160,23 @@ func refuse(c *kfake.Cluster, key kmsg.Key, code int16, times int32) *atomic.Int
 }
 
 func TestOthersAreLeftAlone(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(2, testTopic))
+	parallel(t)
+	c := newCluster(t, 2)
 	m := newMemory()
 	start(t, c, replica{m, "first"}, setup{clientID: "signoff-first"})
 	awaitState(t, m, consumer.UpToDate)
-	first := c.GroupInfo(testGroup).Members[0].MemberID
+	first := c.members(t)[0]
 	start(t, c, replica{m, "second"}, setup{clientID: "signoff-second"})
 	awaitMembers(t, c, 2)
-	found := false
-	for _, member := range c.GroupInfo(testGroup).Members {
-		found = found || member.MemberID == first
-	}
-	if !found {
+	if !slices.Contains(c.members(t), first) {
 		t.Error("the first member was taken out of the group")
 	}
 }
 
 // A member that is taken out although it lives joins again and loses nothing.
 func TestTakenOutAlive(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	cl := newProducer(t, c)
 	m := newMemory()
 	r := start(t, c, m, setup{})
@@ -200,8 +187,8 @@ func TestTakenOutAlive(t *testing.T) {
 	}
 	produce(t, cl, leavers(0, "a", 10)...)
 	eventually(t, "it is a member again", func() bool {
-		info := c.GroupInfo(testGroup)
-		return len(info.Members) == 1 && info.Members[0].MemberID != id
+		members := c.members(t)
+		return len(members) == 1 && members[0] != id
 	})
 	produce(t, cl, leavers(0, "b", 10)...)
 	awaitEvents(t, m, 20)
@@ -209,8 +196,8 @@ func TestTakenOutAlive(t *testing.T) {
 }
 
 func TestOvertaken(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	cl := newProducer(t, c)
 	m := newMemory()
 	r := start(t, c, m, setup{})
@@ -227,18 +214,16 @@ func TestOvertaken(t *testing.T) {
 }
 
 func TestBrokerAwayAtStart(t *testing.T) {
-	t.Parallel()
-	dir, port := t.TempDir(), freePort(t)
-	c := newCluster(t, kfake.Ports(port), kfake.DataDir(dir), kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	produce(t, newProducer(t, c), leavers(0, "a", 5)...)
-	brokers := c.ListenAddrs()
-	c.Close()
+	c.stop(t, "stop")
 	m := newMemory()
-	r := start(t, c, m, setup{brokers: brokers})
+	r := start(t, c, m, setup{})
 	awaitState(t, m, consumer.Away)
 	tries := r.beats.Load()
 	eventually(t, "it goes on trying", func() bool { return r.beats.Load() > tries+3 })
-	newCluster(t, kfake.Ports(port), kfake.DataDir(dir))
+	c.start(t)
 	awaitEvents(t, m, 5)
 	awaitState(t, m, consumer.UpToDate)
 	if n := r.logs.FilterField(zapString("state", string(consumer.Away))).Len(); n != 1 {
@@ -247,40 +232,42 @@ func TestBrokerAwayAtStart(t *testing.T) {
 }
 
 func TestBrokerAwayInBetween(t *testing.T) {
-	t.Parallel()
-	dir, port := t.TempDir(), freePort(t)
-	c := newCluster(t, kfake.Ports(port), kfake.DataDir(dir), kfake.SeedTopics(2, testTopic))
-	produce(t, newProducer(t, c), append(leavers(0, "a", 5), leavers(1, "a", 5)...)...)
-	m := newMemory()
-	r := start(t, c, m, setup{clientID: "signoff-1"})
-	awaitEvents(t, m, 10)
-	awaitState(t, m, consumer.UpToDate)
-	c.Close()
-	awaitState(t, m, consumer.Away)
-	c = newCluster(t, kfake.Ports(port), kfake.DataDir(dir))
-	produce(t, newProducer(t, c), append(leavers(0, "b", 5), leavers(1, "b", 5)...)...)
-	awaitEvents(t, m, 20)
-	awaitState(t, m, consumer.UpToDate)
-	if n := r.logs.FilterField(zapString("state", string(consumer.Away))).Len(); n != 1 {
-		t.Errorf("%d log lines say that it is away, want 1", n)
+	parallel(t)
+	for _, how := range []string{"stop", "kill"} {
+		t.Run(how, func(t *testing.T) {
+			parallel(t)
+			c := newCluster(t, 2)
+			produce(t, newProducer(t, c), append(leavers(0, "a", 5), leavers(1, "a", 5)...)...)
+			m := newMemory()
+			r := start(t, c, m, setup{clientID: "signoff-1"})
+			awaitEvents(t, m, 10)
+			awaitState(t, m, consumer.UpToDate)
+			c.stop(t, how)
+			awaitState(t, m, consumer.Away)
+			c.start(t)
+			produce(t, newProducer(t, c), append(leavers(0, "b", 5), leavers(1, "b", 5)...)...)
+			awaitEvents(t, m, 20)
+			awaitState(t, m, consumer.UpToDate)
+			if n := r.logs.FilterField(zapString("state", string(consumer.Away))).Len(); n != 1 {
+				t.Errorf("%d log lines say that it is away, want 1", n)
+			}
+		})
 	}
 }
 
 func TestTopicThatDoesNotExistYet(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.AllowAutoTopicCreation())
+	parallel(t)
+	c := newCluster(t, 0)
 	m := newMemory()
 	r := start(t, c, m, setup{})
 	awaitState(t, m, consumer.Joining)
 	eventually(t, "it says what is missing", func() bool { return m.reading().detail == "no such topic: "+testTopic })
 	beats := r.beats.Load()
 	eventually(t, "it asked again", func() bool { return r.beats.Load() > beats+1 })
-	if c.TopicInfo(testTopic) != nil {
+	if c.hasTopic(t, testTopic) {
 		t.Fatal("asking made the topic")
 	}
-	if err := c.CreateTopic(testTopic, 1, nil); err != nil {
-		t.Fatal(err)
-	}
+	c.createTopic(t, testTopic, 1)
 	produce(t, newProducer(t, c), leavers(0, "a", 5)...)
 	awaitEvents(t, m, 5)
 	awaitState(t, m, consumer.UpToDate)
@@ -289,11 +276,11 @@ func TestTopicThatDoesNotExistYet(t *testing.T) {
 // A topic that somebody deletes must not come back because we ask for it, by
 // ourselves or by the library, whichever member leads the group.
 func TestDeletedTopicStaysDeleted(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	for name, members := range map[string]int{"alone": 1, "two members": 2} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := newCluster(t, kfake.SeedTopics(2, testTopic), kfake.AllowAutoTopicCreation())
+			parallel(t)
+			c := newCluster(t, 2)
 			ledgers := []*memory{newMemory(), newMemory()}[:members]
 			for i, m := range ledgers {
 				// Earliest, since the second ledger is empty beside what the first member commits.
@@ -303,13 +290,11 @@ func TestDeletedTopicStaysDeleted(t *testing.T) {
 			for _, m := range ledgers {
 				awaitState(t, m, consumer.UpToDate)
 			}
-			if err := c.DeleteTopic(testTopic); err != nil {
-				t.Fatal(err)
-			}
+			c.deleteTopic(t, testTopic)
 			for _, m := range ledgers {
 				eventually(t, "it says what is missing", func() bool { return m.reading() == outlook{consumer.Joining, "no such topic: " + testTopic} })
 			}
-			if c.TopicInfo(testTopic) != nil {
+			if c.hasTopic(t, testTopic) {
 				t.Fatal("the topic came back")
 			}
 		})
@@ -318,23 +303,21 @@ func TestDeletedTopicStaysDeleted(t *testing.T) {
 
 // While a topic is gone, its partitions are no outage.
 func TestDeletedTopicIsNotAway(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(2, testTopic))
+	parallel(t)
+	c := newFake(t, 2)
 	m := newMemory()
 	start(t, c, m, setup{})
 	awaitState(t, m, consumer.UpToDate)
 	answering(t, c, func(p *kmsg.FetchResponseTopicPartition) { p.ErrorCode = int16(kafka.UnknownTopicOrPartition) })
 	produce(t, newProducer(t, c), leavers(1, "a", 1)...)
 	awaitState(t, m, consumer.Away)
-	if err := c.DeleteTopic(testTopic); err != nil {
-		t.Fatal(err)
-	}
+	c.deleteTopic(t, testTopic)
 	eventually(t, "it says what is missing", func() bool { return m.reading() == outlook{consumer.Joining, "no such topic: " + testTopic} })
 }
 
 func TestTopicsAndPartitionsAreAdded(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	cl := newProducer(t, c)
 	m := newMemory()
 	start(t, c, m, setup{topics: []string{"hr.later", testTopic}})
@@ -354,9 +337,7 @@ func TestTopicsAndPartitionsAreAdded(t *testing.T) {
 	again := newProducer(t, c) // one that knows the new partitions
 	produce(t, again, leavers(2, "b", 5)...)
 	awaitEvents(t, m, 10)
-	if err := c.CreateTopic("hr.later", 1, nil); err != nil {
-		t.Fatal(err)
-	}
+	c.createTopic(t, "hr.later", 1)
 	late := leaver(0, "late")
 	late.Topic = "hr.later"
 	produce(t, newProducer(t, c), late)
@@ -365,32 +346,16 @@ func TestTopicsAndPartitionsAreAdded(t *testing.T) {
 }
 
 func TestTopicMadeAnewWhileReading(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	m := newMemory()
 	produce(t, newProducer(t, c), leavers(0, "a", 20)...)
 	start(t, c, m, setup{})
 	awaitEvents(t, m, 20)
 	awaitState(t, m, consumer.UpToDate)
-	if err := c.DeleteTopic(testTopic); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.CreateTopic(testTopic, 1, nil); err != nil {
-		t.Fatal(err)
-	}
+	c.deleteTopic(t, testTopic)
+	c.createTopic(t, testTopic, 1)
 	produce(t, newProducer(t, c), leavers(0, "b", 5)...)
 	awaitEvents(t, m, 25)
 	eventually(t, "the watermark is that of the new log", func() bool { return m.mark(testTopic, 0) == 5 && committed(t, c, 0) == 5 })
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	n, _ := strconv.Atoi(port)
-	return n
 }

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -25,31 +23,11 @@ const (
 	testGroup = "signoff"
 )
 
-func newCluster(t testing.TB, opts ...kfake.Opt) *kfake.Cluster {
-	t.Helper()
-	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
-}
-
-func newProducer(t testing.TB, c *kfake.Cluster, opts ...kgo.Opt) *kgo.Client {
-	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-	}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cl.Close)
-	return cl
-}
-
 func produce(t testing.TB, cl *kgo.Client, records ...*kgo.Record) {
 	t.Helper()
-	if err := cl.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a client that is refused goes on trying
+	defer cancel()
+	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -107,10 +85,9 @@ type setup struct {
 	from     From
 	decoder  Decoder
 	clientID string
-	brokers  []string // for a cluster that is closed
 }
 
-func start(t testing.TB, c *kfake.Cluster, l Ledger, s setup) *run {
+func start(t testing.TB, c *cluster, l Ledger, s setup) *run {
 	t.Helper()
 	if s.topics == nil {
 		s.topics = []string{testTopic}
@@ -128,10 +105,8 @@ func start(t testing.TB, c *kfake.Cluster, l Ledger, s setup) *run {
 	for _, s := range consumer.Readings() {
 		states = append(states, string(s))
 	}
-	if s.brokers == nil {
-		s.brokers = c.ListenAddrs()
-	}
-	cfg := Config{Brokers: s.brokers, Topics: s.topics, Group: testGroup, ClientID: s.clientID}
+	cfg := c.cfg
+	cfg.Topics, cfg.Group, cfg.ClientID = s.topics, testGroup, s.clientID
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -182,26 +157,6 @@ func awaitEvents(t testing.TB, m *memory, n int) {
 func awaitState(t testing.TB, m *memory, want consumer.Reading) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("state %s", want), func() bool { return m.reading().state == want })
-}
-
-// committed is the group's offset of a partition of testTopic, -1 if there is none.
-func committed(t testing.TB, c *kfake.Cluster, partition int32) int64 {
-	t.Helper()
-	if info := c.GroupInfo(testGroup); info != nil {
-		if commit, ok := info.Commits[testTopic][partition]; ok {
-			return commit.Offset
-		}
-	}
-	return -1
-}
-
-func commit(t testing.TB, cl *kgo.Client, partition int32, offset int64) {
-	t.Helper()
-	os := kadm.Offsets{}
-	os.AddOffset(testTopic, partition, offset, -1)
-	if err := kadm.NewClient(cl).CommitAllOffsets(t.Context(), testGroup, os); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // gauge reads one metric by name and labels, -1 if there is no such series.

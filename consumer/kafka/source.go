@@ -86,16 +86,11 @@ type Source struct {
 // New returns a Source; it does nothing until Run. ignored counts events that
 // are none of our business, m holds the rest of what is observed.
 func New(cfg Config, from From, l Ledger, d Decoder, m *metrics.Kafka, ignored func(n int), log *zap.Logger) *Source {
-	transport := &kafka.Transport{
-		DialTimeout:    dialTimeout,
-		MetadataTopics: cfg.Topics,
-		MetadataTTL:    time.Second, // how long it takes to find a partition's new leader
-		ClientID:       clientID(cfg),
-	}
+	client := cfg.Client()
 	return &Source{
 		cfg: cfg, from: from, ledger: l, decoder: d, metrics: m, ignored: ignored, log: log,
-		transport: transport,
-		client:    &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: transport, Timeout: requestTimeout},
+		transport: client.Transport.(*kafka.Transport),
+		client:    client,
 		state:     newReadiness(l, m, log),
 		series:    map[consumer.Partition]bool{},
 	}
@@ -110,6 +105,9 @@ var errTopicsChanged = errors.New("topics or partitions were added or deleted")
 func (s *Source) Run(ctx context.Context) error {
 	defer s.transport.CloseIdleConnections()
 	defer s.assign(nil)
+	if s.cfg.readableOnItsWay() {
+		s.log.Warn("kafka.sasl.mechanism is plain, without kafka.tls: whoever sees the network sees the password")
+	}
 	wait := newBackoff()
 	for ctx.Err() == nil {
 		s.state.write(ctx)
@@ -188,7 +186,7 @@ func (s *Source) groupConfig(topics map[string]int) kafka.ConsumerGroupConfig {
 		RebalanceTimeout:  rebalanceTimeout,
 		JoinGroupBackoff:  time.Second,
 		Timeout:           dialTimeout,
-		Dialer:            &kafka.Dialer{Timeout: dialTimeout, ClientID: clientID(s.cfg), DialFunc: dialToLook},
+		Dialer:            &kafka.Dialer{Timeout: dialTimeout, ClientID: clientID(s.cfg), DialFunc: newDialer(s.cfg).dialToLook},
 	}
 	for _, t := range s.cfg.Topics {
 		if topics[t] > 0 { // asked for one that is not there, the library finds none at all

@@ -7,15 +7,14 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"signoff/consumer"
 )
 
 func TestReads(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(3, testTopic))
+	parallel(t)
+	c := newCluster(t, 3)
 	cl := newProducer(t, c)
 	for p := range int32(3) {
 		produce(t, cl, append(others(p, 50), leavers(p, "a", 10)...)...)
@@ -54,8 +53,8 @@ func TestReads(t *testing.T) {
 	if got := r.gauge(t, "signoff_kafka_lag", "1", testTopic); got != -1 {
 		t.Errorf("lag of a partition given up is %v", got)
 	}
-	if info := c.GroupInfo(testGroup); len(info.Members) != 0 {
-		t.Errorf("%d members stay in the group", len(info.Members))
+	if members := c.members(t); len(members) != 0 {
+		t.Errorf("%v stay in the group", members)
 	}
 	m.see(func() {
 		if n := len(m.readings); n > 8 {
@@ -65,13 +64,13 @@ func TestReads(t *testing.T) {
 }
 
 func TestUnderstandsOtherProducers(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	m := newMemory()
 	start(t, c, m, setup{})
 	n := 0
 	for name, codec := range map[string]kafka.Compression{"gzip": kafka.Gzip, "snappy": kafka.Snappy, "lz4": kafka.Lz4, "zstd": kafka.Zstd, "none": 0} {
-		w := &kafka.Writer{Addr: kafka.TCP(c.ListenAddrs()...), Topic: testTopic, RequiredAcks: kafka.RequireAll, Compression: codec, BatchTimeout: time.Millisecond, Transport: &kafka.Transport{}}
+		w := &kafka.Writer{Addr: kafka.TCP(c.cfg.Brokers...), Topic: testTopic, RequiredAcks: kafka.RequireAll, Compression: codec, BatchTimeout: time.Millisecond, Transport: c.cfg.transport()}
 		var all []kafka.Message
 		for i := range 20 {
 			e := leaver(0, fmt.Sprint(name, i))
@@ -102,8 +101,8 @@ func TestUnderstandsOtherProducers(t *testing.T) {
 // A commit in the middle of a compressed batch must not make the rest of it
 // come twice.
 func TestGoesOnWithinABatch(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	produce(t, newProducer(t, c, kgo.ProducerBatchCompression(kgo.ZstdCompression())), leavers(0, "a", 50)...)
 	m := newMemory()
 	m.marks[consumer.Partition{Topic: testTopic}] = 33
@@ -112,8 +111,9 @@ func TestGoesOnWithinABatch(t *testing.T) {
 }
 
 func TestLargeRecords(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "20000000"}))
+	parallel(t)
+	c := newCluster(t, 0)
+	c.createTopic(t, testTopic, 1)
 	cl := newProducer(t, c, kgo.ProducerBatchMaxBytes(10<<20))
 	large := make([]byte, 5<<20)
 	m := newMemory()
@@ -129,8 +129,8 @@ func TestLargeRecords(t *testing.T) {
 }
 
 func TestTransactions(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	m := newMemory()
 	start(t, c, m, setup{})
 	cl := newProducer(t, c, kgo.TransactionalID("hr"))
@@ -158,8 +158,8 @@ func TestTransactions(t *testing.T) {
 
 // A backlog of aborted transactions is read in one go, not as it happens.
 func TestTransactionsInABacklog(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	plain := newProducer(t, c)
 	one, two := newProducer(t, c, kgo.TransactionalID("one")), newProducer(t, c, kgo.TransactionalID("two"))
 	for _, cl := range []*kgo.Client{one, two} {
@@ -184,8 +184,8 @@ func TestTransactionsInABacklog(t *testing.T) {
 
 // What a transaction holds back is not read, and still is known to be there.
 func TestTransactionThatHangs(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	produce(t, newProducer(t, c), leavers(0, "plain", 5)...)
 	m := newMemory()
 	r := start(t, c, m, setup{})
@@ -217,8 +217,8 @@ func TestTransactionThatHangs(t *testing.T) {
 }
 
 func TestFullLedger(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	cl := newProducer(t, c)
 	m := newMemory()
 	m.most = 2
@@ -244,8 +244,8 @@ func TestFullLedger(t *testing.T) {
 }
 
 func TestLedgerThatCannotWrite(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(2, testTopic))
+	parallel(t)
+	c := newCluster(t, 2)
 	cl := newProducer(t, c)
 	m := newMemory()
 	r := start(t, c, m, setup{})
@@ -259,7 +259,7 @@ func TestLedgerThatCannotWrite(t *testing.T) {
 	if got := committed(t, c, 0); got > 0 {
 		t.Errorf("committed %d, which nobody recorded", got)
 	}
-	member := c.GroupInfo(testGroup).Members[0].MemberID
+	member := c.members(t)[0]
 	eventually(t, "metrics show what waits", func() bool {
 		return r.gauge(t, "signoff_kafka_oldest_uncommitted_timestamp_seconds", "0", testTopic)+
 			r.gauge(t, "signoff_kafka_oldest_uncommitted_timestamp_seconds", "1", testTopic) > 0
@@ -267,15 +267,15 @@ func TestLedgerThatCannotWrite(t *testing.T) {
 	m.see(func() { m.refuse = nil })
 	awaitEvents(t, m, 100)
 	awaitState(t, m, consumer.UpToDate)
-	if members := c.GroupInfo(testGroup).Members; len(members) != 1 || members[0].MemberID != member {
+	if members := c.members(t); len(members) != 1 || members[0] != member {
 		t.Errorf("members are %v; want %s to have stayed", members, member)
 	}
 }
 
 // What is in hand when the signal comes is recorded and committed.
 func TestShutdownFinishesWhatIsInHand(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	cl := newProducer(t, c)
 	m := newMemory()
 	r := start(t, c, m, setup{})

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"go.uber.org/zap/zapcore"
 
 	"signoff/consumer"
@@ -61,16 +60,16 @@ func TestPlace(t *testing.T) {
 
 // What the ledger read stands before what the group committed, whichever is ahead.
 func TestBeginsAtTheWatermark(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	for name, offsets := range map[string]struct{ watermark, committed int64 }{
 		"ledger ahead of the group": {70, 20},
 		"ledger behind the group":   {20, 70},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newCluster(t, kfake.SeedTopics(1, testTopic))
+			c := newCluster(t, 1)
 			cl := newProducer(t, c)
 			produce(t, cl, leavers(0, "a", 100)...)
-			commit(t, cl, 0, offsets.committed)
+			commit(t, c, 0, offsets.committed)
 			m := newMemory()
 			m.marks[consumer.Partition{Topic: testTopic}] = offsets.watermark
 			start(t, c, m, setup{})
@@ -82,16 +81,16 @@ func TestBeginsAtTheWatermark(t *testing.T) {
 }
 
 func TestEmptyLedgerBesideCommittedOffsets(t *testing.T) {
-	t.Parallel()
-	newTopic := func(t *testing.T) *kfake.Cluster {
-		c := newCluster(t, kfake.SeedTopics(2, testTopic))
+	parallel(t)
+	newTopic := func(t *testing.T) *cluster {
+		c := newCluster(t, 2)
 		cl := newProducer(t, c)
 		produce(t, cl, append(leavers(0, "a", 10), leavers(1, "a", 10)...)...)
-		commit(t, cl, 0, 4)
+		commit(t, c, 0, 4)
 		return c
 	}
 	t.Run("is not read until somebody says from where", func(t *testing.T) {
-		t.Parallel()
+		parallel(t)
 		c, m := newTopic(t), newMemory()
 		r := start(t, c, m, setup{})
 		awaitState(t, m, consumer.NeedsFrom)
@@ -114,7 +113,7 @@ func TestEmptyLedgerBesideCommittedOffsets(t *testing.T) {
 		eventually(t, "lag 30", func() bool { return lag() == 30 })
 	})
 	t.Run("goes on where another member's ledger ends", func(t *testing.T) {
-		c := newCluster(t, kfake.SeedTopics(2, testTopic))
+		c := newCluster(t, 2)
 		cl := newProducer(t, c)
 		produce(t, cl, append(leavers(0, "a", 10), leavers(1, "a", 10)...)...)
 		first, second := newMemory(), newMemory()
@@ -132,7 +131,7 @@ func TestEmptyLedgerBesideCommittedOffsets(t *testing.T) {
 		}
 	})
 	t.Run("reads again what it committed after its backup", func(t *testing.T) {
-		c := newCluster(t, kfake.SeedTopics(2, testTopic))
+		c := newCluster(t, 2)
 		cl := newProducer(t, c)
 		produce(t, cl, append(leavers(0, "a", 10), leavers(1, "a", 10)...)...)
 		m := newMemory()
@@ -159,7 +158,7 @@ func TestEmptyLedgerBesideCommittedOffsets(t *testing.T) {
 	}
 	t.Run("--from committed where all is committed leaves a watermark", func(t *testing.T) {
 		c, m := newTopic(t), newMemory()
-		commit(t, newProducer(t, c), 0, 10)
+		commit(t, c, 0, 10)
 		start(t, c, m, setup{from: Committed})
 		awaitState(t, m, consumer.UpToDate)
 		if got := m.mark(testTopic, 0); got != 10 {
@@ -169,23 +168,21 @@ func TestEmptyLedgerBesideCommittedOffsets(t *testing.T) {
 }
 
 func TestDeletedUnread(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	cl := newProducer(t, c)
 	produce(t, cl, leavers(0, "a", 30)...)
 	m := newMemory()
 	m.marks[consumer.Partition{Topic: testTopic}] = 5
-	if err := c.DeleteRecords(testTopic, 0, 20); err != nil {
-		t.Fatal(err)
-	}
+	c.deleteBefore(t, 20)
 	r := start(t, c, m, setup{})
 	awaitEvents(t, m, 10)
 	checkJump(t, r, m, consumer.Span{Partition: consumer.Partition{Topic: testTopic}, From: 5, Next: 20}, 15, "the log starts after what was read of it")
 }
 
 func TestDeletedUnreadWhileReading(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	cl := newProducer(t, c)
 	m := newMemory()
 	r := start(t, c, m, setup{})
@@ -198,11 +195,9 @@ func TestDeletedUnreadWhileReading(t *testing.T) {
 	for i := range 2 * queued {
 		produce(t, cl, leavers(0, fmt.Sprint("b", i), 1)...)
 	}
-	eventually(t, "fetching stopped", func() bool { return c.PartitionInfo(testTopic, 0).HighWatermark == 1+2*queued })
+	eventually(t, "fetching stopped", func() bool { return c.end(t) == 1+2*queued })
 	produce(t, cl, leavers(0, "c", 10)...)
-	if err := c.DeleteRecords(testTopic, 0, 2*queued+6); err != nil {
-		t.Fatal(err)
-	}
+	c.deleteBefore(t, 2*queued+6)
 	m.see(func() { m.refuse = nil })
 	eventually(t, "the end is read", func() bool { return m.mark(testTopic, 0) == 2*queued+11 })
 	events, _, doubled := m.count()
@@ -213,13 +208,13 @@ func TestDeletedUnreadWhileReading(t *testing.T) {
 }
 
 func TestTopicMadeAnew(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, kfake.SeedTopics(1, testTopic))
+	parallel(t)
+	c := newCluster(t, 1)
 	cl := newProducer(t, c)
 	produce(t, cl, leavers(0, "a", 10)...)
 	m := newMemory()
 	m.marks[consumer.Partition{Topic: testTopic}] = 500
-	commit(t, cl, 0, 500)
+	commit(t, c, 0, 500)
 	r := start(t, c, m, setup{})
 	awaitEvents(t, m, 10)
 	checkJump(t, r, m, consumer.Span{Partition: consumer.Partition{Topic: testTopic}, From: 500, Next: 0}, 1, "the log ends before what was read of it")
