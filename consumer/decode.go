@@ -1,10 +1,14 @@
 package consumer
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,12 +19,14 @@ import (
 // Decoder understands the CloudEvents that are ours. It may be used by many
 // goroutines.
 type Decoder struct {
-	kinds *kinds
-	zone  *time.Location // of a date without a time; nil: there is none
+	kinds     *kinds
+	zone      *time.Location // of a date without a time; nil: there is none
+	directory Directory      // nil: there is none
 }
 
-// NewDecoder returns a Decoder, or what is wrong with cfg.
-func NewDecoder(cfg Config) (*Decoder, error) {
+// NewDecoder returns a Decoder, or what is wrong with cfg. It asks the directory,
+// which may be nil, for the email of a leaver whose termination carries none.
+func NewDecoder(cfg Config, directory Directory) (*Decoder, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -28,7 +34,7 @@ func NewDecoder(cfg Config) (*Decoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Decoder{kinds: newKinds(cfg.Types), zone: zone}, nil
+	return &Decoder{kinds: newKinds(cfg.Types), zone: zone, directory: directory}, nil
 }
 
 // Kind returns the kind of event that a CloudEvents type stands for; false if
@@ -37,9 +43,10 @@ func (d *Decoder) Kind(ceType string) (Kind, bool) { return d.kinds.of(ceType) }
 
 // Decode reads a CloudEvent of one of our types, received at the given time
 // from origin, a topic or the path of an endpoint. Position and Payload of the
-// Event are left to the caller. Every error is an *UnreadableError; the Event then
-// holds its Key, if that could be read, and nothing else.
-func (d *Decoder) Decode(e event.Event, origin string, received time.Time) (Event, error) {
+// Event are left to the caller. An error is an *UnreadableError, or else says that
+// the directory could not be asked, and that the same event may be offered again;
+// the Event then holds its Key, if that could be read, and nothing else.
+func (d *Decoder) Decode(ctx context.Context, e event.Event, origin string, received time.Time) (Event, error) {
 	if err := Validate(e); err != nil {
 		return Event{}, err
 	}
@@ -51,7 +58,7 @@ func (d *Decoder) Decode(e event.Event, origin string, received time.Time) (Even
 	if err != nil {
 		return Event{}, err
 	}
-	out, err := d.content(e, kind, received.UTC())
+	out, err := d.content(ctx, e, kind, received.UTC())
 	if err != nil {
 		return Event{Key: key}, err
 	}
@@ -60,7 +67,7 @@ func (d *Decoder) Decode(e event.Event, origin string, received time.Time) (Even
 }
 
 // content reads everything but the Key.
-func (d *Decoder) content(e event.Event, kind Kind, received time.Time) (Event, error) {
+func (d *Decoder) content(ctx context.Context, e event.Event, kind Kind, received time.Time) (Event, error) {
 	data, err := dataOf(e)
 	if err != nil {
 		return Event{}, err
@@ -70,14 +77,58 @@ func (d *Decoder) content(e event.Event, kind Kind, received time.Time) (Event, 
 		return Event{}, err
 	}
 	out.Kind, out.Hash = kind, contentHash(e, data)
+	zone := timeZone(data)
 	switch {
-	case out.Email == "" && kind == Terminated:
-		return Event{}, &UnreadableError{NoEmail, "email: missing"}
-	case out.Email == "" && out.EmployeeID == "":
+	case out.Email != "":
+	case out.EmployeeID == "":
 		return Event{}, &UnreadableError{NoEmail, "email and employeeId: missing"}
+	case kind == Terminated: // a word that takes it back finds its leaver by the id
+		found, err := d.lookUp(ctx, &out)
+		if err != nil {
+			return Event{}, err
+		}
+		if zone == "" {
+			zone = found
+		}
 	}
-	err = d.times(&out, e, data, received)
+	err = d.times(&out, e, data, received, zone)
 	return out, err
+}
+
+// lookUp fills in what the directory knows and the event does not say. It returns
+// the person's time zone, "" if that is not known.
+func (d *Decoder) lookUp(ctx context.Context, e *Event) (zone string, err error) {
+	if d.directory == nil {
+		return "", &UnreadableError{NoEmail, "email: missing"}
+	}
+	p, err := d.directory.Find(ctx, e.EmployeeID)
+	if errors.Is(err, ErrNoPerson) {
+		return "", &UnreadableError{NoEmail, "email: missing, and events.directory has none for the employeeId"}
+	}
+	if err != nil {
+		return "", fmt.Errorf("events.directory: %w", err)
+	}
+	members := map[string]any{"email": p.Email, "managerEmail": p.ManagerEmail, "givenName": p.GivenName, "familyName": p.FamilyName}
+	others := make([]any, 0, len(p.OtherEmails))
+	for _, o := range p.OtherEmails {
+		others = append(others, o)
+	}
+	members["otherEmails"] = others
+	known, err := person(&fields{members: members}, "")
+	if err != nil || known.Email == "" {
+		return "", &UnreadableError{NoEmail, "email: missing, and what events.directory has for the employeeId is no email"}
+	}
+	e.Email = known.Email
+	said := e.OtherEmails
+	e.OtherEmails = nil
+	for _, o := range slices.Concat(said, known.OtherEmails) {
+		if o != e.Email && !slices.Contains(e.OtherEmails, o) {
+			e.OtherEmails = append(e.OtherEmails, o)
+		}
+	}
+	e.ManagerEmail = cmp.Or(e.ManagerEmail, known.ManagerEmail)
+	e.GivenName, e.FamilyName = cmp.Or(e.GivenName, known.GivenName), cmp.Or(e.FamilyName, known.FamilyName)
+	return p.TimeZone, nil
 }
 
 // maxAttribute is how many bytes of an attribute a database can index.

@@ -18,7 +18,8 @@ var dateTime = regexp.MustCompile(`^(?i)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z
 
 // times sets OccurredAt, ReceivedAt and EffectiveAt. Without an effectiveAt the
 // event takes effect when it happened.
-func (d *Decoder) times(out *Event, e event.Event, data map[string]any, received time.Time) error {
+// A date is one of the zone, or where that is "", of the configured one.
+func (d *Decoder) times(out *Event, e event.Event, data map[string]any, received time.Time, zone string) error {
 	out.ReceivedAt = received
 	if at := e.Time().UTC(); !at.IsZero() && !at.After(received.Add(maxAhead)) {
 		if !storable(at) {
@@ -38,15 +39,29 @@ func (d *Decoder) times(out *Event, e event.Event, data map[string]any, received
 	if !ok {
 		return invalidData("effectiveAt: not a string")
 	}
-	at, err := d.effective(strings.TrimSpace(text), out.Urgent)
+	at, err := d.effective(strings.TrimSpace(text), out.Urgent, zone)
 	out.EffectiveAt = at
 	return err
 }
 
+// timeZone is the data's own, "" if there is none. What is not even text is left
+// to whoever needs it to find out.
+func timeZone(data map[string]any) string {
+	value, ok := data["timeZone"]
+	if !ok {
+		return ""
+	}
+	text, ok := value.(string)
+	if !ok {
+		return "?"
+	}
+	return strings.TrimSpace(text)
+}
+
 // effective reads an RFC 3339 date-time or full-date.
-func (d *Decoder) effective(text string, urgent bool) (time.Time, error) {
+func (d *Decoder) effective(text string, urgent bool, zone string) (time.Time, error) {
 	if date, err := time.Parse(time.DateOnly, text); err == nil {
-		return d.effectiveDate(date, urgent)
+		return d.effectiveDate(date, urgent, zone)
 	}
 	at, err := time.Parse(time.RFC3339, strings.ToUpper(text))
 	if err != nil || !dateTime.MatchString(text) {
@@ -62,15 +77,22 @@ var errYear = invalidTime("effectiveAt: its year is not in 1970..9999")
 
 // effectiveDate returns when a date is over, or when it begins if that is
 // urgent; the date comes as its midnight in UTC.
-func (d *Decoder) effectiveDate(date time.Time, urgent bool) (time.Time, error) {
-	if d.zone == nil {
-		return time.Time{}, &UnreadableError{NoTimeZone, "effectiveAt: a date without a time, and events.time_zone is not set"}
+func (d *Decoder) effectiveDate(date time.Time, urgent bool, zone string) (time.Time, error) {
+	in := d.zone
+	if zone != "" {
+		var err error
+		if in, err = location(zone); err != nil {
+			return time.Time{}, invalidTime("timeZone: not the name of a time zone")
+		}
+	}
+	if in == nil {
+		return time.Time{}, &UnreadableError{NoTimeZone, "effectiveAt: a date without a time, and neither timeZone nor events.time_zone is set"}
 	}
 	first := date
 	if !urgent {
 		first = date.AddDate(0, 0, 1)
 	}
-	at := dayStart(first, d.zone)
+	at := dayStart(first, in)
 	if !storable(date) || !storable(at) {
 		return time.Time{}, errYear
 	}

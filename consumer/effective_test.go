@@ -29,7 +29,7 @@ func TestEffective(t *testing.T) {
 		"the last day, where it can be written": {"Asia/Tokyo", "9999-12-31", false, "9999-12-31T15:00:00Z"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := newDecoder(t, Config{TimeZone: c.zone}).effective(c.at, c.urgent)
+			got, err := newDecoder(t, Config{TimeZone: c.zone}).effective(c.at, c.urgent, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -56,7 +56,7 @@ func TestWithoutEffectiveAt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := termination(`{"email":"a@example.com"}`)
 			e.SetTime(c.time)
-			got, err := newDecoder(t, Config{}).Decode(e, "/events", received)
+			got, err := newDecoder(t, Config{}).Decode(t.Context(), e, "/events", received)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -82,11 +82,12 @@ const (
 	InvalidTime   Reason = "invalid_time"    // effectiveAt is neither a date-time nor a date
 	IDReused      Reason = "id_reused"       // the Key was seen with other content
 	MayNotRescind Reason = "may_not_rescind" // takes back what another source announced
+	MappingFailed Reason = "mapping_failed"  // the mapping stopped at it, or made what is no event
 )
 
 // Reasons lists every Reason.
 func Reasons() []Reason {
-	return []Reason{InvalidEvent, InvalidData, NoEmail, NoTimeZone, InvalidTime, IDReused, MayNotRescind}
+	return []Reason{InvalidEvent, InvalidData, NoEmail, NoTimeZone, InvalidTime, IDReused, MayNotRescind, MappingFailed}
 }
 
 // Reject is an event that could not be understood. It is kept with its payload,

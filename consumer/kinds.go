@@ -99,14 +99,20 @@ func (c Config) location() (*time.Location, error) {
 	if c.TimeZone == "" {
 		return nil, nil
 	}
-	if c.TimeZone == "Local" {
-		return nil, errors.New("events.time_zone: Local: not the name of a time zone")
-	}
-	loc, err := time.LoadLocation(c.TimeZone)
+	zone, err := location(c.TimeZone)
 	if err != nil {
 		return nil, fmt.Errorf("events.time_zone: %s: not the name of a time zone", c.TimeZone)
 	}
-	return loc, nil
+	return zone, nil
+}
+
+// location knows zones by their IANA names, and none that this machine has made
+// its own.
+func location(name string) (*time.Location, error) {
+	if name == "Local" {
+		return nil, errors.New("not the name of a time zone")
+	}
+	return time.LoadLocation(name)
 }
 
 // glob is a name with stars: the texts between them, at least two.

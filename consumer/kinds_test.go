@@ -103,7 +103,7 @@ func TestConfigValidate(t *testing.T) {
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
-			if _, newErr := NewDecoder(c.cfg); (newErr == nil) != (err == nil) {
+			if _, newErr := NewDecoder(c.cfg, nil); (newErr == nil) != (err == nil) {
 				t.Errorf("NewDecoder says %v", newErr)
 			}
 		})

@@ -93,7 +93,7 @@ func start(t testing.TB, c *cluster, l Ledger, s setup) *run {
 		s.topics = []string{testTopic}
 	}
 	if s.decoder == nil {
-		d, err := consumer.NewDecoder(consumer.Config{})
+		d, err := consumer.NewDecoder(consumer.Config{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

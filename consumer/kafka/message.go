@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -139,7 +140,7 @@ func (t *translator) decode(c cloudEvent) (e consumer.Event, err error) {
 			return e, err
 		}
 	}
-	return t.decoder.Decode(c.event, t.partition.Topic, t.received)
+	return t.decoder.Decode(context.TODO(), c.event, t.partition.Topic, t.received)
 }
 
 // reject keeps what could not be understood, under the event's own key as far

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func TestTake(t *testing.T) {
 		"no email":                           {headers: with(ours), value: "{}", reason: consumer.NoEmail, key: good},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, err := consumer.NewDecoder(consumer.Config{})
+			d, err := consumer.NewDecoder(consumer.Config{}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +128,9 @@ func (panics) Kind(t string) (consumer.Kind, bool) {
 	return consumer.Terminated, t == consumer.TypeTerminated
 }
 
-func (panics) Decode(event.Event, string, time.Time) (consumer.Event, error) { panic("odd payload") }
+func (panics) Decode(context.Context, event.Event, string, time.Time) (consumer.Event, error) {
+	panic("odd payload")
+}
 
 func TestTakeSurvivesAPanic(t *testing.T) {
 	read := newTranslator(panics{}, consumer.Partition{Topic: testTopic})
@@ -139,7 +142,7 @@ func TestTakeSurvivesAPanic(t *testing.T) {
 }
 
 func TestIgnoringAllocatesNothing(t *testing.T) {
-	d, err := consumer.NewDecoder(consumer.Config{})
+	d, err := consumer.NewDecoder(consumer.Config{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ type Decoder interface {
 
 	// Decode makes an Event of a CloudEvent of ours. Its error is a
 	// *consumer.UnreadableError.
-	Decode(e event.Event, origin string, received time.Time) (consumer.Event, error)
+	Decode(ctx context.Context, e event.Event, origin string, received time.Time) (consumer.Event, error)
 }
 
 const (

@@ -168,7 +168,7 @@ func (s *Server) add(in *consumer.Intake, got received, path string, now time.Ti
 	if _, ours := s.decoder.Kind(got.event.Type()); !ours {
 		return false, nil
 	}
-	e, err := s.decoder.Decode(got.event, path, now)
+	e, err := s.decoder.Decode(context.TODO(), got.event, path, now)
 	var unreadable *consumer.UnreadableError
 	switch {
 	case err == nil:

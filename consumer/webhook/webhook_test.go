@@ -66,7 +66,7 @@ func newFixture(t testing.TB) fixture {
 	t.Helper()
 	f := fixture{rec: &recorder{}, ignored: &atomic.Int64{}, tokens: filepath.Join(t.TempDir(), "tokens")}
 	write(t, f.tokens, "# hris\n"+token+"\n")
-	d, err := consumer.NewDecoder(consumer.Config{Types: consumer.Types{Terminated: []string{"com.acme.left"}}})
+	d, err := consumer.NewDecoder(consumer.Config{Types: consumer.Types{Terminated: []string{"com.acme.left"}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
