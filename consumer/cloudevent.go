@@ -145,3 +145,15 @@ func setData(e *event.Event, data []byte, encoded bool) {
 		e.DataEncoded = []byte(content)
 	}
 }
+
+// Structured is an event in the JSON format, from which ParseStructured reads the
+// same event. What came in binary mode is kept so, since its body alone could not
+// be understood again.
+func Structured(e event.Event) []byte {
+	e.DataBase64 = !json.Valid(e.Data())
+	text, err := json.Marshal(e)
+	if err != nil { // of an event that is none: the body is all there is to keep
+		return e.Data()
+	}
+	return text
+}

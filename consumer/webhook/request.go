@@ -82,7 +82,7 @@ func (m mode) decode(h http.Header, body []byte) ([]received, error) {
 		return []received{{e, body}}, err
 	default:
 		e, err := decodeBinary(h, body)
-		return []received{{e, payload(e, body)}}, err
+		return []received{{e, consumer.Structured(e)}}, err
 	}
 }
 
@@ -196,15 +196,4 @@ func percentDecode(s string) string {
 		b.WriteByte(s[i])
 	}
 	return b.String()
-}
-
-// payload is an event of binary mode in the JSON format, for the body alone
-// could not be replayed.
-func payload(e event.Event, body []byte) []byte {
-	e.DataBase64 = !json.Valid(body)
-	text, err := json.Marshal(e)
-	if err != nil {
-		return body
-	}
-	return text
 }
