@@ -161,7 +161,7 @@ func dataOf(e event.Event) (map[string]any, error) {
 	if len(e.Data()) == 0 {
 		return nil, invalidData("data: missing")
 	}
-	value, err := parseJSON(e.Data())
+	value, err := ParseJSON(e.Data())
 	if err != nil {
 		return nil, invalidData("data: " + err.Error())
 	}
@@ -178,7 +178,7 @@ func dataOf(e event.Event) (map[string]any, error) {
 func contentHash(e event.Event, data map[string]any) string {
 	content, err := json.Marshal([]any{strings.TrimSpace(e.Type()), subject(e), data})
 	if err != nil {
-		panic(err) // what parseJSON returns can always be written again
+		panic(err) // what ParseJSON returns can always be written again
 	}
 	sum := sha256.Sum256(content)
 	return hex.EncodeToString(sum[:])
