@@ -1,14 +1,11 @@
 package consumer
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -93,42 +90,6 @@ func (d *Decoder) content(ctx context.Context, e event.Event, kind Kind, receive
 	}
 	err = d.times(&out, e, data, received, zone)
 	return out, err
-}
-
-// lookUp fills in what the directory knows and the event does not say. It returns
-// the person's time zone, "" if that is not known.
-func (d *Decoder) lookUp(ctx context.Context, e *Event) (zone string, err error) {
-	if d.directory == nil {
-		return "", &UnreadableError{NoEmail, "email: missing"}
-	}
-	p, err := d.directory.Find(ctx, e.EmployeeID)
-	if errors.Is(err, ErrNoPerson) {
-		return "", &UnreadableError{NoEmail, "email: missing, and events.directory has none for the employeeId"}
-	}
-	if err != nil {
-		return "", fmt.Errorf("events.directory: %w", err)
-	}
-	members := map[string]any{"email": p.Email, "managerEmail": p.ManagerEmail, "givenName": p.GivenName, "familyName": p.FamilyName}
-	others := make([]any, 0, len(p.OtherEmails))
-	for _, o := range p.OtherEmails {
-		others = append(others, o)
-	}
-	members["otherEmails"] = others
-	known, err := person(&fields{members: members}, "")
-	if err != nil || known.Email == "" {
-		return "", &UnreadableError{NoEmail, "email: missing, and what events.directory has for the employeeId is no email"}
-	}
-	e.Email = known.Email
-	said := e.OtherEmails
-	e.OtherEmails = nil
-	for _, o := range slices.Concat(said, known.OtherEmails) {
-		if o != e.Email && !slices.Contains(e.OtherEmails, o) {
-			e.OtherEmails = append(e.OtherEmails, o)
-		}
-	}
-	e.ManagerEmail = cmp.Or(e.ManagerEmail, known.ManagerEmail)
-	e.GivenName, e.FamilyName = cmp.Or(e.GivenName, known.GivenName), cmp.Or(e.FamilyName, known.FamilyName)
-	return p.TimeZone, nil
 }
 
 // maxAttribute is how many bytes of an attribute a database can index.
