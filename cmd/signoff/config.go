@@ -13,22 +13,30 @@ import (
 	"signoff/closer/guard"
 	"signoff/closer/ledger"
 	"signoff/consumer"
+	"signoff/consumer/employees"
 	"signoff/consumer/kafka"
+	"signoff/consumer/mapping"
 	"signoff/consumer/webhook"
 )
 
 // config is the config file: each room's own section.
 type config struct {
-	Mode     string          `yaml:"mode"`
-	Ledger   string          `yaml:"ledger"`
-	Kafka    kafka.Config    `yaml:"kafka"`
-	Webhook  webhook.Config  `yaml:"webhook"`
-	Events   consumer.Config `yaml:"events"`
-	Docusign docusignConfig  `yaml:"docusign"`
-	Batch    closer.Config   `yaml:"batch"`
-	Guard    guard.Config    `yaml:"guard"`
-	Admin    console.Config  `yaml:"admin"`
-	Log      logConfig       `yaml:"log"`
+	Mode     string         `yaml:"mode"`
+	Ledger   string         `yaml:"ledger"`
+	Kafka    kafka.Config   `yaml:"kafka"`
+	Webhook  webhook.Config `yaml:"webhook"`
+	Events   eventsConfig   `yaml:"events"`
+	Docusign docusignConfig `yaml:"docusign"`
+	Batch    closer.Config  `yaml:"batch"`
+	Guard    guard.Config   `yaml:"guard"`
+	Admin    console.Config `yaml:"admin"`
+	Log      logConfig      `yaml:"log"`
+}
+
+type eventsConfig struct {
+	consumer.Config `yaml:",inline"`
+	Mappings        []mapping.Config `yaml:"mappings"`
+	Directory       employees.Config `yaml:"directory"`
 }
 
 type docusignConfig struct {
@@ -85,7 +93,7 @@ type logConfig struct {
 var notYet = []string{
 	"kafka.outcomes_topic",
 	"webhook.tls", "webhook.endpoints[].mapping", "webhook.endpoints[].auth.secret_file",
-	"events.mappings", "events.directory", "events.sources",
+	"events.sources",
 	"guard.approvals", "guard.approvals_expire", "guard.urgent_limits",
 	"retention", "erase_after", "audit", "outcomes", "admin.web_config_file",
 }
@@ -101,7 +109,7 @@ func modes() []string { return []string{modeDryRun, modeClose} }
 func defaults() config {
 	return config{
 		Mode:   modeDryRun,
-		Events: consumer.Config{MaxAge: 7 * 24 * time.Hour},
+		Events: eventsConfig{Config: consumer.Config{MaxAge: 7 * 24 * time.Hour}},
 		Docusign: docusignConfig{Config: docusign.Config{Reserve: 0.5}, CloseVia: viaAccount,
 			ImportColumns: docusign.DefaultColumns, Watch: 30 * 24 * time.Hour},
 		Batch: closer.Defaults(),
@@ -153,7 +161,7 @@ func (c config) validate() error {
 		}
 	}
 	for _, check := range []func() error{
-		c.Webhook.Validate, c.Events.Validate, c.Docusign.validate, c.Batch.Validate, c.Guard.Validate, c.Admin.Validate,
+		c.Webhook.Validate, c.Events.validate, c.Docusign.validate, c.Batch.Validate, c.Guard.Validate, c.Admin.Validate,
 	} {
 		if err := check(); err != nil {
 			return err

@@ -160,7 +160,7 @@ func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer,
 
 // openSources makes what terminations come in by.
 func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prometheus.Registerer) error {
-	decoder, err := consumer.NewDecoder(d.cfg.Events, nil)
+	decoder, _, err := d.cfg.Events.open(d.log.Named("events"))
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -27,6 +26,7 @@ import (
 	"cel.dev/cel-go/common"
 	"cel.dev/cel-go/common/ast"
 	"github.com/cloudevents/sdk-go/v2/event"
+	"golang.org/x/sync/semaphore"
 
 	"signoff/consumer"
 )
@@ -215,9 +215,9 @@ func (m *Mapping) Name() string { return m.name }
 // maxPayload is far above what endpoints take.
 const maxPayload = 1 << 20 // bytes
 
-// slots are for payloads that are mapped at the same time. Read, one may take
-// thirty times its size; more of them at once would not be faster.
-var slots = make(chan struct{}, runtime.GOMAXPROCS(0))
+// underWay bounds the bytes of all payloads that are mapped at the same time: read,
+// a payload may take forty times its size.
+var underWay = semaphore.NewWeighted(maxPayload)
 
 // Events maps a payload, which must be JSON, to CloudEvents of canonical types,
 // ready for consumer.Decoder: none where it is no concern of ours. Events without
@@ -227,12 +227,10 @@ func (m *Mapping) Events(ctx context.Context, payload []byte, fallback string) (
 	if len(payload) > maxPayload {
 		return nil, failed("the payload: larger than %d MiB", maxPayload>>20)
 	}
-	select {
-	case slots <- struct{}{}:
-		defer func() { <-slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := underWay.Acquire(ctx, int64(len(payload))); err != nil {
+		return nil, err
 	}
+	defer underWay.Release(int64(len(payload)))
 	value, err := consumer.ParseJSON(payload)
 	if err != nil {
 		return nil, failed("the payload: %v", err)
