@@ -29,8 +29,10 @@ func (sizeCost) CallCost(function, _ string, args []ref.Val, result ref.Val) *ui
 		cost += items(args[0]) + items(args[1])
 	case "split":
 		cost += 4 * items(result) // a small object each
+	case "matches":
+		cost += bytes / 2 // many steps for each
 	case "parseTime":
-		cost += 50 // a zone is read each time
+		cost += 150 // a zone is read each time
 	}
 	return &cost
 }

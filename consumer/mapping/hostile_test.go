@@ -9,12 +9,12 @@ import (
 	"signoff/consumer"
 )
 
-// large are members of payloads, nearly as long as a payload may be.
+// large are members of payloads, each far larger than any that a vendor sends.
 var large = map[string]string{
-	"numbers":  `"l":[` + strings.Repeat("0,", 250_000) + `0]`,
-	"lists":    `"l":[` + strings.Repeat("[],", 250_000) + `[]]`,
-	"objects":  `"l":[` + strings.Repeat(`{"a":1},`, 100_000) + `{}]`,
-	"one text": `"s":"` + strings.Repeat("a", 500_000) + `"`,
+	"numbers":  `"l":[` + strings.Repeat("0,", 60_000) + `0]`,
+	"lists":    `"l":[` + strings.Repeat("[],", 60_000) + `[]]`,
+	"objects":  `"l":[` + strings.Repeat(`{"a":1},`, 60_000) + `{}]`,
+	"one text": `"s":"` + strings.Repeat("a", 400_000) + `"`,
 	"4 KiB":    `"t":"` + strings.Repeat("a", maxText) + `"`,
 	"spaces":   `"p":"` + strings.Repeat(" ", maxText) + `"`,
 	"one more": `"u":"` + strings.Repeat("a", maxText+1) + `"`,
@@ -126,4 +126,18 @@ func allocated(f func()) uint64 {
 	f()
 	runtime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc
+}
+
+// TestAsMuchAsAVendorSends must not come near what a run may cost.
+func TestAsMuchAsAVendorSends(t *testing.T) {
+	for preset, c := range map[string]struct{ before, item, after string }{
+		"bamboohr": {`{"employees":[`, `{"id":"1093","timestamp":"2026-11-30T18:42:00+0000","changedFields":["Status"],"fields":{"Employee #":"E-1093","Work Email":"Jane.Doe@example.com","Status":"Inactive"}}`, `]}`},
+		"okta":     {`{"data":{"events":[`, `{"uuid":"cb62c0bc","published":"2026-11-30T18:15:12.862Z","eventType":"user.lifecycle.deactivate","outcome":{"result":"SUCCESS"},"target":[{"type":"User","alternateId":"Jane.Doe@example.com"}]}`, `]}}`},
+	} {
+		payload := c.before + strings.Repeat(c.item+",", maxEvents-1) + c.item + c.after
+		events, err := load(t, preset).Events(t.Context(), []byte(payload), "1")
+		if err != nil || len(events) != maxEvents {
+			t.Errorf("%s: %d events, %v", preset, len(events), err)
+		}
+	}
 }

@@ -113,6 +113,18 @@ func golden(t *testing.T, file string, got any) {
 	}
 }
 
+// TestPresetsPassOverWhatSaysNothing is for what vendors send to try an endpoint.
+func TestPresetsPassOverWhatSaysNothing(t *testing.T) {
+	for _, name := range Presets() {
+		for _, payload := range []string{`{}`, `"ping"`, `{"data":{}}`, `{"data":null,"events":null}`, `{"text":"Ping test"}`, `true`, `7`} {
+			events, err := load(t, name).Events(t.Context(), []byte(payload), "1")
+			if err != nil || len(events) > 0 {
+				t.Errorf("%s of %s: %v, %v", name, payload, events, err)
+			}
+		}
+	}
+}
+
 func TestPresetsPassOver(t *testing.T) {
 	okta := `{"data":{"events":[{"uuid":"1","eventType":%s,"outcome":%s,"target":[{"type":"User","alternateId":"a@example.com"}]}]}}`
 	gusto := `{"uuid":"1","event_type":%q,"entity_uuid":"E","timestamp":1796108400}`
