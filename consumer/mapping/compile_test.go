@@ -13,7 +13,7 @@ func TestCompileRefuses(t *testing.T) {
 		want       []string // parts of the error
 	}{
 		"nothing":                            {" \n", []string{"acme.cel: empty"}},
-		"a comment alone":                    {"// TODO\n", []string{"acme.cel:2:1: Syntax error"}},
+		"a comment alone":                    {"// Acme\n", []string{"acme.cel:2:1: Syntax error"}},
 		"what is no CEL":                     {"body.map(e,\n  {'email' e.x})", []string{"acme.cel:2:12: Syntax error", "\n |   {'email' e.x})\n | ...........^"}},
 		"a name that nobody knows":           {`[{"email": bod.x}]`, []string{"acme.cel:1:12: undeclared reference to 'bod'", "\n | [{\"email\": bod.x}]\n | ...........^"}},
 		"a function that nobody knows":       {`[{"email": body.x.nope()}]`, []string{"acme.cel:1:23: undeclared reference to 'nope'"}},
