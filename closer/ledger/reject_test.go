@@ -3,9 +3,7 @@ package ledger
 import (
 	"errors"
 	"slices"
-	"strings"
 	"testing"
-	"time"
 
 	"signoff/consumer"
 )
@@ -29,15 +27,6 @@ func (b *book) reject(id, payload string) Reject {
 func (b *book) findReject(id int64) Reject {
 	b.t.Helper()
 	r, err := b.FindReject(b.t.Context(), id)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return r
-}
-
-func (b *book) replay(id int64, events []consumer.Event, rejects ...consumer.Reject) Reject {
-	b.t.Helper()
-	r, err := b.ReplayReject(b.t.Context(), id, events, rejects, "ana")
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -88,97 +77,6 @@ func TestRejectsAreListed(t *testing.T) {
 	}
 	if _, err := b.FindReject(t.Context(), 99); !errors.Is(err, ErrNoReject) {
 		t.Errorf("got %v, want that there is none", err)
-	}
-}
-
-func TestReplayedRejectIsRecorded(t *testing.T) {
-	b := newBook(t)
-	var recorded int
-	b.observe.Received = func(_ consumer.Source, result string, n int) {
-		if result == "recorded" {
-			recorded += n
-		}
-	}
-	r := b.replay(b.reject("x", "{}").ID, []consumer.Event{b.left("ann"), b.left("bob")})
-	if r.State != RejectReplayed || r.Attempts != 2 || r.SettledBy != "ana" || r.SettledAt.IsZero() {
-		t.Errorf("got %+v, want it replayed by ana", r)
-	}
-	b.is("ann", Waiting)
-	b.is("bob", Waiting)
-	if recorded != 2 || b.rejects() != 0 {
-		t.Errorf("%d recorded, %d open rejects", recorded, b.rejects())
-	}
-	if got := b.text(`SELECT actor FROM audit WHERE action = 'reject_replayed'`); got != "ana" {
-		t.Errorf("replayed by %q in the audit", got)
-	}
-	if _, err := b.ReplayReject(t.Context(), r.ID, nil, nil, "ana"); !errors.Is(err, ErrSettled) {
-		t.Errorf("replayed twice: %v", err)
-	}
-	b.verify()
-}
-
-// A replay is judged as of when the event first came.
-func TestReplayKeepsTheFirstReceipt(t *testing.T) {
-	b := newBook(t)
-	reject := b.reject("x", "{}")
-	old := both(b.said(2*week), b.leaving(-2*week))
-	b.replay(reject.ID, []consumer.Event{b.left("ann", old)})
-	if e := b.entry("ann"); e.Stale || !e.ReceivedAt.Equal(reject.ReceivedAt) {
-		t.Errorf("got %+v, want it fresh as of when it came", e)
-	}
-	b.record(b.left("bob", rescind, b.said(week)))
-	b.replay(b.reject("y", "{}").ID, []consumer.Event{b.left("bob", func(e *consumer.Event) { e.OccurredAt = time.Time{} })})
-	b.is("bob", Cancelled)
-}
-
-func TestReplayThatFailsAgain(t *testing.T) {
-	noEmail := consumer.Reject{Reason: consumer.NoEmail, Detail: "email: missing"}
-	for name, tt := range map[string]struct {
-		events  func(*book) []consumer.Event
-		rejects []consumer.Reject
-		want    consumer.Reason
-	}{
-		"not understood":             {nil, []consumer.Reject{noEmail}, consumer.NoEmail},
-		"understood in part":         {func(b *book) []consumer.Event { return []consumer.Event{b.left("ann")} }, []consumer.Reject{noEmail}, consumer.NoEmail},
-		"by whom it may not be said": {func(b *book) []consumer.Event { return []consumer.Event{b.left("bob", rescind, from("x"))} }, nil, consumer.MayNotRescind},
-		"its key is in by other content": {func(b *book) []consumer.Event {
-			e := b.left("eve")
-			b.record(e)
-			e.Hash = "other"
-			return []consumer.Event{e}
-		}, nil, consumer.IDReused},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBook(t)
-			b.record(b.left("bob"))
-			id := b.reject("x", "{}").ID
-			var events []consumer.Event
-			if tt.events != nil {
-				events = tt.events(b)
-			}
-			r := b.replay(id, events, tt.rejects...)
-			if r.ID != id || r.State != RejectOpen || r.Attempts != 2 || r.Reason != tt.want || b.rejects() != 1 {
-				t.Errorf("got %+v and %d open, want the same one open with an attempt more", r, b.rejects())
-			}
-			if name == "understood in part" {
-				b.is("ann", Waiting)
-			}
-			if r := b.replay(id, events); name == "understood in part" && r.State != RejectReplayed {
-				t.Errorf("%s, want the rest to settle it", r.State)
-			}
-			b.verify()
-		})
-	}
-}
-
-func TestReplayNeedsTheWholePayload(t *testing.T) {
-	b := newBook(t)
-	r := b.reject("x", strings.Repeat("a", maxPayload+1))
-	if _, err := b.ReplayReject(t.Context(), r.ID, []consumer.Event{b.left("ann")}, nil, "ana"); !errors.Is(err, ErrCut) {
-		t.Errorf("got %v, want it refused", err)
-	}
-	if len(b.entries("ann")) != 0 {
-		t.Error("recorded what was refused")
 	}
 }
 
