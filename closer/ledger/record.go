@@ -49,7 +49,10 @@ func (l *Ledger) Record(ctx context.Context, in consumer.Intake) error {
 				rejects = append(slices.Clip(rejects), *reject)
 			}
 		}
-		return t.recordRejects(in.Source, rejects, &counts)
+		if err := t.recordRejects(in.Source, rejects, &counts); err != nil {
+			return err
+		}
+		return t.hear(in)
 	})
 	if err != nil {
 		return err

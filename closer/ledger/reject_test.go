@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"signoff/consumer"
@@ -77,6 +78,47 @@ func TestRejectsAreListed(t *testing.T) {
 	}
 	if _, err := b.FindReject(t.Context(), 99); !errors.Is(err, ErrNoReject) {
 		t.Errorf("got %v, want that there is none", err)
+	}
+}
+
+func TestOpenRejectsAreFoundInTheOrderTheyCame(t *testing.T) {
+	b := newBook(t)
+	one, two, three := b.reject("one", "{1}").ID, b.reject("two", "{2}").ID, b.reject("three", "{3}").ID
+	if _, err := b.DiscardReject(t.Context(), two, "ana", "a test"); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		filter       RejectFilter
+		after, until int64
+		want         []int64
+	}{
+		"all":                 {RejectFilter{}, 0, 0, []int64{one, three}},
+		"a page":              {RejectFilter{Limit: 1}, 0, 0, []int64{one}},
+		"the next page":       {RejectFilter{Limit: 1}, one, 0, []int64{three}},
+		"not what came since": {RejectFilter{}, 0, two, []int64{one}},
+		"by another reason":   {RejectFilter{Reason: consumer.NoEmail}, 0, 0, nil},
+		"by reason":           {RejectFilter{Reason: consumer.InvalidData}, 0, 0, []int64{one, three}},
+		"by another way in":   {RejectFilter{Via: consumer.Webhook}, 0, 0, nil},
+		"by another topic":    {RejectFilter{Origin: "other"}, 0, 0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := b.OpenRejects(t.Context(), tt.filter, tt.after, tt.until); err != nil || !slices.Equal(got, tt.want) {
+				t.Errorf("got %v (%v), want %v", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestFilterByAWordThereIsNot(t *testing.T) {
+	for want, f := range map[string]RejectFilter{
+		`state: "opne": none of [open replayed discarded]`: {State: "opne"},
+		`reason: "no_mail": none of [invalid_event`:        {Reason: "no_mail"},
+		`source: "hr": neither kafka nor webhook nor csv`:  {Via: "hr"},
+		"": {State: RejectOpen, Reason: consumer.NoEmail, Via: consumer.Webhook, Origin: "any"},
+	} {
+		if err := f.Validate(); (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", f, err, want)
+		}
 	}
 }
 
