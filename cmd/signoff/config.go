@@ -19,16 +19,16 @@ import (
 
 // config is the config file: each room's own section.
 type config struct {
-	Mode     string          `yaml:"mode"`
-	Ledger   string          `yaml:"ledger"`
-	Kafka    kafka.Config    `yaml:"kafka"`
-	Webhook  webhook.Config  `yaml:"webhook"`
-	Events   consumer.Config `yaml:"events"`
-	Docusign docusignConfig  `yaml:"docusign"`
-	Batch    closer.Config   `yaml:"batch"`
-	Guard    guard.Config    `yaml:"guard"`
-	Admin    console.Config  `yaml:"admin"`
-	Log      logConfig       `yaml:"log"`
+	Mode     string         `yaml:"mode"`
+	Ledger   string         `yaml:"ledger"`
+	Kafka    kafka.Config   `yaml:"kafka"`
+	Webhook  webhook.Config `yaml:"webhook"`
+	Events   eventsConfig   `yaml:"events"`
+	Docusign docusignConfig `yaml:"docusign"`
+	Batch    closer.Config  `yaml:"batch"`
+	Guard    guard.Config   `yaml:"guard"`
+	Admin    console.Config `yaml:"admin"`
+	Log      logConfig      `yaml:"log"`
 }
 
 type docusignConfig struct {
@@ -38,6 +38,11 @@ type docusignConfig struct {
 	ImportColumns   []string      `yaml:"import_columns"`
 	RemoveFrom      []string      `yaml:"remove_from"`
 	Watch           time.Duration `yaml:"watch"`
+}
+
+type eventsConfig struct {
+	consumer.Config `yaml:",inline"`
+	Sources         []sourceConfig `yaml:"sources"`
 }
 
 // The values of docusign.close_via and docusign.remove_from.
@@ -85,7 +90,7 @@ type logConfig struct {
 var notYet = []string{
 	"kafka.outcomes_topic",
 	"webhook.tls", "webhook.endpoints[].mapping", "webhook.endpoints[].auth.secret_file",
-	"events.mappings", "events.directory", "events.sources",
+	"events.mappings", "events.directory",
 	"guard.approvals", "guard.approvals_expire", "guard.urgent_limits",
 	"retention", "erase_after", "audit", "outcomes", "admin.web_config_file",
 }
@@ -101,7 +106,7 @@ func modes() []string { return []string{modeDryRun, modeClose} }
 func defaults() config {
 	return config{
 		Mode:   modeDryRun,
-		Events: consumer.Config{MaxAge: 7 * 24 * time.Hour},
+		Events: eventsConfig{Config: consumer.Config{MaxAge: 7 * 24 * time.Hour}},
 		Docusign: docusignConfig{Config: docusign.Config{Reserve: 0.5}, CloseVia: viaAccount,
 			ImportColumns: docusign.DefaultColumns, Watch: 30 * 24 * time.Hour},
 		Batch: closer.Defaults(),
@@ -153,7 +158,7 @@ func (c config) validate() error {
 		}
 	}
 	for _, check := range []func() error{
-		c.Webhook.Validate, c.Events.Validate, c.Docusign.validate, c.Batch.Validate, c.Guard.Validate, c.Admin.Validate,
+		c.Webhook.Validate, c.Events.validate, c.Docusign.validate, c.Batch.Validate, c.Guard.Validate, c.Admin.Validate,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -164,6 +169,13 @@ func (c config) validate() error {
 
 func (c config) readsKafka() bool {
 	return len(c.Kafka.Brokers) > 0 || len(c.Kafka.Topics) > 0 || c.Kafka.Group != ""
+}
+
+func (e eventsConfig) validate() error {
+	if err := e.Config.Validate(); err != nil {
+		return err
+	}
+	return validateSources(e.Sources)
 }
 
 func (d docusignConfig) validate() error {
@@ -222,7 +234,8 @@ func (a accounts) validate() error {
 }
 
 func (c config) ledgerConfig() ledger.Config {
-	return ledger.Config{URL: c.Ledger, Grace: c.Batch.Grace, MaxAge: c.Events.MaxAge, Watch: c.Docusign.Watch}
+	return ledger.Config{URL: c.Ledger, Grace: c.Batch.Grace, MaxAge: c.Events.MaxAge, Watch: c.Docusign.Watch,
+		Rescinders: rescinders(c.Events.Sources), Sources: sourceNames(c.Events.Sources)}
 }
 
 func (c config) closerConfig() closer.Config {
