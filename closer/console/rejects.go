@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -322,7 +321,7 @@ func readReplay(w http.ResponseWriter, r *http.Request) (asked Replay, ok bool) 
 		return asked, false
 	}
 	err := asked.filter().Validate()
-	switch narrowed := strings.Join([]string{asked.Reason, asked.Source, asked.Origin}, "") != ""; {
+	switch narrowed := asked.Reason+asked.Source+asked.Origin != ""; {
 	case err != nil:
 	case asked.All == (len(asked.IDs) > 0):
 		err = errors.New("either ids or all is needed")

@@ -120,6 +120,16 @@ func TestReplayThatFailsAgain(t *testing.T) {
 		"its key could not be read before, and is in by other content": {keyOf("", "0/7"), func(b *book) made {
 			return made{[]consumer.Event{b.otherwise(b.left("eve", keyed("hr", "y")))}, nil}
 		}, consumer.IDReused},
+		"its key could not be read before, and somebody gave up on it elsewhere": {keyOf("", "0/7"), func(b *book) made {
+			f := failure(consumer.NoEmail, "hr", "y")
+			if _, err := b.DiscardReject(b.t.Context(), b.rejectWith(f), "ana", "no"); err != nil {
+				b.t.Fatal(err)
+			}
+			return made{nil, []consumer.Reject{f}}
+		}, consumer.NoEmail},
+		"the event that has no id but the payload's": {keyOf("", "0/7"), func(b *book) made {
+			return made{[]consumer.Event{b.left("ann")}, []consumer.Reject{failure(consumer.NoEmail, "acme", "0/7")}}
+		}, consumer.NoEmail},
 		"by a key that the mapping has changed": {keyOf("hr", "x"), func(*book) made {
 			return made{nil, []consumer.Reject{failure(consumer.NoEmail, "hr", "y")}}
 		}, consumer.NoEmail},
@@ -216,6 +226,19 @@ func TestReplayMakesRejectsOfWhatFailsForTheFirstTime(t *testing.T) {
 		t.Errorf("counted %v", reasons)
 	}
 	b.verify()
+}
+
+// What was once said to be none of our business and now fails is not known yet.
+func TestReplayOpensWhatFailsAfterAll(t *testing.T) {
+	b := newBook(t)
+	bob := b.rejectWith(failure(consumer.NoEmail, "acme", "bob"))
+	eve := b.rejectWith(failure(consumer.NoEmail, "acme", "eve"))
+	b.replay(bob, nil)
+	b.replay(eve, []consumer.Event{b.left("eve", keyed("acme", "eve"))}, failure(consumer.NoEmail, "acme", "bob"))
+	if r := b.findReject(bob); r.State != RejectOpen {
+		t.Errorf("got %+v, want it open again", r)
+	}
+	b.is("eve", Waiting)
 }
 
 func TestReplayThatComesToNothing(t *testing.T) {

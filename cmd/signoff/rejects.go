@@ -47,7 +47,7 @@ func rejectsCommand(ctx context.Context, args []string, out io.Writer) error {
 	}
 	c.rejects = client
 	if l != nil {
-		defer l.Close()
+		defer func() { _ = l.Close() }()
 		c.rejects = fileRejects{l}
 	}
 	return do(c, ctx)
