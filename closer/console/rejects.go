@@ -37,12 +37,12 @@ type Reject struct {
 	State       string    `json:"state"`
 	Reason      string    `json:"reason"`
 	Detail      string    `json:"detail"`
-	Source      string    `json:"source"`   // kafka, webhook or csv
-	Origin      string    `json:"origin"`   // topic or endpoint
-	Position    string    `json:"position"` // topic/partition/offset
-	EventSource string    `json:"eventSource"`
-	EventID     string    `json:"eventId"` // "" for those who have not signed in
-	Size        int       `json:"size"`    // of the payload as it came, in bytes
+	Source      string    `json:"source"`      // kafka, webhook or csv
+	Origin      string    `json:"origin"`      // topic or endpoint
+	Position    string    `json:"position"`    // topic/partition/offset
+	EventSource string    `json:"eventSource"` // like eventId "" for those who have not signed in
+	EventID     string    `json:"eventId"`
+	Size        int       `json:"size"` // of the payload as it came, in bytes
 	SHA256      string    `json:"sha256"`
 	Attempts    int       `json:"attempts"`
 	ReceivedAt  time.Time `json:"receivedAt"`
@@ -66,8 +66,8 @@ func ShowReject(r ledger.Reject, signedIn bool) Reject {
 	if !r.SettledAt.IsZero() {
 		shown.Settled = &Decided{By: r.SettledBy, At: r.SettledAt, Reason: r.SettledReason}
 	}
-	if !signedIn { // an id may be made of an address, a reason may name anybody
-		shown.EventID, shown.Payload = "", nil
+	if !signedIn { // an attribute may be made of an address, a reason may name anybody
+		shown.EventSource, shown.EventID, shown.Payload = "", "", nil
 		if shown.Settled != nil {
 			shown.Settled.Reason = ""
 		}
@@ -291,6 +291,8 @@ func (s *Server) replayThese(ctx context.Context, ids []int64, by string, all bo
 			done.Results = append(done.Results, ReplayResult{ID: id, Error: err.Error()})
 		case errors.Is(err, ErrLater):
 			done.Stopped = err.Error()
+			return done
+		case ctx.Err() != nil: // nobody waits for the answer
 			return done
 		default:
 			s.log.Error("reject could not be replayed", zap.Int64("reject", id), zap.Error(err))

@@ -9,6 +9,7 @@ import (
 	"signoff/closer/console"
 	"signoff/closer/ledger"
 	"signoff/consumer"
+	"signoff/consumer/webhook"
 )
 
 // replayer replays rejects by the config as it is now.
@@ -41,24 +42,17 @@ func (p replayer) Replay(ctx context.Context, id int64, by string) (ledger.Rejec
 
 // known refuses what came by a topic or an endpoint that there is no more.
 func (p replayer) known(r ledger.Reject) error {
-	switch origin := r.Key.Origin; {
+	origin := r.Key.Origin
+	here := func(e webhook.Endpoint) bool { return e.Path == origin }
+	switch {
 	case r.Via == consumer.Kafka && !slices.Contains(p.cfg.Kafka.Topics, origin):
 		return fmt.Errorf("reject %d: kafka.topics: %s: %w", r.ID, origin, console.ErrOrigin)
-	case r.Via == consumer.Webhook && !p.hasEndpoint(origin):
+	case r.Via == consumer.Webhook && !slices.ContainsFunc(p.cfg.Webhook.Endpoints, here):
 		return fmt.Errorf("reject %d: webhook.endpoints: %s: %w", r.ID, origin, console.ErrOrigin)
 	case r.Via == consumer.CSV: // the whole file is read again by whoever brings it
 		return fmt.Errorf("reject %d: %w", r.ID, ledger.ErrGone)
 	}
 	return nil
-}
-
-func (p replayer) hasEndpoint(path string) bool {
-	for _, e := range p.cfg.Webhook.Endpoints {
-		if e.Path == path {
-			return true
-		}
-	}
-	return false
 }
 
 // reread makes of a reject's payload what its topic or endpoint makes of it when it
