@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -63,6 +64,8 @@ type Daemon struct {
 	Alive   func(now time.Time) error // whether the loops turn
 	Skipped func([]ledger.Settled)    // told of those whom a person decided to leave open
 	Leavers Leavers
+	Rejects Replayer
+	Sources func(ctx context.Context) ([]string, error) // a line for each source of the config, and what else is amiss with intake
 }
 
 // New opens the listener.
@@ -108,6 +111,11 @@ func (s *Server) handler() http.Handler {
 		mux.HandleFunc("GET /api/v1/holds/{id}", s.may(viewer, s.showHold))
 		mux.HandleFunc("POST /api/v1/holds/{id}/approve", s.may(operator, s.approve))
 		mux.HandleFunc("POST /api/v1/holds/{id}/reject", s.may(operator, s.reject))
+		mux.HandleFunc("GET /api/v1/rejects", s.may(viewer, s.listRejects))
+		mux.HandleFunc("GET /api/v1/rejects/{id}", s.may(viewer, s.showReject))
+		mux.HandleFunc("POST /api/v1/rejects/replay", s.may(operator, s.replayRejects))
+		mux.HandleFunc("POST /api/v1/rejects/{id}/replay", s.may(operator, s.replayReject))
+		mux.HandleFunc("POST /api/v1/rejects/{id}/discard", s.may(operator, s.discardReject))
 		mux.HandleFunc("POST /api/v1/leavers/plan", s.may(operator, s.planLeavers))
 		mux.HandleFunc("POST /api/v1/leavers", s.may(operator, s.takeLeavers))
 		mux.HandleFunc("GET /api/v1/leavers/{file}", s.may(operator, s.followLeavers))
@@ -150,6 +158,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	if k := stats.Reading; k.State != "" {
 		fmt.Fprintf(w, "kafka: %s since %s %s\n", k.State, k.Since.Format(time.RFC3339), k.Detail)
 	}
+	s.writeSources(r.Context(), w)
 	for _, a := range stats.Accounts {
 		switch {
 		case a.Parked != "":
@@ -159,6 +168,19 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		default:
 			fmt.Fprintf(w, "docusign: account %s: ok, last run %s\n", a.ID, a.PassedAt.Format(time.RFC3339))
 		}
+	}
+}
+
+func (s *Server) writeSources(ctx context.Context, w io.Writer) {
+	if s.daemon.Sources == nil {
+		return
+	}
+	lines, err := s.daemon.Sources(ctx)
+	if err != nil {
+		lines = append(lines, "sources: cannot be read: "+err.Error())
+	}
+	for _, line := range lines {
+		fmt.Fprintln(w, line)
 	}
 }
 
@@ -346,13 +368,19 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, ledger.ErrNoHold):
 		problem(w, http.StatusNotFound, "no such hold")
-	case errors.Is(err, ledger.ErrDecided), errors.Is(err, ledger.ErrSelf), errors.Is(err, ledger.ErrDryRun):
+	case errors.Is(err, ledger.ErrNoReject):
+		problem(w, http.StatusNotFound, "no such reject")
+	case errors.Is(err, ledger.ErrDecided), errors.Is(err, ledger.ErrSelf), errors.Is(err, ledger.ErrDryRun), refusedAlone(err):
 		problem(w, http.StatusConflict, err.Error())
+	case errors.Is(err, ErrLater):
+		problem(w, http.StatusServiceUnavailable, err.Error())
 	default:
 		s.log.Error("admin request", zap.Error(err))
-		problem(w, http.StatusInternalServerError, "the ledger did not answer, see the log")
+		problem(w, http.StatusInternalServerError, noAnswer)
 	}
 }
+
+const noAnswer = "the ledger did not answer, see the log"
 
 // problem answers an error as RFC 9457 has it.
 func problem(w http.ResponseWriter, status int, detail string) {

@@ -36,6 +36,8 @@ type Config struct {
 	// the keys only Origin and Source count. A source may always take back what it
 	// announced itself. Nil: no other may.
 	Rescinders func(announced, by consumer.Key) bool
+
+	Sources []string // that should be heard from, by their CloudEvents source
 }
 
 // Observe is told what was recorded and how the ledger fared. Nil functions
@@ -65,6 +67,7 @@ type Ledger struct {
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	closed  sync.Once
+	heard   map[string]time.Time // the sources of the config and when they were heard from; the writer's own
 }
 
 var _ consumer.Recorder = (*Ledger)(nil)
@@ -144,6 +147,9 @@ func open(ctx context.Context, cfg Config, observe Observe, path string) (*Ledge
 		return nil, errors.Join(err, conn.Close(), db.Close())
 	}
 	l.stopped.Go(l.writer)
+	if err := l.nameSources(ctx); err != nil {
+		return nil, errors.Join(err, l.shut())
+	}
 	return l, nil
 }
 

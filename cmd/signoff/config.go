@@ -37,6 +37,7 @@ type eventsConfig struct {
 	consumer.Config `yaml:",inline"`
 	Mappings        []mapping.Config `yaml:"mappings"`
 	Directory       employees.Config `yaml:"directory"`
+	Sources         []sourceConfig   `yaml:"sources"`
 }
 
 type docusignConfig struct {
@@ -93,7 +94,6 @@ type logConfig struct {
 var notYet = []string{
 	"kafka.outcomes_topic",
 	"webhook.tls", "webhook.endpoints[].mapping", "webhook.endpoints[].auth.secret_file",
-	"events.sources",
 	"guard.approvals", "guard.approvals_expire", "guard.urgent_limits",
 	"retention", "erase_after", "audit", "outcomes", "admin.web_config_file",
 }
@@ -230,7 +230,8 @@ func (a accounts) validate() error {
 }
 
 func (c config) ledgerConfig() ledger.Config {
-	return ledger.Config{URL: c.Ledger, Grace: c.Batch.Grace, MaxAge: c.Events.MaxAge, Watch: c.Docusign.Watch}
+	return ledger.Config{URL: c.Ledger, Grace: c.Batch.Grace, MaxAge: c.Events.MaxAge, Watch: c.Docusign.Watch,
+		Rescinders: rescinders(c.Events.Sources), Sources: sourceNames(c.Events.Sources)}
 }
 
 func (c config) closerConfig() closer.Config {

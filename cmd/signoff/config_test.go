@@ -39,6 +39,7 @@ events:
         body.map(l,
           {"email": l})
   directory: {scim: https://idp.example.com/scim, token_file: /run/secrets/scim, scim_attribute: externalId}
+  sources: [{source: /hr, expect_within: 72h, may_rescind: true}, {source: /quiet}]
 docusign:
   auth_server: https://account-d.docusign.com
   integration_key: 5a1f0b66
@@ -82,6 +83,7 @@ func TestConfigHasTheValuesWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	day := 24 * time.Hour
+	threeDays := 3 * day
 	for key, c := range map[string]struct{ got, want any }{
 		"mode":                    {c.Mode, "close"},
 		"ledger":                  {c.Ledger, "sqlite:///var/lib/signoff/ledger.db"},
@@ -99,6 +101,7 @@ func TestConfigHasTheValuesWritten(t *testing.T) {
 		"events.max_age":          {c.Events.MaxAge, 7 * day},
 		"events.mappings": {c.Events.Mappings, []mapping.Config{
 			{Name: "acme", File: "/etc/signoff/acme.cel"}, {Name: "payroll", Expression: "body.map(l,\n  {\"email\": l})\n"}}},
+		"events.sources": {c.Events.Sources, []sourceConfig{{"/hr", &threeDays, true}, {"/quiet", nil, false}}},
 		"events.directory": {c.Events.Directory, employees.Config{
 			SCIM: "https://idp.example.com/scim", TokenFile: "/run/secrets/scim", SCIMAttribute: "externalId"}},
 		"docusign.auth_server":     {c.Docusign.AuthServer, "https://account-d.docusign.com"},
@@ -124,6 +127,7 @@ func TestConfigHasTheValuesWritten(t *testing.T) {
 		"the closer's accounts":    {c.closerConfig().Accounts, []string{"account-id"}},
 		"the ledger's watch":       {c.ledgerConfig().Watch, c.Docusign.Watch},
 		"the closer's mode":        {c.closerConfig().DryRun, false},
+		"the ledger's sources":     {c.ledgerConfig().Sources, []string{"/hr", "/quiet"}},
 		"the ledger's max_age":     {c.ledgerConfig().MaxAge, 7 * day},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {
@@ -197,6 +201,11 @@ func TestConfigMistakes(t *testing.T) {
 		"an endpoint open to all":    {with("webhook: {listen: ':1', endpoints: [{path: /e}]}"), "webhook.endpoints[0].auth: not set"},
 		"a token in the config":      {with("webhook: {listen: ':1', endpoints: [{path: /e, auth: hunter2}]}"), ":8: webhook.endpoints[0].auth: neither none nor a mapping"},
 		"a time zone there is not":   {with("events: {time_zone: Lisbon}"), "events.time_zone: Lisbon"},
+		"a source without a name":    {with("events: {sources: [{expect_within: 1h}]}"), "events.sources[0].source: not set"},
+		"a source with a space":      {with("events: {sources: [{source: 'hr '}]}"), `events.sources[0].source: "hr ": begins or ends`},
+		"a source twice":             {with("events: {sources: [{source: hr}, {source: hr}]}"), `events.sources[1].source: "hr": named twice`},
+		"a source expected at once":  {with("events: {sources: [{source: hr, expect_within: 0s}]}"), "events.sources[0].expect_within: 0s: not a length of time"},
+		"a source expected before":   {with("events: {sources: [{source: hr, expect_within: -1h}]}"), "events.sources[0].expect_within: -1h0m0s"},
 		"a negative age":             {with("events: {max_age: -1h}"), "events.max_age: -1h0m0s: negative"},
 		"a mapping without a name":   {with("events: {mappings: [{file: a.cel}]}"), "events.mappings[0].name: not set"},
 		"a mapping of nothing":       {with("events: {mappings: [{name: a}]}"), "events.mappings[0] (a): one of file and expression"},

@@ -23,7 +23,10 @@ func (e eventsConfig) validate() error {
 	if err := mapping.Validate(e.Mappings); err != nil {
 		return err
 	}
-	return e.Directory.Validate()
+	if err := e.Directory.Validate(); err != nil {
+		return err
+	}
+	return validateSources(e.Sources)
 }
 
 // open makes what understands events, and the mappings of those that are none yet.

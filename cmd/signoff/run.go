@@ -95,6 +95,8 @@ type daemon struct {
 	webhook *webhook.Server // nil without webhook
 	closer  *closer.Closer
 	console *console.Server
+	keeper  *keeper
+	decoder *consumer.Decoder
 }
 
 func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger) (_ *daemon, err error) {
@@ -124,6 +126,7 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	}
 	m := newCloserMetrics(cfg, registry, labels)
 	d.closer = closer.New(cfg.closerConfig(), cfg.Guard, d.ledger, client, m, log.Named("closer"))
+	d.keeper = newKeeper(d.ledger, cfg.Events.Sources, log.Named("keeper"))
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 	d.console, err = console.New(cfg.Admin, d.ledger, console.Daemon{
 		Metrics: handler, Alive: d.hearts.alive,
@@ -133,6 +136,8 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 			}
 		},
 		Leavers: leavers{cfg, d.ledger, client, log.Named("leavers")},
+		Rejects: replayer{cfg, d.ledger, d.decoder},
+		Sources: d.keeper.report,
 	}, log.Named("admin"))
 	return d, err
 }
@@ -164,6 +169,7 @@ func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prom
 	if err != nil {
 		return err
 	}
+	d.decoder = decoder
 	if d.cfg.Webhook.Listen != "" {
 		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, d.ignored(consumer.Webhook), d.log.Named("webhook"))
 		if err != nil {
@@ -272,6 +278,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.source != nil {
 		work.Go(func() error { return d.source.Run(ctx) })
 	}
+	work.Go(func() error { return d.keeper.run(ctx, d.hearts.beat(loopKeeper)) })
 	work.Go(func() error { return d.closer.Run(ctx, d.hearts.beat(loopCloser)) })
 	context.AfterFunc(ctx, func() { d.log.Info("stopping: no more is taken in, the batch under way is finished") })
 
