@@ -232,8 +232,18 @@ func TestSettleReopen(t *testing.T) {
 			if err := b.SettleReopen(t.Context(), id, ReopenApproved, "", ""); err == nil {
 				t.Error("settled by a word that is no outcome")
 			}
+			if outcome == ReopenSent {
+				if err := b.SettleReopen(t.Context(), id, outcome, "", ""); !errors.Is(err, ErrNoReopen) {
+					t.Errorf("settled what was not submitted: %v", err)
+				}
+				b.submitReopen(id)
+			}
 			if err := b.SettleReopen(t.Context(), id, outcome, "why", "trace"); err != nil {
 				t.Fatal(err)
+			}
+			if h, err := b.Hold(t.Context(), 1); err != nil || len(h.Reopens) != 1 || h.Reopens[0].State != outcome ||
+				h.Reopens[0].Reason != "why" || h.Reopens[0].Trace != "trace" || h.Reopens[0].User.ID != "id-ann" {
+				t.Errorf("the hold shows %+v (%v)", h.Reopens, err)
 			}
 			if got := b.reopensDue(account, b.now.Add(week)); len(got) != 0 {
 				t.Errorf("%v may be opened again", got)
