@@ -37,8 +37,8 @@ func (l *Ledger) reopensWithEntry(ctx context.Context, where string, args ...any
 
 // reopens returns reopens, of whose entry they have the id alone.
 func (l *Ledger) reopens(ctx context.Context, where string, args ...any) ([]Reopen, error) {
-	query := `SELECT r.id, r.hold, r.entry, r.user_id, r.email, c.kind, r.due_at, r.state, r.reason, r.trace
-		FROM reopens r JOIN cancels c ON c.id = r.cancel WHERE ` + where //nolint:gosec // constants of ours
+	const columns = `r.id, r.hold, r.entry, r.user_id, r.email, c.kind, r.due_at, r.state, r.reason, r.trace`
+	query := `SELECT ` + columns + ` FROM reopens r JOIN cancels c ON c.id = r.cancel WHERE ` + where //nolint:gosec // constants of ours
 	rows, err := l.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
