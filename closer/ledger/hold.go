@@ -225,6 +225,10 @@ func (l *Ledger) decide(ctx context.Context, id int64, state HoldState, by, reas
 		}
 		return t.decideReopens(h)
 	})
+	if err != nil || len(h.Reopens) == 0 {
+		return h, moved, err
+	}
+	h.Reopens, err = l.reopensOf(ctx, id)
 	return h, moved, err
 }
 
@@ -341,7 +345,7 @@ func (l *Ledger) holds(ctx context.Context, where string, args ...any) ([]Hold, 
 		if !slices.Contains(all[i].Kinds, Reopening) {
 			continue
 		}
-		if all[i].Reopens, err = l.reopens(ctx, `r.hold = $1 ORDER BY r.id`, all[i].ID); err != nil {
+		if all[i].Reopens, err = l.reopensOf(ctx, all[i].ID); err != nil {
 			return nil, err
 		}
 	}

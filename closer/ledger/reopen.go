@@ -73,7 +73,20 @@ func reopenAt(c cancel) time.Time {
 	return c.receivedAt
 }
 
+// reopenDetail is what a person reads of a proposal.
+func (t *tx) reopenDetail(c cancel) string {
+	detail := string(c.kind) + " after the close"
+	if at := reopenAt(c); at.After(t.now) {
+		detail += ", from " + stamp(at)
+	}
+	return detail
+}
+
 func (t *tx) moveReopens(entry int64, c cancel) error {
+	if err := t.exec(`UPDATE holds SET detail = $2 WHERE state = 'open' AND id IN (SELECT r.hold FROM reopens r JOIN cancels k ON k.id = r.cancel
+		WHERE r.entry = $1 AND r.state = 'proposed' AND k.word_at <= $3)`, entry, t.reopenDetail(c), micros(c.wordAt)); err != nil {
+		return err
+	}
 	n, err := t.changed(`UPDATE reopens SET due_at = $2, cancel = $3, reason = '' WHERE entry = $1 AND state IN ('proposed', 'approved', 'submitted')
 		AND (SELECT word_at FROM cancels WHERE id = reopens.cancel) <= $4 AND cancel <> $3`, entry, micros(reopenAt(c)), c.id, micros(c.wordAt))
 	if err != nil || n == 0 {
@@ -84,10 +97,7 @@ func (t *tx) moveReopens(entry int64, c cancel) error {
 
 // proposeReopen makes a hold for the users of an entry.
 func (t *tx) proposeReopen(entry int64, c cancel) error {
-	h := Hold{Kinds: []Kind{Reopening}, State: HoldOpen, Detail: string(c.kind) + " after the close", CreatedAt: t.now}
-	if at := reopenAt(c); at.After(t.now) {
-		h.Detail += ", from " + stamp(at)
-	}
+	h := Hold{Kinds: []Kind{Reopening}, State: HoldOpen, Detail: t.reopenDetail(c), CreatedAt: t.now}
 	users, err := t.reopenable(entry, c)
 	if err != nil || len(users) == 0 {
 		return err

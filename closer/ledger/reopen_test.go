@@ -160,6 +160,9 @@ func TestReopenIsProposedOnce(t *testing.T) {
 	b.record(b.left("ann", b.rehired(48*time.Hour), b.said(3*time.Minute)))
 	b.record(b.left("ann", b.rehired(week), b.said(time.Minute)))
 	b.record(b.left("ann", b.rehired(24*time.Hour), b.said(2*time.Minute))) // an older word
+	if h := b.proposal(); !strings.HasSuffix(h.Detail, "from "+stamp(b.now.Add(week))) {
+		t.Errorf("detail %q, want the day that was said last", h.Detail)
+	}
 	b.approve(b.proposal().ID)
 	if got := b.reopensDue(account, b.now.Add(week-time.Second)); len(got) != 0 {
 		t.Errorf("%v may be opened before the day that was said last", got)

@@ -35,6 +35,11 @@ func (l *Ledger) reopensWithEntry(ctx context.Context, where string, args ...any
 	return all, nil
 }
 
+// reopensOf returns what a hold proposes, or has proposed.
+func (l *Ledger) reopensOf(ctx context.Context, hold int64) ([]Reopen, error) {
+	return l.reopens(ctx, `r.hold = $1 ORDER BY r.id`, hold)
+}
+
 // reopens returns reopens, of whose entry they have the id alone.
 func (l *Ledger) reopens(ctx context.Context, where string, args ...any) ([]Reopen, error) {
 	const columns = `r.id, r.hold, r.entry, r.user_id, r.email, c.kind, r.due_at, r.state, r.reason, r.trace`
