@@ -72,8 +72,12 @@ func (a *account) reopenUser(ctx context.Context, r ledger.Reopen) error {
 		return err
 	}
 	if why != "" {
+		err := a.ledger.SettleReopen(ctx, r.ID, ledger.ReopenDropped, why, "")
+		if errors.Is(err, ledger.ErrNoReopen) { // dropped meanwhile, since the person leaves again
+			return nil
+		}
 		a.log.Warn("approved, and not opened again", a.reopenFields(r, zap.String("reason", why))...)
-		return a.ledger.SettleReopen(ctx, r.ID, ledger.ReopenDropped, why, "")
+		return err
 	}
 	work, cancel := withGrace(ctx, batchGrace)
 	defer cancel()

@@ -262,6 +262,40 @@ func TestReopenIntentIsWrittenBeforeTheDeed(t *testing.T) {
 	})
 }
 
+// Somebody who leaves again while it is looked up whether to open them is not
+// opened, and the run goes on.
+func TestLeavesAgainWhileTheReopenIsLookedUp(t *testing.T) {
+	for name, taken := range map[string]bool{"": false, "and it had become pointless": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				again := false
+				r.through(func(req *http.Request, _ string, next http.RoundTripper) (*http.Response, error) {
+					if again && req.URL.Query().Get("email") == email(0) {
+						again = false
+						time.Sleep(time.Second)
+						r.leave(nil, 0)
+					}
+					return next.RoundTrip(req)
+				})
+				h := r.approvedReopen()
+				if taken {
+					r.sim.AddUser(account, docusigntest.User{Email: email(0)})
+				}
+				again = true
+				r.closeDue()
+				if again {
+					t.Fatal("nobody was looked up")
+				}
+				r.reopenIs(h.ID, ledger.ReopenDropped, "terminated")
+				if n := r.calls("reopen_user"); n != 0 {
+					t.Errorf("sent %d times", n)
+				}
+			})
+		})
+	}
+}
+
 // Who was opened again by a person's word is not held as returned, whether they
 // have clicked or not.
 func TestWhoWasReopenedHasNotReturned(t *testing.T) {

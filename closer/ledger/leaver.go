@@ -13,9 +13,9 @@ const manyAddresses = 8
 
 // leaversOf returns the leavers to whom a termination speaks: those who are to be
 // closed, or were until that was taken back, under its email or under an earlier
-// one of the same employee; else the one who goes by its email. Whoever else it
-// may mean is in linked as well. All of them go by what it calls its leaver from
-// now on.
+// one of the same employee; else the one who goes by its email. From now on they
+// go by what it calls its leaver. Whoever else it may mean, such as somebody who
+// has left under another email, is in linked as well.
 func (t *tx) leaversOf(e consumer.Event) (speaksTo, linked []string, err error) {
 	byEmail, err := t.goingBy("email", e.Email, consumer.Key{})
 	if err != nil {
@@ -47,13 +47,12 @@ func (t *tx) leaversOf(e consumer.Event) (speaksTo, linked []string, err error) 
 	default: // who has changed the email since
 		speaksTo = byEmail[len(byEmail)-1:]
 	}
-	linked = joined(speaksTo, linked)
-	for _, leaver := range linked {
+	for _, leaver := range speaksTo {
 		if err := t.identify(e, leaver, 0); err != nil {
 			return nil, nil, err
 		}
 	}
-	return speaksTo, linked, nil
+	return speaksTo, joined(speaksTo, linked), nil
 }
 
 // goingBy returns the leavers who go by this sign, the first known first.
