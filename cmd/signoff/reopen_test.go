@@ -110,3 +110,34 @@ func TestRescindedBeforeTheirDayStayOpen(t *testing.T) {
 	}
 	noLeak(t, "the log", r.logs.String())
 }
+
+// TestCloseOfWhoChangedTheEmail closes somebody in a file whom the HR system has
+// announced under two emails, the other one first.
+func TestCloseOfWhoChangedTheEmail(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{noBroker: true, users: leaverUsers(1)})
+	file := s.config(t, nil)
+	r := s.start(t, file)
+	for _, address := range []string{"maiden@example.com", email(0)} {
+		e, err := newEvent(consumer.TypeTerminated, address, &person{employee: "E-7", email: address, date: time.Now().AddDate(0, 1, 0).Format(time.RFC3339)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := postEvent(t.Context(), "http://"+r.webhook.Addr().String()+"/events", webhookToken, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.await(t, ledger.Waiting, 1)
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	results := filepath.Join(s.dir, "results.csv")
+	status, out, errOut := signoff("close", s.people(t, 1), "--config", file, "--results", results, "--yes")
+	if got := outcomes(t, results); status != 0 || got[email(0)] != "closed" {
+		t.Errorf("status %d, results %v\n%s%s", status, got, out, errOut)
+	}
+}
