@@ -55,7 +55,13 @@ func (a *account) reopen(ctx context.Context, now time.Time) error {
 		default:
 			a.metrics.Failure(a.id, docusign.Reason(err))
 			a.log.Warn("a user was not opened again, a later run takes it up", zap.Int64("reopen", due[0].ID), zap.Error(err))
-			if troubles++; !isPassing(err) || !isAlone(err) || troubles > maxTroubles {
+			if class := docusign.ClassOf(err); !isAlone(err) || class != docusign.Permanent && !isPassing(err) {
+				return nil // the others would fare no better
+			}
+			if err := a.ledger.PostponeReopen(ctx, due[0].ID, docusign.Reason(err), now.Add(retries.Wait(1))); err != nil {
+				return err
+			}
+			if troubles++; troubles > maxTroubles {
 				return nil
 			}
 		}
@@ -171,9 +177,9 @@ func (a *account) record(ctx context.Context, api *docusign.Account, id string) 
 func (a *account) settleReopen(ctx context.Context, r ledger.Reopen, answer docusign.Reopened) error {
 	switch {
 	case answer.Code != "":
-		reason, advice := docusign.Refusal(answer.Code)
+		reason, _ := docusign.Refusal(answer.Code) // its advice is on closing
 		a.metrics.Failure(a.id, reason)
-		return a.reopenRefused(ctx, r, answer.Code, answer.TraceToken, advice)
+		return a.reopenRefused(ctx, r, answer.Code, answer.TraceToken, "")
 	case answer.Sent:
 		return a.reopenSent(ctx, r, answer.TraceToken)
 	}

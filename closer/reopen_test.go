@@ -262,6 +262,43 @@ func TestReopenIntentIsWrittenBeforeTheDeed(t *testing.T) {
 	})
 }
 
+// Those who cannot be looked up come after the others.
+func TestReopensThatCannotBeLookedUpStarveNobody(t *testing.T) {
+	for name, status := range map[string]int{"for now": 444, "ever": 400} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				broken := false
+				r.through(func(req *http.Request, _ string, next http.RoundTripper) (*http.Response, error) {
+					if address := req.URL.Query().Get("email"); broken && address != "" && address != email(9) {
+						return says(req, status, `{"errorCode":"SOME_CODE","message":"x"}`), nil
+					}
+					return next.RoundTrip(req)
+				})
+				everybody := []int{0, 1, 2, 3, 4, 5, 9}
+				r.leave(nil, everybody...)
+				r.closeDue()
+				for _, i := range everybody {
+					time.Sleep(time.Second)
+					r.leave(rescinded, i)
+					r.approve(r.hold())
+				}
+				broken = true
+				for range 6 {
+					r.closeDue()
+					time.Sleep(5 * time.Minute)
+				}
+				r.userIs(9, "ActivationSent")
+				r.userIs(0, "Closed")
+				broken = false
+				time.Sleep(time.Hour)
+				r.closeDue()
+				r.userIs(0, "ActivationSent")
+			})
+		})
+	}
+}
+
 // Somebody who leaves again while it is looked up whether to open them is not
 // opened, and the run goes on.
 func TestLeavesAgainWhileTheReopenIsLookedUp(t *testing.T) {

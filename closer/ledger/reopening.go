@@ -9,11 +9,11 @@ import (
 )
 
 // ReopensDue returns the approved reopens of an account that may be carried out
-// now, the oldest first. Whether it makes sense still, since no open user may
+// now, the oldest first, and those that were tried after the others. Whether it makes sense still, since no open user may
 // have the address, is for the caller to look up.
 func (l *Ledger) ReopensDue(ctx context.Context, account string, now time.Time) ([]Reopen, error) {
 	return l.reopensWithEntry(ctx, `r.account = $1 AND r.state = 'approved' AND r.due_at <= $2 AND r.next_at <= $2
-		ORDER BY r.attempts, r.due_at, r.id`, account, micros(now))
+		ORDER BY r.next_at, r.due_at, r.id`, account, micros(now))
 }
 
 // UnknownReopens returns the reopens of an account that were sent before the
@@ -111,6 +111,14 @@ func (l *Ledger) ReopenSending(ctx context.Context, id int64) error {
 // out: it is approved again as if it had never been.
 func (l *Ledger) WithdrawReopen(ctx context.Context, id int64, why string) error {
 	return l.write(ctx, func(t *tx) error { return t.approveAgain(id, why, 0, time.Time{}) })
+}
+
+// PostponeReopen has an approved reopen wait, behind others, that could not even
+// be looked up.
+func (l *Ledger) PostponeReopen(ctx context.Context, id int64, why string, until time.Time) error {
+	return l.write(ctx, func(t *tx) error {
+		return t.exec(`UPDATE reopens SET reason = $2, next_at = $3 WHERE id = $1 AND state = 'approved'`, id, why, micros(until))
+	})
 }
 
 // RetryReopen counts a try for a reopen that was sent and had no effect. It is
