@@ -211,7 +211,9 @@ type Hold struct {
 	Since   time.Time `json:"since"`
 	Count   int       `json:"userCount"`
 	Decided *Decided  `json:"decided,omitempty"`
-	Users   []User    `json:"users"` // none for those who have not signed in
+	Users   []User    `json:"users"`             // none for those who have not signed in
+	Note    string    `json:"note,omitempty"`    // what an approval leads to, where that is not a close
+	Reopens []Reopen  `json:"reopens,omitempty"` // of kind reopen: what became of each user
 }
 
 // Decided is a person's word on a hold.
@@ -238,6 +240,7 @@ func Show(h ledger.Hold, users bool) Hold {
 	if !h.DecidedAt.IsZero() {
 		shown.Decided = &Decided{By: h.DecidedBy, At: h.DecidedAt, Reason: h.Reason}
 	}
+	showReopens(&shown, h, users)
 	if !users {
 		return shown
 	}
@@ -299,7 +302,7 @@ func (s *Server) reject(w http.ResponseWriter, r *http.Request, who principal) {
 		return
 	}
 	if strings.TrimSpace(reason) == "" {
-		problem(w, http.StatusBadRequest, "a reason is needed: these people left, and will stay able to sign")
+		problem(w, http.StatusBadRequest, "a reason is needed: it says why these people are left as they are")
 		return
 	}
 	h, settled, err := s.ledger.Reject(r.Context(), id, who.name, reason)

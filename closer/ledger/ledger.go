@@ -52,6 +52,9 @@ type Observe struct {
 	// An entry of the account, "" if it was in none yet, was cancelled. What is
 	// cancelled once its close has come to nothing is returned by SettleBatch.
 	Cancelled func(account string)
+
+	// A termination takes effect so much later that its date may be a slip.
+	FarAhead func(entry int64, effectiveAt time.Time)
 }
 
 // Ledger is an open ledger. Its methods may be called from many goroutines.

@@ -19,6 +19,10 @@ const (
 
 	// maxPayload is how much of a reject's payload is kept, in bytes.
 	maxPayload = 64 << 10
+
+	// farAhead is how much later a termination may take effect without a warning:
+	// years are mistyped.
+	farAhead = 366 * 24 * time.Hour
 )
 
 // intake counts what became of the events of one Record, to be told to the
@@ -129,6 +133,9 @@ func (t *tx) recordEvent(via consumer.Source, e consumer.Event, counts *intake) 
 	}
 	counts.recorded++
 	if e.Kind == consumer.Terminated {
+		if observe := t.ledger.observe.FarAhead; observe != nil && e.EffectiveAt.Sub(e.ReceivedAt) > farAhead {
+			t.afterwards(func() { observe(entry, e.EffectiveAt) })
+		}
 		counts.notices = append(counts.notices, max(0, e.ReceivedAt.Sub(e.EffectiveAt)))
 	}
 	return nil, nil

@@ -32,6 +32,9 @@ func TestSourcesAreHeardFrom(t *testing.T) {
 	b := newBook(t, naming("hr", "quiet"))
 	ann := b.left("ann")
 	b.record(ann)
+	if err := b.Record(t.Context(), consumer.Intake{Source: consumer.Kafka, Spans: []consumer.Span{span(0, 5)}}); err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct {
 		in   consumer.Intake
 		want bool // that hr was heard from
@@ -41,7 +44,7 @@ func TestSourcesAreHeardFrom(t *testing.T) {
 		"a reject":            {consumer.Intake{Rejects: []consumer.Reject{failure(consumer.NoEmail, "hr", "x")}}, true},
 		"what is ignored":     {consumer.Intake{Heard: []string{"payroll", "hr"}}, true},
 		"another source":      {consumer.Intake{Events: []consumer.Event{b.left("eve", from("payroll"))}, Heard: []string{"payroll"}}, false},
-		"a watermark":         {consumer.Intake{Spans: []consumer.Span{span(0, 5)}}, false},
+		"a watermark":         {consumer.Intake{Spans: []consumer.Span{span(5, 6)}}, false},
 		"what is not taken":   {consumer.Intake{Events: []consumer.Event{b.left("gus")}, Spans: []consumer.Span{span(3, 9)}}, false},
 		"a source with quote": {consumer.Intake{Heard: []string{"hr'; --"}}, false},
 	} {

@@ -67,7 +67,7 @@ func (h holdsCall) carryOut(ctx context.Context, words []string) error {
 		hold, err = h.holds.decide(ctx, id, true, h.reason)
 	case "reject":
 		if h.reason == "" {
-			return usageError{errors.New("--reason: is needed: these people left, and will stay able to sign")}
+			return usageError{errors.New("--reason: is needed: it says why these people are left as they are")}
 		}
 		hold, err = h.holds.decide(ctx, id, false, h.reason)
 	default:
@@ -111,6 +111,15 @@ func (h holdsCall) print(hold console.Hold) error {
 	}
 	if d := hold.Decided; d != nil {
 		fmt.Fprintf(h.out, "decided: by %s, %s %s\n", d.By, d.At.Format(time.RFC3339), d.Reason)
+	}
+	if hold.Note != "" {
+		fmt.Fprintln(h.out, "approving:", hold.Note)
+	}
+	if len(hold.Reopens) > 0 {
+		for _, r := range hold.Reopens {
+			fmt.Fprintf(h.out, "  %s %s: %s\n", r.UserID, r.Email, r.What)
+		}
+		return nil
 	}
 	for _, u := range hold.Users {
 		scim := ""

@@ -106,7 +106,8 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	d.hearts = newHearts(metrics.NewProcess(registry, version, runtime.Version(), cfg.Mode, modes(), d.loops()), d.loops())
 	d.intake = metrics.NewIntake(registry, texts(consumer.Kafka, consumer.Webhook, consumer.CSV), texts(consumer.Reasons()...))
 	labels := metrics.NewAccounts(cfg.Docusign.labels())
-	if d.ledger, err = openLedger(ctx, cfg, registry, labels, d.intake, log); err != nil {
+	m := newCloserMetrics(cfg, registry, labels)
+	if d.ledger, err = openLedger(ctx, cfg, registry, labels, d.intake, m, log); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -124,7 +125,6 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	if err := checkAccounts(ctx, cfg, client); err != nil {
 		return nil, err
 	}
-	m := newCloserMetrics(cfg, registry, labels)
 	d.closer = closer.New(cfg.closerConfig(), cfg.Guard, d.ledger, client, m, log.Named("closer"))
 	d.keeper = newKeeper(d.ledger, cfg.Events.Sources, log.Named("keeper"))
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
@@ -142,7 +142,7 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	return d, err
 }
 
-func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer, labels *metrics.Accounts, intake *metrics.Intake, log *zap.Logger) (*ledger.Ledger, error) {
+func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer, labels *metrics.Accounts, intake *metrics.Intake, outcomes *metrics.Closer, log *zap.Logger) (*ledger.Ledger, error) {
 	writes := metrics.NewLedger(registry)
 	l, err := ledger.Open(ctx, cfg.ledgerConfig(), ledger.Observe{
 		Received: func(s consumer.Source, result string, n int) {
@@ -154,6 +154,11 @@ func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer,
 		Failed: func(err error) {
 			writes.Failed()
 			log.Error("the ledger could not be written", zap.Error(err))
+		},
+		Cancelled: func(account string) { outcomes.Outcome(account, string(ledger.Cancelled)) },
+		FarAhead: func(entry int64, effectiveAt time.Time) {
+			log.Warn("a termination takes effect more than a year from now: is its date right?",
+				zap.Int64("entry", entry), zap.Time("effective_at", effectiveAt))
 		},
 	})
 	if err != nil {
@@ -242,7 +247,7 @@ func newCloserMetrics(cfg config, registry prometheus.Registerer, labels *metric
 	for _, l := range cfg.Guard.Limits {
 		windows = append(windows, l.Window.String())
 	}
-	return metrics.NewCloser(registry, labels, texts(ledger.Outcomes()...), closer.Reasons(), windows)
+	return metrics.NewCloser(registry, labels, append(texts(ledger.Outcomes()...), ledger.OutcomeReopenSent), closer.Reasons(), windows)
 }
 
 func texts[T ~string](words ...T) []string {
