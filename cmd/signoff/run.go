@@ -24,6 +24,7 @@ import (
 	"signoff/closer/ledger"
 	"signoff/consumer"
 	"signoff/consumer/kafka"
+	"signoff/consumer/mapping"
 	"signoff/consumer/webhook"
 	"signoff/metrics"
 )
@@ -164,8 +165,12 @@ func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prom
 	if err != nil {
 		return err
 	}
+	mappings, err := mapping.Compile(nil)
+	if err != nil {
+		return err
+	}
 	if d.cfg.Webhook.Listen != "" {
-		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, d.ignored(consumer.Webhook), d.log.Named("webhook"))
+		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, mappings, d.ignored(consumer.Webhook), d.log.Named("webhook"))
 		if err != nil {
 			return err
 		}
