@@ -159,13 +159,16 @@ func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer,
 	return l, nil
 }
 
+// mappings are those that endpoints may name.
+func (c config) mappings() (*mapping.Set, error) { return mapping.Compile(nil) }
+
 // openSources makes what terminations come in by.
 func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prometheus.Registerer) error {
 	decoder, err := consumer.NewDecoder(d.cfg.Events, nil)
 	if err != nil {
 		return err
 	}
-	mappings, err := mapping.Compile(nil)
+	mappings, err := d.cfg.mappings()
 	if err != nil {
 		return err
 	}
