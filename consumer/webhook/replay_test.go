@@ -32,11 +32,16 @@ func newSigned(t testing.TB) signedFixture {
 
 // sign is a request such as a sender makes now.
 func sign(secret, id, contentType, body string) *http.Request {
+	return signAt(time.Now(), secret, id, contentType, body)
+}
+
+// signAt is one by a sender's clock.
+func signAt(clock time.Time, secret, id, contentType, body string) *http.Request {
 	key, err := base64.StdEncoding.DecodeString(secret)
 	if err != nil {
 		panic(err)
 	}
-	at := strconv.FormatInt(time.Now().Unix(), 10)
+	at := strconv.FormatInt(clock.Unix(), 10)
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(id + "." + at + "." + body))
 	r := post("/signed", contentType, body)
@@ -161,6 +166,30 @@ func TestReplays(t *testing.T) {
 	})
 }
 
+// The clock of a sender that is ahead makes its signatures good for longer.
+func TestReplayOfASenderWhoseClockIsAhead(t *testing.T) {
+	body := leaver("1", jane)
+	synctest.Test(t, func(t *testing.T) {
+		f := newSigned(t)
+		send := func(r *http.Request) {
+			t.Helper()
+			if w := f.send(r); w.Code != http.StatusAccepted {
+				t.Fatalf("answered %d %s", w.Code, w.Body)
+			}
+		}
+		first := signAt(time.Now().Add(5*time.Minute), inBase64Key, "m", ceJSON, body)
+		send(first)
+		for i := range 10 {
+			send(sign(inBase64Key, strconv.Itoa(i), ceJSON, body))
+			time.Sleep(time.Minute)
+		}
+		send(again(first, body))
+		if n := len(f.rec.intakes); n != 11 {
+			t.Errorf("%d intakes: the first was taken for a new one", n)
+		}
+	})
+}
+
 // As long as a timestamp is good, ahead of our clock or behind, the message must
 // be remembered.
 func TestReplaysAreRememberedForTheWholeWindow(t *testing.T) {
@@ -170,6 +199,9 @@ func TestReplaysAreRememberedForTheWholeWindow(t *testing.T) {
 		r.add(digest{9}, start)
 		at := start.Add(before)
 		r.add(digest{1}, at)
+		for later := range 10 { // others go on
+			r.add(digest{2, byte(later)}, at.Add(time.Duration(later)*time.Minute))
+		}
 		if !r.has(digest{1}, at.Add(10*time.Minute-1)) {
 			t.Errorf("added %v after another: forgotten too early", before)
 		}

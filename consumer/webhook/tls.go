@@ -41,9 +41,8 @@ func (t TLS) config(log *zap.Logger) (*tls.Config, error) {
 		return nil, err
 	}
 	return &tls.Config{
-		MinVersion:             tls.VersionTLS12,
-		SessionTicketsDisabled: t.ClientCAFile != "",
-		GetConfigForClient:     func(*tls.ClientHelloInfo) (*tls.Config, error) { return current.get(), nil },
+		MinVersion:         tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return current.get(), nil },
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -144,6 +146,41 @@ func TestTLSOnTheWire(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The server's first frame says how many requests at a time it takes.
+func TestRequestsOfAConnectionAreBounded(t *testing.T) {
+	a := newAuthority(t)
+	f := newFixture(t)
+	files := newTLS(t)
+	a.server(t, files)
+	var err error
+	if f.tls, err = files.config(zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	addr, _ := f.run(t)
+	conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: a.pool(), NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
+		t.Fatal(err)
+	}
+	head := make([]byte, 9)
+	if _, err := io.ReadFull(conn, head); err != nil || head[3] != 4 {
+		t.Fatalf("not SETTINGS: %x, %v", head, err)
+	}
+	settings := make([]byte, int(head[1])<<8|int(head[2]))
+	if _, err := io.ReadFull(conn, settings); err != nil {
+		t.Fatal(err)
+	}
+	if want := []byte{0, 3, 0, 0, 0, maxStreams}; !bytes.Contains(settings, want) {
+		t.Errorf("settings %x lack %x", settings, want)
 	}
 }
 
