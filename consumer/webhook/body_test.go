@@ -82,8 +82,8 @@ func TestSlowSendersTakeUpLittle(t *testing.T) {
 		}
 	}
 	deadline := time.Now().Add(10 * time.Second)
-	for f.bodies.TryAcquire(maxBodies - 2*maxInFlight/4*firstRoom + 1) { // until all of them are being read
-		f.bodies.Release(maxBodies - 2*maxInFlight/4*firstRoom + 1)
+	for f.unproven.TryAcquire(maxBodies - 2*maxInFlight/4*firstRoom + 1) { // until all of them are being read
+		f.unproven.Release(maxBodies - 2*maxInFlight/4*firstRoom + 1)
 		if time.Now().After(deadline) {
 			t.Fatal("they are not read")
 		}
@@ -96,6 +96,26 @@ func TestSlowSendersTakeUpLittle(t *testing.T) {
 		if err != nil || resp.StatusCode >= 300 {
 			t.Errorf("%s: %v, %v", path, resp, err)
 		}
+	}
+}
+
+func TestUnsignedBodiesLeaveRoomForOthers(t *testing.T) {
+	f := newSigned(t)
+	if !f.unproven.TryAcquire(maxBodies) {
+		t.Fatal("no room")
+	}
+	if w := f.send(sign(inBase64Key, "m", ceJSON, leaver("1", jane))); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
+		t.Errorf("signed: answered %d", w.Code)
+	}
+	if got := f.sendAs(token); got != http.StatusAccepted {
+		t.Errorf("with a token: answered %d", got)
+	}
+	f.unproven.Release(maxBodies)
+	if w := f.send(sign(inBase64Key, "m", ceJSON, leaver("1", jane))); w.Code != http.StatusAccepted {
+		t.Errorf("signed, once there is room: answered %d", w.Code)
+	}
+	if !f.unproven.TryAcquire(maxBodies) {
+		t.Error("not all of the room came back")
 	}
 }
 

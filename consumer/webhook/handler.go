@@ -17,8 +17,10 @@ const (
 	// maxInFlight is how many single events may be in work, a batch counting as
 	// several.
 	maxInFlight = 256
-	// maxBodies is how many bytes of bodies there may be in memory.
-	maxBodies = 32 << 20
+	// maxBodies is how many bytes of bodies there may be in memory, and as many
+	// again of bodies whose signature is yet to be seen: who may not send must not
+	// keep out who may.
+	maxBodies = 16 << 20
 )
 
 // refusal is an answer other than success.
@@ -73,7 +75,11 @@ func (s *Server) take(w http.ResponseWriter, r *http.Request, ep *endpoint) *ref
 	if no != nil {
 		return no
 	}
-	body, done, no := readBody(w, r, m.limit(), s.bodies)
+	room := s.bodies
+	if claim != nil {
+		room = s.unproven
+	}
+	body, done, no := readBody(w, r, m.limit(), room)
 	if no != nil {
 		return no
 	}

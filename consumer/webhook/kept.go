@@ -52,7 +52,7 @@ func (k *kept[T]) get() T {
 	k.seen = found
 	value, err := k.read()
 	if err != nil {
-		k.log.Error(k.what+" could not be read again, what it was before stands", zap.Error(err))
+		k.log.Error(k.what+" could not be read again, what was there before stands", zap.Error(err))
 		return k.value
 	}
 	k.value = value

@@ -52,6 +52,7 @@ type Server struct {
 	decoder   *consumer.Decoder
 	ignored   func(n int)
 	bodies    *semaphore.Weighted // in bytes
+	unproven  *semaphore.Weighted // in bytes, of those that must be signed
 	inFlight  *semaphore.Weighted // in single events
 	open      connections
 	log       *zap.Logger // of the server
@@ -85,6 +86,7 @@ func New(cfg Config, rec consumer.Recorder, d *consumer.Decoder, mappings *mappi
 		decoder:   d,
 		ignored:   ignored,
 		bodies:    semaphore.NewWeighted(maxBodies),
+		unproven:  semaphore.NewWeighted(maxBodies),
 		inFlight:  semaphore.NewWeighted(maxInFlight),
 		open:      newConnections(maxConnections),
 		log:       log,
