@@ -150,7 +150,13 @@ func setData(e *event.Event, data []byte, encoded bool) {
 // same event. What came in binary mode is kept so, since its body alone could not
 // be understood again.
 func Structured(e event.Event) []byte {
-	e.DataBase64 = !json.Valid(e.Data())
+	_, err := ParseJSON(e.Data()) // what ParseStructured would refuse goes in base64
+	e.DataBase64 = err != nil
+	if old := e.Context; e.DataBase64 && old != nil && old.GetSpecVersion() == event.CloudEventsVersionV03 {
+		encoded, base64 := old.AsV03(), event.Base64 // a copy
+		encoded.DataContentEncoding = &base64
+		e.Context = encoded
+	}
 	text, err := json.Marshal(e)
 	if err != nil { // of an event that is none: the body is all there is to keep
 		return e.Data()

@@ -16,7 +16,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { usersByStatus } from "./docusign.mjs";
 import { start, stop } from "./processes.mjs";
-import { ways } from "./senders.mjs";
+import { turnedAway, ways } from "./senders.mjs";
 
 const [signoff, broker, sarama, logs] = process.argv.slice(2);
 const topic = "hr.employee";
@@ -28,7 +28,10 @@ const stays = ["signoff@example.com", "it@example.com", "stays@example.com"];
 async function main(folder) {
   const inFolder = (name) => join(folder, name);
   const token = randomBytes(24).toString("base64url");
+  const secret = `whsec_${randomBytes(32).toString("base64")}`;
   writeFileSync(inFolder("token"), token, { mode: 0o600 });
+  writeFileSync(inFolder("secret"), secret, { mode: 0o600 });
+  const tls = certificates(inFolder);
   execFileSync("openssl", ["genrsa", "-out", inFolder("key.pem"), "2048"], { stdio: "pipe" });
   execFileSync("openssl", ["rsa", "-in", inFolder("key.pem"), "-pubout", "-out", inFolder("public.pem")], { stdio: "pipe" });
 
@@ -42,8 +45,9 @@ async function main(folder) {
   const [daemon, listens] = await start(join(logs, "daemon.log"), listeners(),
     signoff, "run", "--config", inFolder("signoff.yaml"));
 
-  const webhook = `http://${listens.webhook}/events`;
-  const failed = await sendAll(ways({ webhook, token, broker: address, topic, sarama }), leavers);
+  const webhook = `https://${listens.webhook}`;
+  await turnedAway(`${webhook}/events`, tls);
+  const failed = await sendAll(ways({ webhook, tls, token, secret, broker: address, topic, sarama }), leavers);
   const sent = Object.keys(leavers).filter((way) => !failed.includes(way)).flatMap((way) => leavers[way]);
   const metrics = `http://${listens.admin}/metrics`;
   await until(60_000, async () => (await counted(metrics, "signoff_outcomes_total", 'outcome="closed"')) === sent.length);
@@ -63,6 +67,20 @@ async function main(folder) {
     throw new Error(`not taken: ${failed.join(", ")}`);
   }
   console.log(`${sent.length} leavers closed, by ${Object.keys(leavers).length} ways`);
+}
+
+// certificates has openssl make an authority, and certificates of it for the
+// daemon and for the senders.
+function certificates(inFolder) {
+  const openssl = (...args) => execFileSync("openssl", args, { stdio: "pipe" });
+  const key = (name) => ["-newkey", "rsa:2048", "-noenc", "-keyout", inFolder(`${name}.key`), "-out", inFolder(`${name}.crt`), "-subj", `/CN=${name}`, "-days", "1"];
+  openssl("req", "-x509", ...key("ca"));
+  const issue = (name, ...extensions) =>
+    openssl("req", "-x509", ...key(name), "-CA", inFolder("ca.crt"), "-CAkey", inFolder("ca.key"), ...extensions.flatMap((e) => ["-addext", e]));
+  issue("server", "subjectAltName=IP:127.0.0.1", "basicConstraints=critical,CA:FALSE");
+  issue("sender", "extendedKeyUsage=clientAuth", "basicConstraints=critical,CA:FALSE");
+  const files = { caFile: inFolder("ca.crt"), certFile: inFolder("sender.crt"), keyFile: inFolder("sender.key") };
+  return { ...files, ca: readFileSync(files.caFile), cert: readFileSync(files.certFile), key: readFileSync(files.keyFile) };
 }
 
 function people(way, count) {
@@ -90,7 +108,18 @@ function daemonConfig(inFolder, broker, base) {
     mode: "close",
     ledger: `sqlite://${inFolder("ledger.db")}`,
     kafka: { brokers: [broker], topics: [topic], group: "signoff" },
-    webhook: { listen: "127.0.0.1:0", endpoints: [{ path: "/events", auth: { bearer_file: inFolder("token") } }] },
+    webhook: {
+      listen: "127.0.0.1:0",
+      tls: { cert_file: inFolder("server.crt"), key_file: inFolder("server.key"), client_ca_file: inFolder("ca.crt") },
+      endpoints: [
+        { path: "/events", auth: { bearer_file: inFolder("token") } },
+        { path: "/signed", auth: { hmac: "standard-webhooks", secret_file: inFolder("secret") } },
+        { path: "/svix", auth: { secret_file: inFolder("secret"), hmac: {
+          header: "svix-signature", prefix: "v1,", encoding: "base64", secret_encoding: "base64",
+          content: "{svix-id}.{svix-timestamp}.{body}", timestamp_header: "svix-timestamp", id_header: "svix-id",
+        } } },
+      ],
+    },
     docusign: {
       auth_server: base,
       integration_key: integrationKey,

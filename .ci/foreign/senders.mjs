@@ -1,12 +1,17 @@
 // The ways by which programs that are not ours send CloudEvents. Each takes the
 // leavers it is to announce and throws unless all of them were taken.
+import { request } from "node:https";
+
 import { CloudEvent, HTTP, Kafka } from "cloudevents";
+import { Webhook as StandardWebhook } from "standardwebhooks";
+import { Webhook as SvixWebhook } from "svix";
 
 import { run } from "./processes.mjs";
 
 // ways returns for each way, by its name, how many leavers it announces and how.
-export function ways({ webhook, token, broker, topic, sarama }) {
-  const post = (message) => postTo(webhook, token, message);
+export function ways({ webhook, tls, token, secret, broker, topic, sarama }) {
+  const post = ({ headers, body }) => postTo(`${webhook}/events`, tls, { headers: { ...headers, authorization: `Bearer ${token}` }, body });
+  const signed = (path, message) => postTo(`${webhook}${path}`, tls, message);
   const kcat = (message) => produce(broker, topic, message);
   const sdk = (leaver, ...args) => run(termination(leaver).toString(), sarama, "-broker", broker, "-topic", topic, ...args);
 
@@ -14,6 +19,9 @@ export function ways({ webhook, token, broker, topic, sarama }) {
     "http-binary": { leavers: 1, send: ([leaver]) => post(HTTP.binary(termination(leaver))) },
     "http-structured": { leavers: 1, send: ([leaver]) => post(HTTP.structured(termination(leaver))) },
     "http-batch": { leavers: 3, send: (leavers) => post(batch(leavers)) },
+    "standardwebhooks": { leavers: 1, send: ([leaver]) => signed("/signed", sign(new StandardWebhook(secret), "webhook", leaver)) },
+    "svix": { leavers: 1, send: ([leaver]) => signed("/svix", sign(new SvixWebhook(secret), "svix", leaver)) },
+    "curl": { leavers: 1, send: ([leaver]) => curl(`${webhook}/events`, tls, token, HTTP.binary(termination(leaver))) },
     "kcat-binary": { leavers: 1, send: ([leaver]) => kcat(binary(leaver)) },
     "kcat-structured": { leavers: 1, send: ([leaver]) => kcat(structured(leaver)) },
     "npm-kafka-binary": { leavers: 1, send: ([leaver]) => kcat(Kafka.binary(termination(leaver))) },
@@ -43,6 +51,39 @@ function batch(leavers) {
   };
 }
 
+// sign makes a message by a package's own signature.
+function sign(webhook, prefix, leaver) {
+  const { headers, body } = HTTP.structured(termination(leaver));
+  const id = `msg_${leaver.employee}`;
+  const at = new Date();
+  return {
+    headers: {
+      ...headers,
+      [`${prefix}-id`]: id,
+      [`${prefix}-timestamp`]: Math.floor(at / 1000),
+      [`${prefix}-signature`]: webhook.sign(id, at, body),
+    },
+    body,
+  };
+}
+
+// curl sends the body from its standard input. It ends with an error for any
+// status that is one.
+async function curl(url, { caFile, certFile, keyFile }, token, { headers, body }) {
+  const lines = Object.entries({ ...headers, authorization: `Bearer ${token}` }).flatMap(([name, value]) => ["-H", `${name}: ${value}`]);
+  await run(body, "curl", "-sS", "--fail", "--max-time", "20", "--cacert", caFile, "--cert", certFile, "--key", keyFile, ...lines, "--data-binary", "@-", url);
+}
+
+// turnedAway throws if curl without a certificate gets as far as an answer.
+export async function turnedAway(url, { caFile }) {
+  try {
+    await run("", "curl", "-sS", "--max-time", "20", "--cacert", caFile, "-X", "OPTIONS", url);
+  } catch {
+    return;
+  }
+  throw new Error("a sender without a certificate got an answer");
+}
+
 // binary is what somebody writes who has only read the specification.
 function binary({ employee, email }) {
   return {
@@ -67,16 +108,19 @@ function structured(leaver) {
   };
 }
 
-// postTo does not use the package's own transport, which hides the status.
-async function postTo(url, token, { headers, body }) {
-  const answer = await fetch(url, {
-    method: "POST",
-    headers: { ...headers, authorization: `Bearer ${token}` },
-    body,
-    signal: AbortSignal.timeout(20_000),
+// postTo does not use the package's own transport, which hides the status and
+// shows no certificate.
+async function postTo(url, { ca, cert, key }, { headers, body }) {
+  const { status, text } = await new Promise((resolve, reject) => {
+    const req = request(url, { method: "POST", headers, ca, cert, key, timeout: 20_000 }, (answer) => {
+      let text = "";
+      answer.setEncoding("utf8").on("data", (part) => (text += part)).on("error", reject)
+        .on("end", () => resolve({ status: answer.statusCode, text }));
+    });
+    req.on("error", reject).on("timeout", () => req.destroy(new Error("no answer for 20 s"))).end(body);
   });
-  if (answer.status !== 202) {
-    throw new Error(`answered ${answer.status}: ${await answer.text()}`);
+  if (status !== 202) {
+    throw new Error(`answered ${status}: ${text}`);
   }
 }
 

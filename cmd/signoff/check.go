@@ -13,10 +13,13 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"go.uber.org/zap"
 
 	"signoff/closer"
 	"signoff/closer/docusign"
 	"signoff/closer/ledger"
+	"signoff/consumer/mapping"
+	"signoff/consumer/webhook"
 )
 
 // checkTimeout bounds each thing that is asked of somebody else.
@@ -37,7 +40,7 @@ func checkCommand(ctx context.Context, args []string, out io.Writer) error {
 		what  string
 		check func(context.Context, config) (string, error)
 	}{
-		{"config", checkMode}, {"events", checkEvents}, {"ledger", checkLedger}, {"kafka", checkKafka}, {"docusign", checkDocusign},
+		{"config", checkMode}, {"events", checkEvents}, {"ledger", checkLedger}, {"kafka", checkKafka}, {"webhook", checkWebhook}, {"docusign", checkDocusign},
 	} {
 		limited, cancel := context.WithTimeout(ctx, checkTimeout)
 		found, err := c.check(limited, cfg)
@@ -119,6 +122,21 @@ func checkKafka(ctx context.Context, cfg config) (string, error) {
 		return "", fmt.Errorf("no such topic: %s", strings.Join(missing, ", "))
 	}
 	return "", fmt.Errorf("no such topic: %s; found %s", strings.Join(missing, ", "), all)
+}
+
+// checkWebhook reads what a start reads: tokens, secrets, certificates.
+func checkWebhook(_ context.Context, cfg config) (string, error) {
+	if cfg.Webhook.Listen == "" {
+		return "not configured", nil
+	}
+	mappings, err := mapping.Compile(cfg.Events.Mappings)
+	if err != nil {
+		return "not checked: the mappings do not compile", nil //nolint:nilerr // said by checkEvents
+	}
+	if _, err := webhook.New(cfg.Webhook, nil, nil, mappings, nil, zap.NewNop()); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d endpoints on %s", len(cfg.Webhook.Endpoints), cfg.Webhook.Listen), nil
 }
 
 // checkDocusign signs in, and finds out whether the user may close others in

@@ -32,7 +32,7 @@ func TestCheckIsContent(t *testing.T) {
 		noLeak(t, "check", out)
 	}
 	wants("config    ok      mode close", "events    ok      0 mappings compiled, no directory", "ledger    ok      not there yet, can be made",
-		"kafka     ok      "+demoTopic+" (2 partitions)", "docusign  ok      account "+demoAccount+", 5 active users, 9999")
+		"kafka     ok      "+demoTopic+" (2 partitions)", "webhook   ok      1 endpoints on 127.0.0.1:0", "docusign  ok      account "+demoAccount+", 5 active users, 9999")
 	if left, err := os.ReadDir(s.dir); err != nil || len(left) != 6 {
 		t.Errorf("check leaves %v behind, %v", left, err)
 	}
@@ -83,6 +83,9 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 		"two topics of three missing": {func(*testing.T, *site) map[string]string {
 			return map[string]string{"kafka.topics": "[hr.missing, " + demoTopic + ", hr.gone]"}
 		}, "kafka", "no such topic: hr.missing, hr.gone; found " + demoTopic + " (2 partitions)"},
+		"no tokens for the webhook": {func(_ *testing.T, s *site) map[string]string {
+			return map[string]string{"webhook.endpoints": "[{path: /events, auth: {bearer_file: " + s.dir + "/none}}]"}
+		}, "webhook", "webhook.endpoints[0].auth.bearer_file: open "},
 		"Docusign is away": {func(_ *testing.T, s *site) map[string]string {
 			s.docusign.SetDown(true)
 			return nil

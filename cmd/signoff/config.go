@@ -93,7 +93,6 @@ type logConfig struct {
 // notYet lists the keys that are promised and not there yet.
 var notYet = []string{
 	"kafka.outcomes_topic",
-	"webhook.tls", "webhook.endpoints[].mapping", "webhook.endpoints[].auth.secret_file",
 	"guard.approvals", "guard.approvals_expire", "guard.urgent_limits",
 	"retention", "erase_after", "audit", "outcomes", "admin.web_config_file",
 }

@@ -170,13 +170,13 @@ func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer,
 
 // openSources makes what terminations come in by.
 func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prometheus.Registerer) error {
-	decoder, _, err := d.cfg.Events.open(d.log.Named("events"))
+	decoder, mappings, err := d.cfg.Events.open(d.log.Named("events"))
 	if err != nil {
 		return err
 	}
 	d.decoder = decoder
 	if d.cfg.Webhook.Listen != "" {
-		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, d.ignored(consumer.Webhook), d.log.Named("webhook"))
+		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, mappings, d.ignored(consumer.Webhook), d.log.Named("webhook"))
 		if err != nil {
 			return err
 		}

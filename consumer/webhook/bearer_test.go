@@ -49,7 +49,7 @@ func TestTokensRotate(t *testing.T) {
 			{"back again", func() { write(t, f.tokens, next) }, 401, 202},
 		} {
 			step.change()
-			time.Sleep(statTokens)
+			time.Sleep(lookAgain)
 			if got, gotNext := f.sendAs(token), f.sendAs(next); got != step.old || gotNext != step.new {
 				t.Errorf("%s: the old one gets %d, the new one %d", step.name, got, gotNext)
 			}
@@ -59,7 +59,7 @@ func TestTokensRotate(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 10 {
-			time.Sleep(statTokens)
+			time.Sleep(lookAgain)
 			f.sendAs(next)
 		}
 		if n := f.logs.FilterMessageSnippet("could not be read").Len(); n != 1 {
@@ -71,8 +71,8 @@ func TestTokensRotate(t *testing.T) {
 func TestTokensAreLookedAtOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
-		write(t, f.tokens, strings.Repeat("x", minToken))
-		time.Sleep(statTokens - time.Nanosecond)
+		write(t, f.tokens, strings.Repeat("x", minSecret))
+		time.Sleep(lookAgain - time.Nanosecond)
 		if got := f.sendAs(token); got != http.StatusAccepted {
 			t.Errorf("just before the second: %d", got)
 		}
@@ -90,7 +90,7 @@ func TestTokenInTheQuery(t *testing.T) {
 		t.Errorf("answered %d, Cache-Control %q", w.Code, w.Header().Get("Cache-Control"))
 	}
 	r := post("/events?access_token="+token, ceJSON, leaver("1", jane))
-	r.Header.Set("Authorization", "Bearer "+strings.Repeat("x", minToken))
+	r.Header.Set("Authorization", "Bearer "+strings.Repeat("x", minSecret))
 	if w := f.send(r); w.Code != http.StatusUnauthorized {
 		t.Errorf("with a wrong header answered %d", w.Code)
 	}
@@ -98,21 +98,21 @@ func TestTokenInTheQuery(t *testing.T) {
 
 func TestTokenFileAtStart(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"only a comment": {"# nothing yet\n", "no token in it"},
-		"a short token":  {"# one\nsecret\n", "line 2: not one token of at least 16"},
+		"only a comment": {"# nothing yet\n", "no secret in it"},
+		"a short token":  {"# one\nhunter2\n", "line 2: not one token of at least 16"},
 		"two on a line":  {token + " " + token, "line 1: not one token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "tokens")
 			write(t, file, c.text)
-			_, err := New(Config{":0", []Endpoint{{"/a", Auth{BearerFile: file}, 0}}}, nil, nil, nil, zap.NewNop())
+			_, err := New(Config{Listen: ":0", Endpoints: []Endpoint{{Path: "/a", Auth: Auth{BearerFile: file}}}}, nil, nil, nil, nil, zap.NewNop())
 			if err == nil || !strings.HasPrefix(err.Error(), "webhook.endpoints[0].auth.bearer_file: ") ||
-				!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
+				!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
-	if _, err := New(Config{":0", []Endpoint{{"/a", Auth{BearerFile: "/no/such"}, 0}}}, nil, nil, nil, zap.NewNop()); err == nil {
+	if _, err := New(Config{Listen: ":0", Endpoints: []Endpoint{{Path: "/a", Auth: Auth{BearerFile: "/no/such"}}}}, nil, nil, nil, nil, zap.NewNop()); err == nil {
 		t.Error("a file that is not there is no error")
 	}
 }

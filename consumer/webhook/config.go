@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -13,31 +14,17 @@ import (
 // for a daemon without webhooks; New refuses it.
 type Config struct {
 	Listen    string     `yaml:"listen"` // host:port; port 0 takes a free one
+	TLS       *TLS       `yaml:"tls"`    // nil: what comes in is not encrypted
 	Endpoints []Endpoint `yaml:"endpoints"`
 }
 
 // Endpoint is a path that events are posted to.
 type Endpoint struct {
-	Path    string `yaml:"path"` // compared as it is: no patterns, no redirects
-	Auth    Auth   `yaml:"auth"`
-	Success int    `yaml:"success"` // status of a recorded event: 200, 202 or 204; 0: 202
-}
-
-// Auth says who may send: in the configuration either the word `none` or a
-// mapping. The zero value is neither, and not valid, so that nobody opens an
-// endpoint by forgetting about it.
-type Auth struct {
-	None       bool   `yaml:"-"`
-	BearerFile string `yaml:"bearer_file"` // one token per line; read again when it changes
-}
-
-// UnmarshalText reads the scalar form of Auth, which is `none`.
-func (a *Auth) UnmarshalText(text []byte) error {
-	if string(text) != "none" {
-		return errors.New("neither none nor a mapping with bearer_file") // it may be a token: not quoted
-	}
-	*a = Auth{None: true}
-	return nil
+	Path    string   `yaml:"path"` // compared as it is: no patterns, no redirects
+	Auth    Auth     `yaml:"auth"`
+	Mapping string   `yaml:"mapping"` // name of a mapping, for what is no CloudEvent of ours; "": there is nothing else
+	Success int      `yaml:"success"` // status of a recorded event: 200, 202 or 204; 0: 202, with a mapping 200
+	Origins []string `yaml:"origins"` // to whom the handshake consents, and nobody else
 }
 
 // Validate says which key has which wrong value.
@@ -50,6 +37,11 @@ func (c Config) Validate() error {
 	}
 	if len(c.Endpoints) == 0 {
 		return errors.New("webhook.endpoints: none, but webhook.listen is set")
+	}
+	if c.TLS != nil {
+		if err := c.TLS.validate(); err != nil {
+			return err
+		}
 	}
 	paths := make(map[string]bool)
 	for i, e := range c.Endpoints {
@@ -68,11 +60,13 @@ func (e Endpoint) validate(at string) error {
 	if !strings.HasPrefix(e.Path, "/") || strings.ContainsAny(e.Path, "?# ") {
 		return fmt.Errorf("%s.path: %q: not a path that begins with /", at, e.Path)
 	}
-	if !e.Auth.None && e.Auth.BearerFile == "" {
-		return fmt.Errorf("%s.auth: not set: give it a bearer_file, or say none", at)
+	if err := e.Auth.validate(at + ".auth"); err != nil {
+		return err
 	}
-	if e.Auth.None && e.Auth.BearerFile != "" {
-		return fmt.Errorf("%s.auth: %q: none and a bearer_file", at, e.Auth.BearerFile)
+	for i, origin := range e.Origins {
+		if origin == "" || strings.ContainsAny(origin, "/* \t") || slices.Contains(e.Origins[:i], origin) {
+			return fmt.Errorf("%s.origins: %q: not the name of one host, or named twice", at, origin)
+		}
 	}
 	switch e.success() {
 	case http.StatusOK, http.StatusAccepted, http.StatusNoContent:
@@ -81,4 +75,11 @@ func (e Endpoint) validate(at string) error {
 	return fmt.Errorf("%s.success: %d: not 200, 202 or 204", at, e.Success)
 }
 
-func (e Endpoint) success() int { return cmp.Or(e.Success, http.StatusAccepted) }
+// success is 200 for what comes through a mapping, since some vendors take
+// nothing else for one.
+func (e Endpoint) success() int {
+	if e.Mapping != "" {
+		return cmp.Or(e.Success, http.StatusOK)
+	}
+	return cmp.Or(e.Success, http.StatusAccepted)
+}

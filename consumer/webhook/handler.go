@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -14,9 +13,15 @@ import (
 	"signoff/consumer"
 )
 
-// maxInFlight is how many single events may be in flight, a batch counting as
-// several: together 64 MiB of bodies.
-const maxInFlight = 256
+const (
+	// maxInFlight is how many single events may be in work, a batch counting as
+	// several.
+	maxInFlight = 256
+	// maxBodies is how many bytes of bodies there may be in memory, and as many
+	// again of bodies whose signature is yet to be seen: who may not send must not
+	// keep out who may.
+	maxBodies = 16 << 20
+)
 
 // refusal is an answer other than success.
 type refusal struct {
@@ -24,6 +29,7 @@ type refusal struct {
 	detail     string        // for the sender: quotes nothing of the request
 	retryAfter time.Duration // 0: trying again makes no difference
 	allow      string        // methods, for 405
+	challenge  string        // scheme, for 401
 	cause      error         // for the log
 }
 
@@ -33,159 +39,149 @@ var (
 		detail: "too many events that were not understood wait for a person"}
 )
 
-const allowed = "POST, OPTIONS"
-
 // Handler answers the endpoints, and 404 for any other path.
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if r.URL.Query().Has("access_token") {
 		w.Header().Set("Cache-Control", "private")
 	}
 	ep := s.endpoints[r.URL.Path]
-	if ep != nil && r.Method == http.MethodOptions {
+	var no *refusal
+	switch {
+	case ep == nil:
+		no = &refusal{status: http.StatusNotFound, detail: "no endpoint at this path"}
+	case r.Method == http.MethodOptions:
 		ep.shakeHands(w, r)
 		return
+	case r.Method != http.MethodPost:
+		if no = ep.verify(w, r); no == nil {
+			return
+		}
+	default:
+		no = s.take(w, r, ep)
 	}
-	if no := s.take(w, r, ep); no != nil {
+	if no != nil {
 		s.refuse(w, r, ep, no)
 		return
 	}
 	w.WriteHeader(ep.success)
 }
 
-// shakeHands answers the question of the webhook specification whether events
-// may be sent here at all. An endpoint that asks for a token says yes to
-// everybody: who may really send is the token's to tell. One that does not
-// gives no consent, which is an answer without WebHook-Allowed-Origin.
-//
-// The callback that a request may name is not called: anybody can ask.
-func (ep *endpoint) shakeHands(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Allow", allowed)
-	if origin := r.Header.Get("WebHook-Request-Origin"); ep.bearers != nil && origin != "" {
-		w.Header().Set("WebHook-Allowed-Origin", origin)
-		if r.Header.Get("WebHook-Request-Rate") != "" {
-			w.Header().Set("WebHook-Allowed-Rate", "*")
-		}
-	}
-	w.WriteHeader(http.StatusNoContent)
-}
-
 // take records what a request brings, and returns nil once that is done.
 func (s *Server) take(w http.ResponseWriter, r *http.Request, ep *endpoint) *refusal {
-	if ep == nil {
-		return &refusal{status: http.StatusNotFound, detail: "no endpoint at this path"}
+	claim, m, no := ep.judgeHead(r)
+	if no != nil {
+		return no
 	}
-	if r.Method != http.MethodPost {
-		return &refusal{status: http.StatusMethodNotAllowed, detail: "events are posted", allow: allowed}
+	room := s.bodies
+	if claim != nil {
+		room = s.unproven
 	}
-	if ep.bearers != nil && !ep.bearers.knows(bearer(r)) {
-		return &refusal{status: http.StatusUnauthorized, detail: "no bearer token, or one that is not known"}
+	body, done, no := readBody(w, r, m.limit(), room)
+	if no != nil {
+		return no
 	}
-	m := modeOf(r.Header)
-	if m == unknown {
-		return &refusal{status: http.StatusUnsupportedMediaType, detail: "accepted are CloudEvents: " +
+	defer done()
+	if claim == nil {
+		return s.work(r, ep, m, body)
+	}
+	if err := ep.signed.holds(claim, r.Method, body); err != nil {
+		return &refusal{status: http.StatusUnauthorized, detail: err.Error()}
+	}
+	if ep.signed.recorded == nil {
+		return s.work(r, ep, m, body)
+	}
+	message := claim.messageOf(body)
+	if ep.signed.recorded.has(message, time.Now()) {
+		s.refusals.Info("a webhook message that is on record already was sent again", zap.String("endpoint", ep.path))
+		return nil
+	}
+	no = s.work(r, ep, m, body)
+	if no == nil { // one that could not be recorded must be taken when it is sent again
+		ep.signed.recorded.add(message, time.Now())
+	}
+	return no
+}
+
+// judgeHead says how to read the request and what it claims, by its head alone:
+// whoever may not send need not send the body.
+func (ep *endpoint) judgeHead(r *http.Request) (*claim, mode, *refusal) {
+	if !ep.mayCome(r) {
+		return nil, unknown, &refusal{status: http.StatusForbidden, detail: "WebHook-Request-Origin: not one of this endpoint's"}
+	}
+	claim, no := ep.admit(r, time.Now())
+	if no != nil {
+		return nil, unknown, no
+	}
+	m := ep.modeAt(r.Header)
+	switch encoding := r.Header.Get("Content-Encoding"); {
+	case m == unknown && ep.mapping != nil:
+		no = &refusal{status: http.StatusUnsupportedMediaType, detail: "accepted are JSON and CloudEvents in JSON"}
+	case m == unknown:
+		no = &refusal{status: http.StatusUnsupportedMediaType, detail: "accepted are CloudEvents: " +
 			"application/cloudevents+json, application/cloudevents-batch+json, or ce- headers beside JSON"}
+	case m == binary && ep.signed != nil: // or whoever has seen a body could make another event of it
+		no = &refusal{status: http.StatusUnsupportedMediaType, detail: "the signature does not cover ce- headers: send application/cloudevents+json"}
+	case encoding != "" && encoding != "identity":
+		no = &refusal{status: http.StatusUnsupportedMediaType, detail: "a content encoding is not accepted"}
 	}
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return &refusal{status: http.StatusUnsupportedMediaType, detail: "a content encoding is not accepted"}
-	}
+	return claim, m, no
+}
+
+// work understands a body and records what it says.
+func (s *Server) work(r *http.Request, ep *endpoint, m mode, body []byte) *refusal {
 	weight := m.limit() / maxBody
 	if !s.inFlight.TryAcquire(weight) {
 		return errBusy
 	}
 	defer s.inFlight.Release(weight)
 
-	body, no := readBody(w, r, m.limit())
+	got, no := s.understand(r, ep, m, body)
 	if no != nil {
 		return no
 	}
-	in, ignored, err := s.intake(m, r.Header, body, ep)
-	if err != nil {
-		return &refusal{status: http.StatusBadRequest, detail: detail(err)}
-	}
-	if no := s.record(r.Context(), in); no != nil {
+	if no := s.record(r.Context(), got.in); no != nil {
 		return no
 	}
-	if ignored > 0 {
-		s.ignored(ignored)
+	if got.ignored > 0 {
+		s.ignored(got.ignored)
 	}
 	return nil
 }
 
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *refusal) {
-	tooLarge := &refusal{status: http.StatusRequestEntityTooLarge,
-		detail: "larger than " + strconv.FormatInt(limit, 10) + " bytes"}
-	if r.ContentLength > limit { // it may wait for a 100: then it need not be sent at all
-		return nil, tooLarge
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return nil, tooLarge
-	case err != nil:
-		return nil, &refusal{status: http.StatusBadRequest, detail: "the body ended early", cause: err}
-	}
-	return body, nil
-}
-
-// intake sorts the events of a request: ours, those that were not understood,
-// and the number of those that are none of our business. An error means that
-// one of them is no CloudEvent; then none is taken.
-func (s *Server) intake(m mode, h http.Header, body []byte, ep *endpoint) (in consumer.Intake, ignored int, err error) {
+// understand sorts the events of a request: ours, those that were not understood,
+// and the number of those that are none of our business. If one of them is no
+// CloudEvent, or can't be understood now, then none is taken.
+func (s *Server) understand(r *http.Request, ep *endpoint, m mode, body []byte) (got *reading, no *refusal) {
 	defer func() {
 		if recover() != nil { // a payload that breaks a reader must not be tried for ever
-			err = errors.New("not readable")
+			no = &refusal{status: http.StatusBadRequest, detail: "not readable"}
 		}
 	}()
-	events, err := m.decode(h, body)
-	if err != nil {
-		return in, 0, err
-	}
-	in = consumer.Intake{Source: consumer.Webhook}
-	now := time.Now().UTC()
-	for i, got := range events {
-		ours, err := s.add(&in, got, ep.path, now)
-		if err != nil && m == batched {
-			err = atIndex(i, err)
-		}
-		if err != nil {
-			return in, 0, err
-		}
-		if !ours {
-			ignored++
-		}
-	}
-	return in, ignored, nil
-}
-
-// add adds an event to the intake, if it is ours.
-func (s *Server) add(in *consumer.Intake, got received, path string, now time.Time) (ours bool, err error) {
-	if err := consumer.Validate(got.event); err != nil {
-		return false, err
-	}
-	if _, ours := s.decoder.Kind(got.event.Type()); !ours {
-		return false, nil
-	}
-	e, err := s.decoder.Decode(context.TODO(), got.event, path, now)
+	ctx, cancel := context.WithTimeout(r.Context(), ep.patience(m))
+	defer cancel()
+	got = ep.reading(s.decoder, time.Now().UTC())
+	err := m.read(ctx, r.Header, body, got)
 	var unreadable *consumer.UnreadableError
 	switch {
-	case err == nil:
-		e.Payload = got.payload
-		in.Events = append(in.Events, e)
-		return true, nil
-	case !errors.As(err, &unreadable) || unreadable.Reason == consumer.InvalidEvent:
-		return true, err
+	case errors.As(err, &unreadable):
+		return nil, &refusal{status: http.StatusBadRequest, detail: unreadable.Detail}
+	case err != nil:
+		return nil, &refusal{status: http.StatusServiceUnavailable, detail: "whom this is about can't be found out at the moment",
+			retryAfter: 5 * time.Second, cause: err}
 	}
-	in.Rejects = append(in.Rejects, consumer.Reject{
-		Key:        e.Key,
-		Reason:     unreadable.Reason,
-		Detail:     unreadable.Detail,
-		Payload:    got.payload,
-		ReceivedAt: now,
-	})
-	return true, nil
+	return got, nil
+}
+
+// patience is how long it may take to understand a request. Okta and Personio
+// wait for no more than three seconds in all.
+func (ep *endpoint) patience(m mode) time.Duration {
+	if ep.mapping != nil && m != batched {
+		return mappedTimeout
+	}
+	return readingTimeout
 }
 
 func (s *Server) record(ctx context.Context, in consumer.Intake) *refusal {
@@ -219,8 +215,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, ep *endpoint, no
 		zap.String("detail", no.detail), zap.String("remote", r.RemoteAddr), zap.Error(no.cause))
 
 	h := w.Header()
-	if no.status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", "Bearer")
+	if no.challenge != "" {
+		h.Set("WWW-Authenticate", no.challenge)
 	}
 	if no.allow != "" {
 		h.Set("Allow", no.allow)

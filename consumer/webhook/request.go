@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -28,6 +29,7 @@ const (
 	binary
 	structured
 	batched
+	mapped // no CloudEvent, by its head: for a mapping
 )
 
 const (
@@ -58,6 +60,23 @@ func modeOf(h http.Header) mode {
 	return unknown
 }
 
+// refusedMedia are the media types of what no mapping can read.
+var refusedMedia = regexp.MustCompile(`^(application/x-www-form-urlencoded|multipart/.*|(text|application)/xml|` +
+	`application/jwt|application/cloudevents.*|.*\+(xml|jwt))$`)
+
+// modeAt is the mode of a request to an endpoint, unknown if it takes none such.
+func (ep *endpoint) modeAt(h http.Header) mode {
+	m := modeOf(h)
+	if m != unknown || ep.mapping == nil {
+		return m
+	}
+	media, _, _ := strings.Cut(h.Get("Content-Type"), ";") // also of what is not well-formed
+	if refusedMedia.MatchString(strings.ToLower(strings.TrimSpace(media))) {
+		return unknown
+	}
+	return mapped
+}
+
 func (m mode) limit() int64 {
 	if m == batched {
 		return maxBatch
@@ -65,61 +84,53 @@ func (m mode) limit() int64 {
 	return maxBody
 }
 
-// received is a CloudEvent and what to keep of it if it must become a reject.
-type received struct {
-	event   event.Event
-	payload []byte
-}
-
-// decode reads the events of a request; they are not validated. The error is
-// for the sender and quotes nothing of what it sent.
-func (m mode) decode(h http.Header, body []byte) ([]received, error) {
+// read reads a request. An error is an *UnreadableError if it is not what its head
+// says, for the sender and quoting nothing of what it sent, and otherwise of the
+// directory.
+func (m mode) read(ctx context.Context, h http.Header, body []byte, into *reading) error {
 	switch m {
 	case batched:
-		return decodeBatch(body)
+		return readBatch(ctx, body, into)
 	case structured:
-		e, err := consumer.ParseStructured(body)
-		return []received{{e, body}}, err
+		return into.structured(ctx, body)
+	case mapped:
+		return into.any(ctx, body)
 	default:
 		e, err := decodeBinary(h, body)
-		return []received{{e, consumer.Structured(e)}}, err
+		if err != nil {
+			return err
+		}
+		return into.event(ctx, e, consumer.Structured(e))
 	}
 }
 
-func decodeBatch(body []byte) ([]received, error) {
+func readBatch(ctx context.Context, body []byte, into *reading) error {
 	var items []json.RawMessage
 	if err := json.Unmarshal(body, &items); err != nil || items == nil {
-		return nil, errors.New("not a JSON array")
+		return notAnEvent("not a JSON array")
 	}
-	events := make([]received, len(items))
 	for i, item := range items {
-		e, err := consumer.ParseStructured(item)
-		if err != nil {
-			return nil, atIndex(i, err)
+		err := into.structured(ctx, item)
+		var unreadable *consumer.UnreadableError
+		if errors.As(err, &unreadable) {
+			return notAnEvent("event " + strconv.Itoa(i) + ": " + unreadable.Detail)
 		}
-		events[i] = received{e, item}
+		if err != nil {
+			return err
+		}
 	}
-	return events, nil
+	return nil
 }
 
-// atIndex names the event of a batch that an error is about, from 0 on.
-func atIndex(i int, err error) error {
-	return errors.New("event " + strconv.Itoa(i) + ": " + detail(err))
-}
-
-// detail is the text of an *UnreadableError without its reason, a word of ours.
-func detail(err error) string {
-	var u *consumer.UnreadableError
-	if errors.As(err, &u) {
-		return u.Detail
-	}
-	return err.Error()
+// notAnEvent is what to tell a sender of something else than a CloudEvent.
+func notAnEvent(detail string) error {
+	return &consumer.UnreadableError{Reason: consumer.InvalidEvent, Detail: detail}
 }
 
 func decodeBinary(h http.Header, body []byte) (e event.Event, err error) {
 	defer func() {
 		if recover() != nil { // the SDK indexes what it has not measured
-			e, err = event.Event{}, errMalformed
+			e, err = event.Event{}, notAnEvent(malformed)
 		}
 	}()
 	clean, err := decodeHeaders(h)
@@ -128,16 +139,16 @@ func decodeBinary(h http.Header, body []byte) (e event.Event, err error) {
 	}
 	m := cehttp.NewMessage(clean, io.NopCloser(bytes.NewReader(body)))
 	if m.ReadEncoding() != binding.EncodingBinary {
-		return event.Event{}, errors.New("ce-specversion: neither 1.0 nor 0.3")
+		return event.Event{}, notAnEvent("ce-specversion: neither 1.0 nor 0.3")
 	}
 	read, err := binding.ToEvent(context.Background(), m)
 	if err != nil {
-		return event.Event{}, errMalformed // its own text quotes the event
+		return event.Event{}, notAnEvent(malformed) // the SDK's text quotes the event
 	}
 	return *read, nil
 }
 
-var errMalformed = errors.New("a ce- header is not as CloudEvents asks, e.g. ce-time is no RFC 3339 date-time")
+const malformed = "a ce- header is not as CloudEvents asks, e.g. ce-time is no RFC 3339 date-time"
 
 // decodeHeaders returns the headers that make up an event, unquoted and
 // percent-decoded, which the SDK does not do.
@@ -149,14 +160,14 @@ func decodeHeaders(h http.Header) (http.Header, error) {
 			continue
 		}
 		if len(values) > 1 {
-			return nil, errors.New("a ce- or content-type header for the second time")
+			return nil, notAnEvent("a ce- or content-type header for the second time")
 		}
 		value := values[0]
 		if attribute {
 			value = percentDecode(unquote(value))
 		}
 		if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
-			return nil, errors.New("a ce- or content-type header is not UTF-8 or has a control character")
+			return nil, notAnEvent("a ce- or content-type header is not UTF-8 or has a control character")
 		}
 		clean[name] = []string{value}
 	}

@@ -4,14 +4,16 @@
 // the recorder.
 //
 // A request is taken whole or not at all. What is not a CloudEvent is refused,
-// so that the sender hears of it; an event of ours whose data is not understood
-// is kept as a reject, since sending it again would not mend it.
+// so that the sender hears of it, unless the endpoint has a mapping for it; what
+// is ours or mapped and not understood is kept as a reject, since sending it again
+// would not mend it.
 //
-// No payload, query or token is in an answer or a log line.
+// No payload, query, token or secret is in an answer or a log line.
 package webhook
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -24,41 +26,53 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"signoff/consumer"
+	"signoff/consumer/mapping"
 )
 
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
+	mappedTimeout     = 2 * time.Second // to understand what a vendor sent
+	readingTimeout    = 10 * time.Second
 	recordTimeout     = 10 * time.Second
-	writeTimeout      = readTimeout + recordTimeout + 10*time.Second
+	writeTimeout      = readTimeout + readingTimeout + recordTimeout + 10*time.Second
 	idleTimeout       = 2 * time.Minute
 	shutdownTimeout   = 15 * time.Second // more than a Record takes
 	maxHeaders        = 32 << 10         // bytes
+	maxConnections    = 512
+	maxStreams        = 32 // requests at a time of a connection, where it is HTTP/2
 )
 
 // Server takes events at each of its endpoints.
 type Server struct {
 	listen    string
+	tls       *tls.Config          // nil: what comes in is not encrypted
 	endpoints map[string]*endpoint // by path
 	recorder  consumer.Recorder
 	decoder   *consumer.Decoder
 	ignored   func(n int)
-	inFlight  *semaphore.Weighted // in bodies of maxBody
-	log       *zap.Logger         // of the server
-	refusals  *zap.Logger         // of requests: a few a second, whoever sends how many
+	bodies    *semaphore.Weighted // in bytes
+	unproven  *semaphore.Weighted // in bytes, of those that must be signed
+	inFlight  *semaphore.Weighted // in single events
+	open      connections
+	log       *zap.Logger // of the server
+	refusals  *zap.Logger // of requests: a few a second, whoever sends how many
 	addr      atomic.Pointer[net.Addr]
 }
 
-// endpoint is a configured Endpoint; bearers is nil where anybody may send.
+// endpoint is a configured Endpoint.
 type endpoint struct {
+	gate
 	path    string
+	mapping mapper // nil: there is none
 	success int
-	bearers *bearers
+	origins []string
 }
 
-// New returns a Server that hands events to rec and counts those of other types
-// with ignored. The token files must be there.
-func New(cfg Config, rec consumer.Recorder, d *consumer.Decoder, ignored func(n int), log *zap.Logger) (*Server, error) {
+// New returns a Server that hands events to rec and counts those that are none of
+// our business with ignored. The files that the config names must be there, and
+// the mappings.
+func New(cfg Config, rec consumer.Recorder, d *consumer.Decoder, mappings *mapping.Set, ignored func(n int), log *zap.Logger) (*Server, error) {
 	if cfg.Listen == "" {
 		return nil, errors.New("webhook.listen: not set")
 	}
@@ -71,23 +85,43 @@ func New(cfg Config, rec consumer.Recorder, d *consumer.Decoder, ignored func(n 
 		recorder:  rec,
 		decoder:   d,
 		ignored:   ignored,
+		bodies:    semaphore.NewWeighted(maxBodies),
+		unproven:  semaphore.NewWeighted(maxBodies),
 		inFlight:  semaphore.NewWeighted(maxInFlight),
+		open:      newConnections(maxConnections),
 		log:       log,
 		refusals: log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 			return zapcore.NewSamplerWithOptions(core, time.Second, 5, 0)
 		})),
 	}
+	if cfg.TLS != nil {
+		var err error
+		if s.tls, err = cfg.TLS.config(log); err != nil {
+			return nil, err
+		}
+	}
 	for i, e := range cfg.Endpoints {
-		ep := &endpoint{path: e.Path, success: e.success()}
-		if !e.Auth.None {
-			var err error
-			if ep.bearers, err = readBearers(e.Auth.BearerFile, log); err != nil {
-				return nil, fmt.Errorf("webhook.endpoints[%d].auth.bearer_file: %w", i, err)
-			}
+		ep, err := e.open(fmt.Sprintf("webhook.endpoints[%d]", i), mappings, log)
+		if err != nil {
+			return nil, err
 		}
 		s.endpoints[e.Path] = ep
 	}
 	return s, nil
+}
+
+func (e Endpoint) open(at string, mappings *mapping.Set, log *zap.Logger) (*endpoint, error) {
+	ep := &endpoint{path: e.Path, success: e.success(), origins: e.Origins}
+	if e.Mapping != "" {
+		m, err := mappings.Find(e.Mapping)
+		if err != nil {
+			return nil, fmt.Errorf("%s.mapping: %w", at, err)
+		}
+		ep.mapping = m
+	}
+	var err error
+	ep.gate, err = e.Auth.open(at+".auth", log.With(zap.String("endpoint", e.Path)))
+	return ep, err
 }
 
 // Addr is the address that Run listens on; nil before it does.
@@ -115,17 +149,22 @@ func (s *Server) Run(ctx context.Context) error {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaders,
+		TLSConfig:         s.tls,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ConnState:         s.open.changed,
 	}
 	if srv.ErrorLog, err = zap.NewStdLogAt(s.log, zap.WarnLevel); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	s.log.Info("webhooks are taken", zap.Stringer("address", addr), zap.Int("endpoints", len(s.endpoints)))
+	s.log.Info("webhooks are taken", zap.Stringer("address", addr), zap.Int("endpoints", len(s.endpoints)), zap.Bool("tls", s.tls != nil))
 
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(l) }()
+	go func() { failed <- s.answer(srv, s.open.limit(ctx, l)) }()
 	select {
 	case err := <-failed:
-		return fmt.Errorf("serve webhooks: %w", err)
+		if ctx.Err() == nil {
+			return fmt.Errorf("serve webhooks: %w", err)
+		}
 	case <-ctx.Done():
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
@@ -135,4 +174,11 @@ func (s *Server) Run(ctx context.Context) error {
 		return srv.Close()
 	}
 	return nil
+}
+
+func (s *Server) answer(srv *http.Server, l net.Listener) error {
+	if s.tls == nil {
+		return srv.Serve(l)
+	}
+	return srv.ServeTLS(l, "", "") // by the files of the config as they are then
 }
