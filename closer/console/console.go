@@ -63,6 +63,7 @@ type Daemon struct {
 	Alive   func(now time.Time) error // whether the loops turn
 	Skipped func([]ledger.Settled)    // told of those whom a person decided to leave open
 	Leavers Leavers
+	Sinks   []string // that outcomes are published to
 }
 
 // New opens the listener.
@@ -158,6 +159,13 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, "docusign: account %s: waits until %s: the quota is used up, or Docusign asked for it\n", a.ID, a.ResumeAt.Format(time.RFC3339))
 		default:
 			fmt.Fprintf(w, "docusign: account %s: ok, last run %s\n", a.ID, a.PassedAt.Format(time.RFC3339))
+		}
+	}
+	for _, sink := range s.daemon.Sinks {
+		if behind := stats.Unpublished[sink]; behind.Rows > 0 {
+			fmt.Fprintf(w, "outcomes: %s: %d not published yet, the oldest of %s\n", sink, behind.Rows, behind.Oldest.Format(time.RFC3339))
+		} else {
+			fmt.Fprintf(w, "outcomes: %s: ok, all are published\n", sink)
 		}
 	}
 }

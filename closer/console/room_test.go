@@ -73,7 +73,8 @@ func open(t *testing.T, s setup) *room {
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "some_metric 1\n") })
 	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Leavers: &r.leavers,
 		Alive:   func(time.Time) error { return s.stuck },
-		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) }}, zap.New(core))
+		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) },
+		Sinks: []string{"kafka", "webhook"}}, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,22 +17,24 @@ type HoldCount struct {
 
 // Stats is the ledger at one moment, for the metrics.
 type Stats struct {
-	Entries   map[State]int
-	Watched   int            // of those closed: how many are looked for again
-	Returned  map[string]int // account -> open entries of leavers who were closed before
-	Rejects   int
-	Holds     map[Kind]HoldCount   // by the gravest kind of each
-	Overdue   map[string]time.Time // account, "" for those never yet in one -> when its oldest open entry was due; absent: none
-	Accounts  []Account
-	Reading   Reading
-	AuditRows int64
-	Size      int64 // bytes of the ledger's files
-	Free      int64 // bytes left on its disk
+	Entries     map[State]int
+	Watched     int            // of those closed: how many are looked for again
+	Returned    map[string]int // account -> open entries of leavers who were closed before
+	Rejects     int
+	Holds       map[Kind]HoldCount   // by the gravest kind of each
+	Overdue     map[string]time.Time // account, "" for those never yet in one -> when its oldest open entry was due; absent: none
+	Accounts    []Account
+	Reading     Reading
+	Unpublished map[string]Unpublished // sink -> what it has not published yet
+	AuditRows   int64
+	Size        int64 // bytes of the ledger's files
+	Free        int64 // bytes left on its disk
 }
 
 // Stats counts what is in the ledger.
 func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{Entries: make(map[State]int), Returned: make(map[string]int), Holds: make(map[Kind]HoldCount), Overdue: make(map[string]time.Time)}
+	s := Stats{Entries: make(map[State]int), Returned: make(map[string]int), Holds: make(map[Kind]HoldCount), Overdue: make(map[string]time.Time),
+		Unpublished: make(map[string]Unpublished)}
 	path, err := sqlitePath(l.cfg.URL)
 	if err != nil {
 		return s, err
@@ -47,6 +49,9 @@ func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
 		s.Free = int64(disk.Bavail) * disk.Bsize
 	}
 	if err := l.countHolds(ctx, &s); err != nil {
+		return s, err
+	}
+	if err := l.countUnpublished(ctx, &s); err != nil {
 		return s, err
 	}
 	if s.Accounts, err = l.Accounts(ctx); err != nil {
