@@ -74,7 +74,7 @@ func open(t *testing.T, s setup) *room {
 	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Leavers: &r.leavers,
 		Alive:   func(time.Time) error { return s.stuck },
 		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) },
-		Sinks: []string{"kafka", "webhook"}}, zap.New(core))
+		Sinks:   []string{"kafka", "webhook"}}, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}

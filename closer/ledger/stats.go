@@ -17,18 +17,19 @@ type HoldCount struct {
 
 // Stats is the ledger at one moment, for the metrics.
 type Stats struct {
-	Entries     map[State]int
-	Watched     int            // of those closed: how many are looked for again
-	Returned    map[string]int // account -> open entries of leavers who were closed before
-	Rejects     int
-	Holds       map[Kind]HoldCount   // by the gravest kind of each
-	Overdue     map[string]time.Time // account, "" for those never yet in one -> when its oldest open entry was due; absent: none
-	Accounts    []Account
-	Reading     Reading
+	Entries   map[State]int
+	Watched   int            // of those closed: how many are looked for again
+	Returned  map[string]int // account -> open entries of leavers who were closed before
+	Rejects   int
+	Holds     map[Kind]HoldCount   // by the gravest kind of each
+	Overdue   map[string]time.Time // account, "" for those never yet in one -> when its oldest open entry was due; absent: none
+	Accounts  []Account
+	Reading   Reading
+	AuditRows int64
+	Size      int64 // bytes of the ledger's files
+	Free      int64 // bytes left on its disk
+
 	Unpublished map[string]Unpublished // sink -> what it has not published yet
-	AuditRows   int64
-	Size        int64 // bytes of the ledger's files
-	Free        int64 // bytes left on its disk
 }
 
 // Stats counts what is in the ledger.

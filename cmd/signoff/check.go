@@ -17,6 +17,7 @@ import (
 	"signoff/closer"
 	"signoff/closer/docusign"
 	"signoff/closer/ledger"
+	"signoff/closer/outcomes"
 )
 
 // checkTimeout bounds each thing that is asked of somebody else.
@@ -37,7 +38,7 @@ func checkCommand(ctx context.Context, args []string, out io.Writer) error {
 		what  string
 		check func(context.Context, config) (string, error)
 	}{
-		{"config", checkMode}, {"ledger", checkLedger}, {"kafka", checkKafka}, {"docusign", checkDocusign},
+		{"config", checkMode}, {"ledger", checkLedger}, {"kafka", checkKafka}, {"docusign", checkDocusign}, {"outcomes", checkOutcomes},
 	} {
 		limited, cancel := context.WithTimeout(ctx, checkTimeout)
 		found, err := c.check(limited, cfg)
@@ -119,6 +120,26 @@ func checkKafka(ctx context.Context, cfg config) (string, error) {
 		return "", fmt.Errorf("no such topic: %s", strings.Join(missing, ", "))
 	}
 	return "", fmt.Errorf("no such topic: %s; found %s", strings.Join(missing, ", "), all)
+}
+
+// checkOutcomes asks whether outcomes could be published, and sends none.
+func checkOutcomes(ctx context.Context, cfg config) (string, error) {
+	var found []string
+	var errs []error
+	for _, sink := range cfg.sinks() {
+		switch sink {
+		case outcomes.SinkKafka:
+			partitions, err := cfg.Kafka.Writable(ctx)
+			found, errs = append(found, fmt.Sprintf("topic %s (%d partitions)", cfg.Kafka.OutcomesTopic, partitions)), append(errs, err)
+		case outcomes.SinkWebhook:
+			secrets, err := cfg.Outcomes.Webhook.Check()
+			found, errs = append(found, fmt.Sprintf("webhook at %s, signed with %d secrets", cfg.Outcomes.Webhook.Host(), secrets)), append(errs, err)
+		}
+	}
+	if len(found) == 0 {
+		return "not published", nil
+	}
+	return strings.Join(found, ", "), errors.Join(errs...)
 }
 
 // checkDocusign signs in, and finds out whether the user may close others in

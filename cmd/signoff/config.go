@@ -12,6 +12,7 @@ import (
 	"signoff/closer/docusign"
 	"signoff/closer/guard"
 	"signoff/closer/ledger"
+	"signoff/closer/outcomes"
 	"signoff/consumer"
 	"signoff/consumer/kafka"
 	"signoff/consumer/webhook"
@@ -27,6 +28,7 @@ type config struct {
 	Docusign docusignConfig  `yaml:"docusign"`
 	Batch    closer.Config   `yaml:"batch"`
 	Guard    guard.Config    `yaml:"guard"`
+	Outcomes outcomes.Config `yaml:"outcomes"`
 	Admin    console.Config  `yaml:"admin"`
 	Log      logConfig       `yaml:"log"`
 }
@@ -83,11 +85,10 @@ type logConfig struct {
 
 // notYet lists the keys that are promised and not there yet.
 var notYet = []string{
-	"kafka.outcomes_topic",
 	"webhook.tls", "webhook.endpoints[].mapping", "webhook.endpoints[].auth.secret_file",
 	"events.mappings", "events.directory", "events.sources",
 	"guard.approvals", "guard.approvals_expire", "guard.urgent_limits",
-	"retention", "erase_after", "audit", "outcomes", "admin.web_config_file",
+	"retention", "erase_after", "audit", "admin.web_config_file",
 }
 
 const (
@@ -147,13 +148,13 @@ func (c config) validate() error {
 	case !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level):
 		return fmt.Errorf("log.level: %q: none of debug, info, warn, error", c.Log.Level)
 	}
-	if c.readsKafka() {
+	if c.readsKafka() || c.Kafka.OutcomesTopic != "" {
 		if err := c.Kafka.Validate(); err != nil {
 			return err
 		}
 	}
 	for _, check := range []func() error{
-		c.Webhook.Validate, c.Events.Validate, c.Docusign.validate, c.Batch.Validate, c.Guard.Validate, c.Admin.Validate,
+		c.Webhook.Validate, c.Events.Validate, c.Docusign.validate, c.Batch.Validate, c.Guard.Validate, c.Outcomes.Validate, c.Admin.Validate,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -162,8 +163,18 @@ func (c config) validate() error {
 	return nil
 }
 
-func (c config) readsKafka() bool {
-	return len(c.Kafka.Brokers) > 0 || len(c.Kafka.Topics) > 0 || c.Kafka.Group != ""
+func (c config) readsKafka() bool { return c.Kafka.Reads() }
+
+// sinks are the names of those that outcomes are published to.
+func (c config) sinks() []string {
+	var sinks []string
+	if c.Kafka.OutcomesTopic != "" {
+		sinks = append(sinks, outcomes.SinkKafka)
+	}
+	if c.Outcomes.Webhook != nil {
+		sinks = append(sinks, outcomes.SinkWebhook)
+	}
+	return sinks
 }
 
 func (d docusignConfig) validate() error {

@@ -10,6 +10,7 @@ import (
 
 	"signoff/closer"
 	"signoff/closer/ledger"
+	"signoff/closer/outcomes"
 	"signoff/metrics"
 )
 
@@ -17,13 +18,19 @@ import (
 const (
 	loopKafka  = "kafka"
 	loopCloser = "closer"
+
+	loopOutcomes = "outcomes_" // and the name of the sink
 )
 
 func (d *daemon) loops() []string {
+	loops := []string{loopCloser}
 	if d.cfg.readsKafka() {
-		return []string{loopKafka, loopCloser}
+		loops = append(loops, loopKafka)
 	}
-	return []string{loopCloser}
+	for _, sink := range d.cfg.sinks() {
+		loops = append(loops, loopOutcomes+sink)
+	}
+	return loops
 }
 
 // stuckAfter is how long a loop may take for a turn: a request that times out,
@@ -93,6 +100,14 @@ func stateOf(l *ledger.Ledger, cfg config, labels *metrics.Accounts) func(contex
 			held := stats.Holds[kind]
 			s.Holds = append(s.Holds, gauge(float64(held.Open), string(kind)))
 			s.OldestHold = append(s.OldestHold, gauge(metrics.Unix(held.Oldest), string(kind)))
+		}
+		for _, sink := range outcomes.Sinks() {
+			var behind ledger.Unpublished
+			if slices.Contains(cfg.sinks(), sink) {
+				behind = stats.Unpublished[sink]
+			}
+			s.Behind = append(s.Behind, gauge(float64(behind.Rows), sink))
+			s.BehindFrom = append(s.BehindFrom, gauge(metrics.Unix(behind.Oldest), sink))
 		}
 		accountsOf(&s, stats, cfg.Docusign.Accounts.ids(), labels)
 		return s, nil
