@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -105,7 +106,7 @@ func TestFeedReadsByItsIndex(t *testing.T) {
 			}
 			steps = append(steps, step)
 		}
-		if err := rows.Close(); err != nil {
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Join(steps, "; "); !strings.Contains(got, "audit_outcomes (seq>?)") {

@@ -133,7 +133,7 @@ func checkOutcomes(ctx context.Context, cfg config) (string, error) {
 			found, errs = append(found, fmt.Sprintf("topic %s (%d partitions)", cfg.Kafka.OutcomesTopic, partitions)), append(errs, err)
 		case outcomes.SinkWebhook:
 			secrets, err := cfg.Outcomes.Webhook.Check()
-			found, errs = append(found, fmt.Sprintf("webhook at %s, signed with %d secrets", cfg.Outcomes.Webhook.Host(), secrets)), append(errs, err)
+			found, errs = append(found, fmt.Sprintf("webhook at %s (secrets: %d)", cfg.Outcomes.Webhook.Host(), secrets)), append(errs, err)
 		}
 	}
 	if len(found) == 0 {

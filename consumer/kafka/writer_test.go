@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // What is written goes where Kafka's own producer would put it by its key, and
@@ -112,5 +113,16 @@ func TestTopicThatMayNotBeWrittenTo(t *testing.T) {
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", user, err, want)
 		}
+	}
+}
+
+// An old broker does not say what we may do with a topic.
+func TestBrokerThatDoesNotTellOperations(t *testing.T) {
+	parallel(t)
+	c := newFake(t, 2, kfake.MaxVersions(kversion.V2_2_0()))
+	cfg := c.cfg
+	cfg.OutcomesTopic = testTopic
+	if n, err := cfg.Writable(t.Context()); err != nil || n != 2 {
+		t.Errorf("%d partitions, %v", n, err)
 	}
 }
