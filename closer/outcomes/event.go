@@ -112,18 +112,18 @@ func (m eventMaker) of(o ledger.Outcome) (Event, error) {
 
 func dataOf(o ledger.Outcome) data {
 	d := data{
-		Entry: o.Entry, Account: o.Account, EmployeeID: o.EmployeeID, TerminationID: o.TerminationID,
-		Email: o.Email, ManagerEmail: o.ManagerEmail, EffectiveAt: stamp(o.EffectiveAt), DueAt: stamp(o.DueAt), At: stamp(o.At),
-		Reason: o.Reason, By: o.By, PreviousEntry: o.ClosedBy, Advice: o.Advice, Audit: audit{o.Seq, o.Hash},
+		Entry: o.Entry, Account: o.Account, EmployeeID: short(o.EmployeeID), TerminationID: short(o.TerminationID),
+		Email: short(o.Email), ManagerEmail: short(o.ManagerEmail), EffectiveAt: stamp(o.EffectiveAt), DueAt: stamp(o.DueAt), At: stamp(o.At),
+		Reason: short(o.Reason), By: short(o.By), PreviousEntry: o.ClosedBy, Advice: short(o.Advice), Audit: audit{o.Seq, o.Hash},
 	}
 	for _, u := range o.Users {
 		d.Users = append(d.Users, user{UserID: u.ID, Outcome: u.Outcome, Reason: u.Reason, Note: u.Note, TraceToken: u.Trace})
 	}
 	if o.Hold != 0 {
-		d.Hold = &hold{o.Hold, o.Kinds, o.Detail}
+		d.Hold = &hold{o.Hold, o.Kinds, short(o.Detail)}
 	}
 	if o.What == ledger.WhatRejected {
-		d.Reject = &reject{o.Reject, o.Origin, o.Source, o.EventID, o.Position}
+		d.Reject = &reject{o.Reject, o.Origin, short(o.Source), short(o.EventID), o.Position}
 	}
 	return d
 }
@@ -145,8 +145,20 @@ func subjectOf(o ledger.Outcome) string {
 // has no character that attributes may not have, and is no email, as it is in
 // some companies.
 func mayBeSeen(id string) bool {
-	return id != "" && len(id) <= 128 && utf8.ValidString(id) && !strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }) &&
+	odd := func(r rune) bool { return !unicode.IsPrint(r) }
+	return id != "" && len(id) <= 128 && id == strings.TrimSpace(id) && utf8.ValidString(id) && !strings.ContainsFunc(id, odd) &&
 		!strings.Contains(id, "@") && !strings.Contains(id, "%40")
+}
+
+// maxText is the longest text that an event takes over from somebody else, in
+// bytes: one that no broker would take would keep all that come after it waiting.
+const maxText = 1 << 10
+
+func short(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
 }
 
 // stamp is a time as events write it; "" for none.

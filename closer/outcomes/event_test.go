@@ -183,6 +183,8 @@ func TestNoEmailOutsideTheData(t *testing.T) {
 		"an email":                   {"jane.doe@example.com", "entry/17"},
 		"an email in percent":        {"jane.doe%40example.com", "entry/17"},
 		"an email with a name":       {"Jane <jane.doe@example.com>", "entry/17"},
+		"a blank":                    {" ", "entry/17"},
+		"a blank before it":          {" E-1", "entry/17"},
 		"a line end":                 {"E-1\nE-2", "entry/17"},
 		"a zero":                     {"E-1\x00", "entry/17"},
 		"no text":                    {"E-\xff", "entry/17"},
@@ -231,4 +233,28 @@ func TestEventOfNobodyKnown(t *testing.T) {
 	if e.Subject != "entry/17" || strings.Contains(string(e.Body), "mail") || strings.Contains(string(e.Body), "0001-01-01") {
 		t.Errorf("%s %s", e.Subject, e.Body)
 	}
+}
+
+// Whatever anybody has written, an outcome makes a CloudEvent that a broker takes.
+func FuzzEvent(f *testing.F) {
+	f.Add("E-1093", "jane.doe@example.com", "stays on", "https://hr.example.com")
+	f.Add(" ", "\x00", strings.Repeat("\xf0\x9f", 2000), "\u2028")
+	f.Add("jane.doe@example.com", "", "", "")
+	f.Fuzz(func(t *testing.T, id, email, reason, source string) {
+		for what, o := range examples() {
+			o.EmployeeID, o.TerminationID, o.Email, o.ManagerEmail, o.Reason, o.By, o.Detail, o.Advice = id, id, email, email, reason, reason, reason, reason
+			o.Source, o.EventID = source, source
+			e := made(t, o)
+			var ce event.Event
+			if err := json.Unmarshal(e.Body, &ce); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			if err := ce.Validate(); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			if ce.Subject() != e.Subject || strings.Contains(e.Subject, "@") || len(e.Body) > 100<<10 {
+				t.Errorf("%s: subject %q, key %q, %d bytes", what, ce.Subject(), e.Subject, len(e.Body))
+			}
+		}
+	})
 }

@@ -21,6 +21,10 @@ type Writer interface {
 // may still arrive, after what is sent next.
 const writeTimeout = time.Minute
 
+// mostTogether is how many bytes are written together: as one batch for each
+// partition, since of several the first may fail and the next be written.
+const mostTogether = 512 << 10
+
 type kafkaSink struct {
 	topic  string
 	writer Writer
@@ -36,13 +40,17 @@ func (s kafkaSink) Send(ctx context.Context, events []Event) (acknowledged int, 
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	messages := make([]kafka.Message, 0, len(events))
+	size := 0
 	for _, e := range events {
+		if size += len(e.Body); size > mostTogether && len(messages) > 0 {
+			break
+		}
 		messages = append(messages, kafka.Message{Key: []byte(e.Subject), Value: e.Body,
 			Headers: []kafka.Header{{Key: "content-type", Value: []byte(contentType)}}})
 	}
 	err = s.writer.WriteMessages(ctx, messages...)
 	if err == nil {
-		return len(events), nil
+		return len(messages), nil
 	}
 	// What was written after the first that was not is sent again with it: else
 	// the others of its partition would come before it.

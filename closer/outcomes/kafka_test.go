@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -166,5 +167,38 @@ func TestKafkaAcknowledgesUpToTheFirstThatFailed(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// collector is a writer that keeps what it is given at a time.
+type collector struct{ sizes []int }
+
+func (c *collector) WriteMessages(_ context.Context, messages ...kafka.Message) error {
+	size := 0
+	for _, m := range messages {
+		size += len(m.Value)
+	}
+	c.sizes = append(c.sizes, size)
+	return nil
+}
+
+func (c *collector) Close() error { return nil }
+
+// More than a batch is written batch by batch, and what is larger than that alone.
+func TestKafkaWritesABatchAtATime(t *testing.T) {
+	events := []Event{{Body: make([]byte, mostTogether+1)}}
+	for range 5 {
+		events = append(events, Event{Body: make([]byte, mostTogether/2)})
+	}
+	c := &collector{}
+	for sink := Kafka(topic, c); len(events) > 0; {
+		n, err := sink.Send(t.Context(), events)
+		if err != nil || n == 0 {
+			t.Fatalf("%d written, %v", n, err)
+		}
+		events = events[n:]
+	}
+	if want := []int{mostTogether + 1, mostTogether, mostTogether, mostTogether / 2}; !slices.Equal(c.sizes, want) {
+		t.Errorf("wrote %v, want %v", c.sizes, want)
 	}
 }

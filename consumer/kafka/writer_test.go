@@ -23,6 +23,9 @@ func TestWriterWritesInOrder(t *testing.T) {
 	cfg.OutcomesTopic = testTopic
 	w := cfg.Writer()
 	t.Cleanup(func() { _ = w.Close() })
+	if w.RequiredAcks != kafka.RequireAll {
+		t.Errorf("waits for %v", w.RequiredAcks)
+	}
 	keys := []string{"E-1", "E-2", "entry/3"}
 	for i := range n {
 		var all []kafka.Message
