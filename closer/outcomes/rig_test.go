@@ -22,8 +22,7 @@ type recorder struct {
 	got    []Event
 	takes  int           // events at a time; 0: all
 	slow   time.Duration // for each Send
-	refuse func(n int) error
-	sends  int
+	refuse error         // nil: it takes what it is sent
 	closed bool
 }
 
@@ -35,11 +34,8 @@ func (r *recorder) Send(ctx context.Context, events []Event) (int, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sends++
 	if r.refuse != nil {
-		if err := r.refuse(r.sends); err != nil {
-			return 0, err
-		}
+		return 0, r.refuse
 	}
 	if r.takes > 0 {
 		events = events[:min(r.takes, len(events))]
@@ -49,6 +45,12 @@ func (r *recorder) Send(ctx context.Context, events []Event) (int, error) {
 }
 
 func (r *recorder) Close() error { r.closed = true; return nil }
+
+func (r *recorder) back() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refuse = nil
+}
 
 // seqs are the rows of what came, in the order in which it came.
 func (r *recorder) seqs() []int64 {

@@ -12,17 +12,11 @@ import (
 
 func TestTroubleIsToldOfSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, away := newBook(t), true
-		r := &recorder{refuse: func(int) error {
-			if away {
-				return errAway
-			}
-			return nil
-		}}
+		b, r := newBook(t), &recorder{refuse: errAway}
 		p := publish(t, b, r)
 		b.happens(1)
 		time.Sleep(5*time.Hour + 30*time.Minute)
-		away = false
+		r.back()
 		time.Sleep(time.Hour)
 		var said []string
 		for _, line := range p.logs.All() {
