@@ -263,6 +263,9 @@ func (a *account) run(ctx context.Context, now time.Time, urgentOnly bool) error
 	if err := a.lookUpUnknown(ctx, now); err != nil {
 		return err
 	}
+	if err := a.lookUpReopens(ctx, now); err != nil {
+		return err
+	}
 	if err := a.backlogIsRead(ctx, now); err != nil {
 		return err
 	}
@@ -291,10 +294,13 @@ func (a *account) run(ctx context.Context, now time.Time, urgentOnly bool) error
 	if err := a.send(ctx, passed, p.resolvedAt, urgentOnly); err != nil {
 		return err
 	}
-	if cut == nil && !urgentOnly {
-		return a.watch(ctx, now)
+	if cut != nil || urgentOnly {
+		return cut
 	}
-	return cut
+	if err := a.reopen(ctx, now); err != nil {
+		return err
+	}
+	return a.watch(ctx, now)
 }
 
 // notYetError says why no plan is made now.

@@ -51,7 +51,7 @@ func ParseStructured(text []byte) (e event.Event, err error) {
 			e, err = event.Event{}, invalidEvent("data or attributes are not as CloudEvents asks")
 		}
 	}()
-	if _, err := parseJSON(text); err != nil {
+	if _, err := ParseJSON(text); err != nil {
 		return event.Event{}, invalidEvent(err.Error())
 	}
 	var members map[string]json.RawMessage

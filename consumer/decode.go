@@ -1,14 +1,11 @@
 package consumer
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -95,42 +92,6 @@ func (d *Decoder) content(ctx context.Context, e event.Event, kind Kind, receive
 	return out, err
 }
 
-// lookUp fills in what the directory knows and the event does not say. It returns
-// the person's time zone, "" if that is not known.
-func (d *Decoder) lookUp(ctx context.Context, e *Event) (zone string, err error) {
-	if d.directory == nil {
-		return "", &UnreadableError{NoEmail, "email: missing"}
-	}
-	p, err := d.directory.Find(ctx, e.EmployeeID)
-	if errors.Is(err, ErrNoPerson) {
-		return "", &UnreadableError{NoEmail, "email: missing, and events.directory has none for the employeeId"}
-	}
-	if err != nil {
-		return "", fmt.Errorf("events.directory: %w", err)
-	}
-	members := map[string]any{"email": p.Email, "managerEmail": p.ManagerEmail, "givenName": p.GivenName, "familyName": p.FamilyName}
-	others := make([]any, 0, len(p.OtherEmails))
-	for _, o := range p.OtherEmails {
-		others = append(others, o)
-	}
-	members["otherEmails"] = others
-	known, err := person(&fields{members: members}, "")
-	if err != nil || known.Email == "" {
-		return "", &UnreadableError{NoEmail, "email: missing, and what events.directory has for the employeeId is no email"}
-	}
-	e.Email = known.Email
-	said := e.OtherEmails
-	e.OtherEmails = nil
-	for _, o := range slices.Concat(said, known.OtherEmails) {
-		if o != e.Email && !slices.Contains(e.OtherEmails, o) {
-			e.OtherEmails = append(e.OtherEmails, o)
-		}
-	}
-	e.ManagerEmail = cmp.Or(e.ManagerEmail, known.ManagerEmail)
-	e.GivenName, e.FamilyName = cmp.Or(e.GivenName, known.GivenName), cmp.Or(e.FamilyName, known.FamilyName)
-	return p.TimeZone, nil
-}
-
 // maxAttribute is how many bytes of an attribute a database can index.
 const maxAttribute = 1024
 
@@ -161,7 +122,7 @@ func dataOf(e event.Event) (map[string]any, error) {
 	if len(e.Data()) == 0 {
 		return nil, invalidData("data: missing")
 	}
-	value, err := parseJSON(e.Data())
+	value, err := ParseJSON(e.Data())
 	if err != nil {
 		return nil, invalidData("data: " + err.Error())
 	}
@@ -178,7 +139,7 @@ func dataOf(e event.Event) (map[string]any, error) {
 func contentHash(e event.Event, data map[string]any) string {
 	content, err := json.Marshal([]any{strings.TrimSpace(e.Type()), subject(e), data})
 	if err != nil {
-		panic(err) // what parseJSON returns can always be written again
+		panic(err) // what ParseJSON returns can always be written again
 	}
 	sum := sha256.Sum256(content)
 	return hex.EncodeToString(sum[:])

@@ -81,7 +81,7 @@ func (d *Decoder) effectiveDate(date time.Time, urgent bool, zone string) (time.
 	in := d.zone
 	if zone != "" {
 		var err error
-		if in, err = location(zone); err != nil {
+		if in, err = Location(zone); err != nil {
 			return time.Time{}, invalidTime("timeZone: not the name of a time zone")
 		}
 	}

@@ -120,7 +120,8 @@ type Intake struct {
 	Source  Source
 	Events  []Event
 	Rejects []Reject
-	Spans   []Span // Kafka: the watermarks move in the same transaction
+	Spans   []Span   // Kafka: the watermarks move in the same transaction
+	Heard   []string // CloudEvents sources that something came from, besides those of Events and Rejects
 }
 
 // Recorder keeps events durably. Record returns nil only once all of the

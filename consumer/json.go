@@ -11,11 +11,11 @@ import (
 // maxDepth is how deeply arrays and objects may nest.
 const maxDepth = 64
 
-// parseJSON reads one JSON value as encoding/json does into an any, with
+// ParseJSON reads one JSON value as encoding/json does into an any, with
 // numbers as they were written. It refuses what two readers could take
 // differently: keys that repeat and bytes that are not UTF-8. No error quotes
 // the text.
-func parseJSON(text []byte) (any, error) {
+func ParseJSON(text []byte) (any, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("not UTF-8")
 	}

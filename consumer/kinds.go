@@ -99,16 +99,16 @@ func (c Config) location() (*time.Location, error) {
 	if c.TimeZone == "" {
 		return nil, nil
 	}
-	zone, err := location(c.TimeZone)
+	zone, err := Location(c.TimeZone)
 	if err != nil {
 		return nil, fmt.Errorf("events.time_zone: %s: not the name of a time zone", c.TimeZone)
 	}
 	return zone, nil
 }
 
-// location knows zones by their IANA names, and none that this machine has made
+// Location knows zones by their IANA names, and none that this machine has made
 // its own.
-func location(name string) (*time.Location, error) {
+func Location(name string) (*time.Location, error) {
 	if name == "Local" {
 		return nil, errors.New("not the name of a time zone")
 	}

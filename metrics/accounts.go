@@ -33,8 +33,14 @@ func NewAccounts(ids []string) *Accounts {
 	return a
 }
 
+// None is the account label of what came to its end before it was in any account.
+const None = "none"
+
 // Label is the label value of an account.
 func (a *Accounts) Label(id string) string {
+	if id == "" {
+		return None
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.seen[id] && len(a.seen) >= MaxAccounts {

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -71,6 +72,9 @@ func NewCloser(r prometheus.Registerer, accounts *Accounts, outcomes, reasons, w
 	for _, a := range accounts.labels() {
 		m.Account(a)
 	}
+	if slices.Contains(outcomes, cancelled) { // the only outcome without an account
+		m.outcomes.WithLabelValues(None, cancelled)
+	}
 	m.deadlines.WithLabelValues("met", "none")
 	for _, cause := range []string{"none", "notice", "held", "parked", "quota", "failed"} {
 		m.deadlines.WithLabelValues("missed", cause)
@@ -82,6 +86,9 @@ func NewCloser(r prometheus.Registerer, accounts *Accounts, outcomes, reasons, w
 	}
 	return m
 }
+
+// cancelled is the outcome of whose termination was taken back.
+const cancelled = "cancelled"
 
 // Account makes the series of an account, at 0.
 func (m *Closer) Account(id string) {
@@ -100,7 +107,8 @@ func (m *Closer) Account(id string) {
 	}
 }
 
-// Outcome counts an entry that came to its outcome.
+// Outcome counts an entry that came to its outcome; account is "" where it was in
+// none yet.
 func (m *Closer) Outcome(account, outcome string) {
 	m.outcomes.WithLabelValues(m.accounts.Label(account), outcome).Inc()
 }

@@ -56,7 +56,7 @@ func quiet(context.Context) (metrics.State, error) {
 	one := func(labels ...string) []metrics.Gauge { return []metrics.Gauge{{Labels: labels}} }
 	return metrics.State{Entries: one("a-state"), Holds: one("a-kind"), OldestHold: one("a-kind"),
 		Overdue: one("an-account"), Passes: one("an-account"), Parked: one("an-account", "a-reason"),
-		Resume: one("an-account"), Returned: one("an-account"),
+		Resume: one("an-account"), Returned: one("an-account"), Heard: one("a-source"), Expected: one("a-source"),
 		Behind: one("a-sink"), BehindFrom: one("a-sink")}, nil
 }
 

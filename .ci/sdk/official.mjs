@@ -54,6 +54,10 @@ export async function tryAll({ users, imports, profiles, organizationID }, accou
   const { users: found } = await users.list(account, { email: closes.email, status: "Active,Closed" });
   assert.deepEqual(found.map(({ userId, userStatus }) => [userId, userStatus]), [[closes.id, "Closed"]], "the one, looked up");
 
+  const opened = await users.updateUsers(account,
+    { userInformationList: { users: [{ userId: closes.id, sendActivationEmail: "send" }] } });
+  assert.deepEqual(opened.users.map(({ userId, userStatus }) => [userId, userStatus]), [[closes.id, "ActivationSent"]], "the one, opened again");
+
   await assert.rejects(users.list(account, { email: "nobody@example.com", status: "Active" }),
     (error) => error.response.status === 400 && error.response.data.errorCode === "USER_LACKS_MEMBERSHIP", "nobody has no membership");
 

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -63,7 +64,9 @@ type Daemon struct {
 	Alive   func(now time.Time) error // whether the loops turn
 	Skipped func([]ledger.Settled)    // told of those whom a person decided to leave open
 	Leavers Leavers
-	Sinks   []string // that outcomes are published to
+	Rejects Replayer
+	Sources func(ctx context.Context) ([]string, error) // a line for each source of the config, and what else is amiss with intake
+	Sinks   []string                                    // that outcomes are published to
 }
 
 // New opens the listener.
@@ -109,6 +112,11 @@ func (s *Server) handler() http.Handler {
 		mux.HandleFunc("GET /api/v1/holds/{id}", s.may(viewer, s.showHold))
 		mux.HandleFunc("POST /api/v1/holds/{id}/approve", s.may(operator, s.approve))
 		mux.HandleFunc("POST /api/v1/holds/{id}/reject", s.may(operator, s.reject))
+		mux.HandleFunc("GET /api/v1/rejects", s.may(viewer, s.listRejects))
+		mux.HandleFunc("GET /api/v1/rejects/{id}", s.may(viewer, s.showReject))
+		mux.HandleFunc("POST /api/v1/rejects/replay", s.may(operator, s.replayRejects))
+		mux.HandleFunc("POST /api/v1/rejects/{id}/replay", s.may(operator, s.replayReject))
+		mux.HandleFunc("POST /api/v1/rejects/{id}/discard", s.may(operator, s.discardReject))
 		mux.HandleFunc("POST /api/v1/leavers/plan", s.may(operator, s.planLeavers))
 		mux.HandleFunc("POST /api/v1/leavers", s.may(operator, s.takeLeavers))
 		mux.HandleFunc("GET /api/v1/leavers/{file}", s.may(operator, s.followLeavers))
@@ -151,6 +159,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	if k := stats.Reading; k.State != "" {
 		fmt.Fprintf(w, "kafka: %s since %s %s\n", k.State, k.Since.Format(time.RFC3339), k.Detail)
 	}
+	s.writeSources(r.Context(), w)
 	for _, a := range stats.Accounts {
 		switch {
 		case a.Parked != "":
@@ -167,6 +176,19 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		} else {
 			fmt.Fprintf(w, "outcomes: %s: ok, all are published\n", sink)
 		}
+	}
+}
+
+func (s *Server) writeSources(ctx context.Context, w io.Writer) {
+	if s.daemon.Sources == nil {
+		return
+	}
+	lines, err := s.daemon.Sources(ctx)
+	if err != nil {
+		lines = append(lines, "sources: cannot be read: "+err.Error())
+	}
+	for _, line := range lines {
+		fmt.Fprintln(w, line)
 	}
 }
 
@@ -197,7 +219,9 @@ type Hold struct {
 	Since   time.Time `json:"since"`
 	Count   int       `json:"userCount"`
 	Decided *Decided  `json:"decided,omitempty"`
-	Users   []User    `json:"users"` // none for those who have not signed in
+	Users   []User    `json:"users"`             // none for those who have not signed in
+	Note    string    `json:"note,omitempty"`    // what an approval leads to, where that is not a close
+	Reopens []Reopen  `json:"reopens,omitempty"` // of kind reopen: what became of each user
 }
 
 // Decided is a person's word on a hold.
@@ -224,6 +248,7 @@ func Show(h ledger.Hold, users bool) Hold {
 	if !h.DecidedAt.IsZero() {
 		shown.Decided = &Decided{By: h.DecidedBy, At: h.DecidedAt, Reason: h.Reason}
 	}
+	showReopens(&shown, h, users)
 	if !users {
 		return shown
 	}
@@ -285,7 +310,7 @@ func (s *Server) reject(w http.ResponseWriter, r *http.Request, who principal) {
 		return
 	}
 	if strings.TrimSpace(reason) == "" {
-		problem(w, http.StatusBadRequest, "a reason is needed: these people left, and will stay able to sign")
+		problem(w, http.StatusBadRequest, "a reason is needed: it says why these people are left as they are")
 		return
 	}
 	h, settled, err := s.ledger.Reject(r.Context(), id, who.name, reason)
@@ -354,13 +379,19 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, ledger.ErrNoHold):
 		problem(w, http.StatusNotFound, "no such hold")
-	case errors.Is(err, ledger.ErrDecided), errors.Is(err, ledger.ErrSelf), errors.Is(err, ledger.ErrDryRun):
+	case errors.Is(err, ledger.ErrNoReject):
+		problem(w, http.StatusNotFound, "no such reject")
+	case errors.Is(err, ledger.ErrDecided), errors.Is(err, ledger.ErrSelf), errors.Is(err, ledger.ErrDryRun), refusedAlone(err):
 		problem(w, http.StatusConflict, err.Error())
+	case errors.Is(err, ErrLater):
+		problem(w, http.StatusServiceUnavailable, err.Error())
 	default:
 		s.log.Error("admin request", zap.Error(err))
-		problem(w, http.StatusInternalServerError, "the ledger did not answer, see the log")
+		problem(w, http.StatusInternalServerError, noAnswer)
 	}
 }
+
+const noAnswer = "the ledger did not answer, see the log"
 
 // problem answers an error as RFC 9457 has it.
 func problem(w http.ResponseWriter, status int, detail string) {

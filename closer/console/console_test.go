@@ -331,7 +331,7 @@ func TestReadyzVerboseTellsOfTheOthers(t *testing.T) {
 	}
 	a := r.ask(t, "GET", "/readyz?verbose", "", "")
 	for _, part := range []string{"ledger: ok", "kafka: away since", "kafka-0:9092: refused", "account a-parked: parked since",
-		"sign_in: give consent", "account b-waits: waits until", "account c-works: ok, last run",
+		"sign_in: give consent", "account b-waits: waits until", "account c-works: ok, last run", "source hr: ok\n",
 		"outcomes: kafka: 1 not published yet, the oldest of 20", "outcomes: webhook: ok"} {
 		if !strings.Contains(a.body, part) {
 			t.Errorf("does not say %q: %s", part, a.body)
@@ -339,6 +339,14 @@ func TestReadyzVerboseTellsOfTheOthers(t *testing.T) {
 	}
 	if a.status != 200 {
 		t.Errorf("%d: an outage of others must not take the webhook away", a.status)
+	}
+}
+
+func TestReadyzWhereNothingIsKnownOfTheSources(t *testing.T) {
+	r := open(t, setup{noSources: errors.New("the disk is slow")})
+	a := r.ask(t, "GET", "/readyz?verbose", "", "")
+	if a.status != 200 || !strings.Contains(a.body, "sources: cannot be read: the disk is slow\n") {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }
 

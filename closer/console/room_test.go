@@ -36,6 +36,8 @@ type setup struct {
 	noTokens bool
 	anywhere bool // listens on every address
 	stuck    error
+
+	noSources error // why nothing is known of the sources
 }
 
 // room is a console over a ledger.
@@ -45,6 +47,7 @@ type room struct {
 	tokens  string // path of the tokens file
 	skipped atomic.Int64
 	leavers leavers
+	replays replays
 	logs    *observer.ObservedLogs
 	close   func() error // closes the ledger
 }
@@ -58,6 +61,7 @@ func open(t *testing.T, s setup) *room {
 	if r.ledger, err = ledger.Open(t.Context(), ledger.Config{URL: "sqlite://" + filepath.Join(dir, "ledger.db")}, ledger.Observe{}); err != nil {
 		t.Fatal(err)
 	}
+	r.replays.ledger = r.ledger
 	cfg := console.Config{Listen: "127.0.0.1:0", TokensFile: r.tokens}
 	if s.noTokens {
 		cfg.TokensFile = ""
@@ -71,7 +75,8 @@ func open(t *testing.T, s setup) *room {
 	core, logs := observer.New(zap.InfoLevel)
 	r.logs = logs
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "some_metric 1\n") })
-	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Leavers: &r.leavers,
+	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Leavers: &r.leavers, Rejects: &r.replays,
+		Sources: func(context.Context) ([]string, error) { return []string{"source hr: ok"}, s.noSources },
 		Alive:   func(time.Time) error { return s.stuck },
 		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) },
 		Sinks:   []string{"kafka", "webhook"}}, zap.New(core))

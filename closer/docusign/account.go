@@ -45,7 +45,7 @@ func (c *Client) Account(info AccountInfo) *Account {
 // ID is the account's id in lower case: Docusign, and people, spell it either way.
 func (a *Account) ID() string { return a.id }
 
-// send sends req when the quota has room for it, and a close only while the
+// send sends req when the quota has room for it, and a change only while the
 // clocks agree: events are judged by our clock, and a wrong one closes people
 // before their time. sending, if not nil, has the last word.
 func (a *Account) send(req *http.Request, op Operation, sending func() error) (answer, *Error) {
@@ -57,7 +57,7 @@ func (a *Account) send(req *http.Request, op Operation, sending func() error) (a
 		failed := refuse(op, verdict{class: Exhausted, reason: s.over}, errQuotaOver)
 		failed.RetryAt = a.client.ours(s.until)
 		return answer{}, failed
-	case op.closes() && a.client.clockIsOff():
+	case op.changes() && a.client.clockIsOff():
 		a.meter.release()
 		return answer{}, refuse(op, verdict{Park, reasonClock, adviceClock}, errClock)
 	}

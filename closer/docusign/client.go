@@ -1,4 +1,4 @@
-// Package docusign asks Docusign who its users are and closes them.
+// Package docusign asks Docusign who its users are, closes them and opens them again.
 //
 // It promises, of every call:
 //
@@ -7,8 +7,8 @@
 //     by user, and says nothing of those whom the answer does not mention.
 //   - "No such user" is Docusign's own word (ErrNoMember), never a bare 404, a
 //     proxy's page or an empty answer.
-//   - A close is sent again only after an answer that says it was refused: the
-//     token had ended, or a burst was used up.
+//   - A close, or a reopening, is sent again only after an answer that says it was
+//     refused: the token had ended, or a burst was used up.
 //   - Nothing is sent into a window of the quota that is known to be used up. A
 //     burst is waited for; an hour is returned as Exhausted, with the time.
 //   - No email, userId, token or key is in an error. Only https is spoken, except
@@ -62,6 +62,7 @@ const (
 	OpListUsers     Operation = "list_users"
 	OpGetUser       Operation = "get_user"
 	OpCloseUsers    Operation = "close_users"
+	OpReopenUser    Operation = "reopen_user"
 	OpImportUsers   Operation = "import_users"
 	OpListImports   Operation = "list_imports"
 	OpGetImport     Operation = "get_import"
@@ -72,7 +73,7 @@ const (
 // Operations lists every Operation.
 func Operations() []Operation {
 	return []Operation{
-		OpSignIn, OpUserInfo, OpListUsers, OpGetUser, OpCloseUsers,
+		OpSignIn, OpUserInfo, OpListUsers, OpGetUser, OpCloseUsers, OpReopenUser,
 		OpImportUsers, OpListImports, OpGetImport, OpImportResults, OpProfile,
 	}
 }

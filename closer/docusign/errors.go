@@ -116,6 +116,9 @@ func newError(op Operation, a answer) *Error {
 		}
 	}
 	e.verdict = judge(op, a.status, e.Code, e.Detail)
+	if op == OpReopenUser && e.verdict.class == Park { // what comes before and after it shows whether more than that is refused
+		e.verdict.class = Permanent
+	}
 	return e
 }
 
@@ -231,10 +234,10 @@ func judgeStatus(op Operation, status int, code string) verdict {
 	return verdict{class: Permanent, reason: reasonRefused}
 }
 
-// mindful turns what would be passing for a read into Unknown for a close, which
+// mindful turns what would be passing for a read into Unknown for a change, which
 // may have taken effect.
 func (v verdict) mindful(op Operation) verdict {
-	if op.closes() {
+	if op.changes() {
 		v.class = Unknown
 	}
 	return v

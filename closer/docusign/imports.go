@@ -280,5 +280,7 @@ func (o *Organization) Results(ctx context.Context, id string) ([]RowResult, err
 	return rows, nil
 }
 
-// closes reports whether op may close users.
-func (op Operation) closes() bool { return op == OpCloseUsers || op == OpImportUsers }
+// changes reports whether op may close users or open them.
+func (op Operation) changes() bool {
+	return op == OpCloseUsers || op == OpImportUsers || op == OpReopenUser
+}

@@ -11,6 +11,7 @@ const (
 	Urgent   Priority = iota // of urgent leavers, look-ups and closes
 	Closes                   // of users who were looked up
 	LookUps                  // leave room for the closes that they lead to
+	Reopens                  // leave room for all that closes somebody
 	Watching                 // leave most of our share to everything else
 )
 
@@ -28,6 +29,8 @@ func (p Priority) share(reserve float64) float64 {
 		return reserve
 	case LookUps:
 		return reserve + ours/10
+	case Reopens:
+		return reserve + ours/4
 	}
 	return reserve + ours/2
 }

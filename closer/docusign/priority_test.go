@@ -19,6 +19,7 @@ func TestFloors(t *testing.T) {
 		"urgent, and little reserved": {Urgent, 0.1, 300},
 		"closes":                      {Closes, 0.5, 1500},
 		"look-ups":                    {LookUps, 0.5, 1650},
+		"reopenings":                  {Reopens, 0.5, 1875},
 		"the watch":                   {Watching, 0.5, 2250},
 		"nothing reserved":            {Closes, 0, 0},
 		"nearly all reserved":         {LookUps, 0.99, 2973},

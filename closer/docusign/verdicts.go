@@ -8,7 +8,7 @@ type Class string
 // The classes of errors.
 const (
 	Passing   Class = "passing"   // try again later: it changed nothing
-	Unknown   Class = "unknown"   // a close that may have taken effect: look the users up before anything else
+	Unknown   Class = "unknown"   // a change that may have taken effect: look the users up before anything else
 	Exhausted Class = "exhausted" // the quota is used up: try again at RetryAt
 	SignIn    Class = "sign_in"   // the sign-in does not work for now: nothing was done, try again later
 	Park      Class = "park"      // nothing will work in this account until a person acts, see Advice

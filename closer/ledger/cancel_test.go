@@ -365,6 +365,7 @@ func TestCancelWhileOnTheWire(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBook(t)
+			b.observe.Cancelled = func(string) { t.Error("counted, and returned as settled as well") }
 			batch := b.submit(b.plan("ann")...)
 			if tt.word != nil {
 				b.record(b.left("ann", tt.word(b)))

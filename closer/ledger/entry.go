@@ -42,10 +42,10 @@ func (s State) Open() bool {
 // Entry is one leaving of a leaver in one account. Times are UTC, zero for none.
 type Entry struct {
 	ID      int64
-	Leaver  string // the leaver's first email; an entry is found by it
+	Leaver  string // the email that the leaver was first known by
 	Account string // "" until first due
 	State   State
-	Emails  []string // every address of the leaver, Leaver first
+	Emails  []string // the addresses to look up: all that the leaver has gone by in this leaving
 
 	Source      string // CloudEvents source that announced the termination
 	Urgent      bool

@@ -61,6 +61,7 @@ type Hold struct {
 	DecidedBy string
 	Reason    string // of the person who decided
 	Users     []HeldUser
+	Reopens   []Reopen // of kind Reopening: what became of each user; their entries have the id alone
 }
 
 // HeldUser is one user that a hold names.
@@ -224,6 +225,10 @@ func (l *Ledger) decide(ctx context.Context, id int64, state HoldState, by, reas
 		}
 		return t.decideReopens(h)
 	})
+	if err != nil || len(h.Reopens) == 0 {
+		return h, moved, err
+	}
+	h.Reopens, err = l.reopensOf(ctx, id)
 	return h, moved, err
 }
 
@@ -336,6 +341,12 @@ func (l *Ledger) holds(ctx context.Context, where string, args ...any) ([]Hold, 
 	}
 	for i := range all {
 		if all[i].Users, err = l.heldUsers(ctx, all[i]); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(all[i].Kinds, Reopening) {
+			continue
+		}
+		if all[i].Reopens, err = l.reopensOf(ctx, all[i].ID); err != nil {
 			return nil, err
 		}
 	}

@@ -36,6 +36,8 @@ type Config struct {
 	// the keys only Origin and Source count. A source may always take back what it
 	// announced itself. Nil: no other may.
 	Rescinders func(announced, by consumer.Key) bool
+
+	Sources []string // that should be heard from, by their CloudEvents source
 }
 
 // Observe is told what was recorded and how the ledger fared. Nil functions
@@ -50,6 +52,9 @@ type Observe struct {
 	// An entry of the account, "" if it was in none yet, was cancelled. What is
 	// cancelled once its close has come to nothing is returned by SettleBatch.
 	Cancelled func(account string)
+
+	// A termination takes effect so much later that its date may be a slip.
+	FarAhead func(entry int64, effectiveAt time.Time)
 }
 
 // Ledger is an open ledger. Its methods may be called from many goroutines.
@@ -65,6 +70,7 @@ type Ledger struct {
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	closed  sync.Once
+	heard   map[string]time.Time // the sources of the config and when they were heard from; the writer's own
 }
 
 var _ consumer.Recorder = (*Ledger)(nil)
@@ -144,6 +150,9 @@ func open(ctx context.Context, cfg Config, observe Observe, path string) (*Ledge
 		return nil, errors.Join(err, conn.Close(), db.Close())
 	}
 	l.stopped.Go(l.writer)
+	if err := l.nameSources(ctx); err != nil {
+		return nil, errors.Join(err, l.shut())
+	}
 	return l, nil
 }
 

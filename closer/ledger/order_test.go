@@ -98,7 +98,10 @@ func standingWord(events []consumer.Event) string {
 // whatStands says what the ledger made of a leaver.
 func (b *book) whatStands(name string) string {
 	b.t.Helper()
-	all := b.entries(name)
+	return whatBecame(b.entries(name))
+}
+
+func whatBecame(all []Entry) string {
 	open := slices.DeleteFunc(slices.Clone(all), func(e Entry) bool { return !e.State.Open() })
 	switch {
 	case len(all) == 0:

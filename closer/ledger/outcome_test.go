@@ -122,6 +122,7 @@ func TestWhatIsTold(t *testing.T) {
 			b.toState(Closed)
 			b.record(b.left("ann", rescind))
 			b.approve(1)
+			b.submitReopen(1)
 			if err := b.SettleReopen(b.t.Context(), 1, ReopenSent, "", "token"); err != nil {
 				b.t.Fatal(err)
 			}

@@ -71,10 +71,14 @@ func (l *Ledger) Missed(ctx context.Context, entries []Entry, reason string, ret
 }
 
 // Due returns what may be closed in the account now, urgent leavers first, or
-// alone; whoever was tried for nothing comes after the others.
+// alone; whoever was tried for nothing comes after the others. A leaver whose
+// reopening is on the wire waits for what becomes of that: a look-up might find
+// them closed a moment before they are open.
 func (l *Ledger) Due(ctx context.Context, account string, now time.Time, urgentOnly bool) ([]Entry, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT `+entryColumns+` FROM entries
 		WHERE state = 'due' AND due_at <= $2 AND account = $1 AND next_at <= $2 AND urgent >= $3
+		AND NOT EXISTS (SELECT 1 FROM reopens r JOIN entries o ON o.id = r.entry
+			WHERE r.account = $1 AND r.state = 'submitted' AND o.leaver = entries.leaver)
 		ORDER BY urgent DESC, misses, tries, due_at, id`, account, micros(now), flag(urgentOnly))
 	if err != nil {
 		return nil, err

@@ -19,6 +19,10 @@ const (
 
 	// maxPayload is how much of a reject's payload is kept, in bytes.
 	maxPayload = 64 << 10
+
+	// farAhead is how much later a termination may take effect without a warning:
+	// years are mistyped.
+	farAhead = 366 * 24 * time.Hour
 )
 
 // intake counts what became of the events of one Record, to be told to the
@@ -49,7 +53,10 @@ func (l *Ledger) Record(ctx context.Context, in consumer.Intake) error {
 				rejects = append(slices.Clip(rejects), *reject)
 			}
 		}
-		return t.recordRejects(in.Source, rejects, &counts)
+		if err := t.recordRejects(in.Source, rejects, &counts); err != nil {
+			return err
+		}
+		return t.hear(in)
 	})
 	if err != nil {
 		return err
@@ -126,6 +133,9 @@ func (t *tx) recordEvent(via consumer.Source, e consumer.Event, counts *intake) 
 	}
 	counts.recorded++
 	if e.Kind == consumer.Terminated {
+		if observe := t.ledger.observe.FarAhead; observe != nil && e.EffectiveAt.Sub(e.ReceivedAt) > farAhead {
+			t.afterwards(func() { observe(entry, e.EffectiveAt) })
+		}
 		counts.notices = append(counts.notices, max(0, e.ReceivedAt.Sub(e.EffectiveAt)))
 	}
 	return nil, nil
@@ -164,19 +174,14 @@ func (t *tx) recordReject(source consumer.Source, r consumer.Reject) error {
 	sum := sha256.Sum256(r.Payload)
 	hash := hex.EncodeToString(sum[:])
 	fingerprint := rowHash(r.Position, 0, 0, string(r.Reason), 0, r.Key.Origin, r.Key.Source+" "+r.Key.ID, hash)
-	again, err := t.changed(`UPDATE rejects SET attempts = attempts + 1, last_at = $2 WHERE fingerprint = $1`,
-		fingerprint, micros(r.ReceivedAt))
-	if err != nil || again > 0 {
+	if known, err := t.rejectAgain(r, fingerprint); err != nil || known {
 		return err
 	}
 	id, err := t.nextID("rejects")
 	if err != nil {
 		return err
 	}
-	payload := r.Payload[:min(len(r.Payload), maxPayload)]
-	if payload == nil {
-		payload = []byte{}
-	}
+	payload := headOf(r.Payload)
 	if err := t.exec(`INSERT INTO rejects (id, fingerprint, source, origin, event_source, event_id, position, reason, detail,
 		payload, size, hash, state, received_at, last_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'open', $13, $13)`,
@@ -188,6 +193,36 @@ func (t *tx) recordReject(source consumer.Source, r consumer.Reject) error {
 		"reject": id, "origin": r.Key.Origin, "source": r.Key.Source, "id": r.Key.ID, "position": r.Position,
 		"reason": string(r.Reason), "hash": hash, "size": len(r.Payload),
 	}})
+}
+
+// rejectAgain counts one more attempt of a reject that is known. One that was
+// replayed is open again; what a person has discarded stays so.
+func (t *tx) rejectAgain(r consumer.Reject, fingerprint string) (known bool, err error) {
+	var id int64
+	var state RejectState
+	err = t.one(`SELECT id, state FROM rejects WHERE fingerprint = $1`, []any{fingerprint}, &id, &state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := t.exec(`UPDATE rejects SET attempts = attempts + 1, last_at = $2 WHERE id = $1`, id, micros(r.ReceivedAt)); err != nil {
+		return false, err
+	}
+	if state != RejectReplayed {
+		return true, nil
+	}
+	if err := t.exec(`UPDATE rejects SET state = 'open', reason = $2, detail = $3, payload = $4, settled_at = 0, settled_by = ''
+		WHERE id = $1`, id, string(r.Reason), r.Detail, headOf(r.Payload)); err != nil {
+		return false, err
+	}
+	return true, t.audit(row{action: "reject_open_again", facts: map[string]any{"reject": id, "reason": string(r.Reason)}})
+}
+
+// headOf is as much of a payload as is kept.
+func headOf(payload []byte) []byte {
+	return append([]byte{}, payload[:min(len(payload), maxPayload)]...)
 }
 
 func flag(b bool) int {

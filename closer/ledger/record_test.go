@@ -189,3 +189,15 @@ func TestRejectKeepsThePayload(t *testing.T) {
 		})
 	}
 }
+
+func TestFarAheadIsToldOf(t *testing.T) {
+	var told []time.Time
+	l := newBook(t)
+	l.observe.FarAhead = func(_ int64, at time.Time) { told = append(told, at) }
+	year := 366 * 24 * time.Hour
+	l.record(l.left("ann", l.leaving(year)), l.left("bob", l.leaving(year+time.Hour)), l.left("cy"))
+	if len(told) != 1 || !told[0].Equal(l.now.Add(year+time.Hour)) {
+		t.Errorf("told of %v, want bob alone", told)
+	}
+	l.is("bob", Waiting)
+}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"signoff/consumer"
@@ -63,7 +64,27 @@ var (
 
 	// ErrCut refuses to replay a reject whose payload is not there as it came.
 	ErrCut = errors.New("only the head of the payload was kept: have it sent again, then discard the reject")
+
+	// ErrGone refuses to replay a reject whose payload is empty, or was wiped.
+	ErrGone = errors.New("there is no payload to read anew: have it sent again, then discard the reject")
 )
+
+// RejectStates lists every state of a reject.
+func RejectStates() []RejectState { return []RejectState{RejectOpen, RejectReplayed, RejectDiscarded} }
+
+// Validate refuses words that no reject can have: by them a filter would find
+// nothing, which looks as if nothing were amiss.
+func (f RejectFilter) Validate() error {
+	switch {
+	case f.State != "" && !slices.Contains(RejectStates(), f.State):
+		return fmt.Errorf("state: %q: none of %v", string(f.State), RejectStates())
+	case f.Reason != "" && !slices.Contains(consumer.Reasons(), f.Reason):
+		return fmt.Errorf("reason: %q: none of %v", string(f.Reason), consumer.Reasons())
+	case f.Via != "" && !slices.Contains([]consumer.Source{consumer.Kafka, consumer.Webhook, consumer.CSV}, f.Via):
+		return fmt.Errorf("source: %q: neither kafka nor webhook nor csv", string(f.Via))
+	}
+	return nil
+}
 
 const rejectColumns = `id, source, origin, event_source, event_id, position, reason, detail, size, hash, state, attempts,
 	received_at, last_at, settled_at, settled_by, settled_reason`
@@ -82,6 +103,39 @@ func (l *Ledger) Rejects(ctx context.Context, f RejectFilter) ([]Reject, error) 
 		return nil, err
 	}
 	return scanRejects(rows)
+}
+
+// OpenRejects returns the ids of open rejects after this one, the oldest first:
+// in the order in which they came. until, if not 0, is the last one; f says which,
+// its State and Before aside.
+func (l *Ledger) OpenRejects(ctx context.Context, f RejectFilter, after, until int64) ([]int64, error) {
+	limit := f.Limit
+	if limit == 0 {
+		limit = -1
+	}
+	rows, err := l.read.QueryContext(ctx, `SELECT id FROM rejects WHERE state = 'open' AND id > $1 AND ($2 = 0 OR id <= $2)
+		AND ($3 = '' OR reason = $3) AND ($4 = '' OR source = $4) AND ($5 = '' OR origin = $5) ORDER BY id LIMIT $6`,
+		after, until, string(f.Reason), string(f.Via), f.Origin, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
+// LastReject returns the newest reject's id; 0 if there never was one.
+func (l *Ledger) LastReject(ctx context.Context) (int64, error) {
+	var id int64
+	err := l.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM rejects`).Scan(&id)
+	return id, err
 }
 
 // FindReject returns a reject with its payload; ErrNoReject if there is none.
@@ -120,51 +174,6 @@ func scanRejects(rows *sql.Rows) ([]Reject, error) {
 	return all, rows.Err()
 }
 
-// ReplayReject records what the present decoder and mapping made of a reject's
-// payload, decoded as if received at its ReceivedAt: order and staleness are
-// judged as of then. by is the person who asked for it. It returns the reject as
-// it stands then: replayed or, if it fails again, open with one more attempt,
-// its new reason, and what could be recorded of it recorded.
-func (l *Ledger) ReplayReject(ctx context.Context, id int64, events []consumer.Event, rejects []consumer.Reject, by string) (Reject, error) {
-	var counts intake
-	var r Reject
-	err := l.write(ctx, func(t *tx) (err error) {
-		counts = intake{}
-		if r, err = t.openReject(id); err != nil {
-			return err
-		}
-		if len(r.Payload) < r.Size {
-			return fmt.Errorf("reject %d: %w", id, ErrCut)
-		}
-		failed := rejects
-		for _, e := range events {
-			e.ReceivedAt = r.ReceivedAt
-			reject, err := t.recordEvent(r.Via, e, &counts)
-			if err != nil {
-				return err
-			}
-			if reject != nil {
-				failed = append(failed[:len(failed):len(failed)], *reject)
-			}
-		}
-		if len(failed) > 0 {
-			err = t.failAgain(r, failed[0], by)
-		} else {
-			err = t.settleReject(r, RejectReplayed, by, "", len(events))
-		}
-		if err != nil {
-			return err
-		}
-		r, err = findReject(t.ctx, t.conn, id)
-		return err
-	})
-	if err != nil {
-		return Reject{}, err
-	}
-	l.observeIntake(r.Via, counts)
-	return r, nil
-}
-
 // openReject returns a reject that is open; ErrSettled if it is not.
 func (t *tx) openReject(id int64) (Reject, error) {
 	r, err := findReject(t.ctx, t.conn, id)
@@ -172,15 +181,6 @@ func (t *tx) openReject(id int64) (Reject, error) {
 		err = fmt.Errorf("reject %d: %s: %w", id, r.State, ErrSettled)
 	}
 	return r, err
-}
-
-func (t *tx) failAgain(r Reject, why consumer.Reject, by string) error {
-	if err := t.exec(`UPDATE rejects SET attempts = attempts + 1, last_at = $2, reason = $3, detail = $4 WHERE id = $1`,
-		r.ID, micros(t.now), string(why.Reason), why.Detail); err != nil {
-		return err
-	}
-	return t.audit(row{action: "reject_failed_again", actor: by, facts: map[string]any{
-		"reject": r.ID, "hash": r.Hash, "attempts": r.Attempts + 1, "reason": string(why.Reason)}})
 }
 
 func (t *tx) settleReject(r Reject, state RejectState, by, reason string, events int) error {

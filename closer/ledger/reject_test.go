@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"signoff/consumer"
 )
@@ -29,15 +28,6 @@ func (b *book) reject(id, payload string) Reject {
 func (b *book) findReject(id int64) Reject {
 	b.t.Helper()
 	r, err := b.FindReject(b.t.Context(), id)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return r
-}
-
-func (b *book) replay(id int64, events []consumer.Event, rejects ...consumer.Reject) Reject {
-	b.t.Helper()
-	r, err := b.ReplayReject(b.t.Context(), id, events, rejects, "ana")
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -91,94 +81,44 @@ func TestRejectsAreListed(t *testing.T) {
 	}
 }
 
-func TestReplayedRejectIsRecorded(t *testing.T) {
+func TestOpenRejectsAreFoundInTheOrderTheyCame(t *testing.T) {
 	b := newBook(t)
-	var recorded int
-	b.observe.Received = func(_ consumer.Source, result string, n int) {
-		if result == "recorded" {
-			recorded += n
-		}
+	one, two, three := b.reject("one", "{1}").ID, b.reject("two", "{2}").ID, b.reject("three", "{3}").ID
+	if _, err := b.DiscardReject(t.Context(), two, "ana", "a test"); err != nil {
+		t.Fatal(err)
 	}
-	r := b.replay(b.reject("x", "{}").ID, []consumer.Event{b.left("ann"), b.left("bob")})
-	if r.State != RejectReplayed || r.Attempts != 2 || r.SettledBy != "ana" || r.SettledAt.IsZero() {
-		t.Errorf("got %+v, want it replayed by ana", r)
-	}
-	b.is("ann", Waiting)
-	b.is("bob", Waiting)
-	if recorded != 2 || b.rejects() != 0 {
-		t.Errorf("%d recorded, %d open rejects", recorded, b.rejects())
-	}
-	if got := b.text(`SELECT actor FROM audit WHERE action = 'reject_replayed'`); got != "ana" {
-		t.Errorf("replayed by %q in the audit", got)
-	}
-	if _, err := b.ReplayReject(t.Context(), r.ID, nil, nil, "ana"); !errors.Is(err, ErrSettled) {
-		t.Errorf("replayed twice: %v", err)
-	}
-	b.verify()
-}
-
-// A replay is judged as of when the event first came.
-func TestReplayKeepsTheFirstReceipt(t *testing.T) {
-	b := newBook(t)
-	reject := b.reject("x", "{}")
-	old := both(b.said(2*week), b.leaving(-2*week))
-	b.replay(reject.ID, []consumer.Event{b.left("ann", old)})
-	if e := b.entry("ann"); e.Stale || !e.ReceivedAt.Equal(reject.ReceivedAt) {
-		t.Errorf("got %+v, want it fresh as of when it came", e)
-	}
-	b.record(b.left("bob", rescind, b.said(week)))
-	b.replay(b.reject("y", "{}").ID, []consumer.Event{b.left("bob", func(e *consumer.Event) { e.OccurredAt = time.Time{} })})
-	b.is("bob", Cancelled)
-}
-
-func TestReplayThatFailsAgain(t *testing.T) {
-	noEmail := consumer.Reject{Reason: consumer.NoEmail, Detail: "email: missing"}
 	for name, tt := range map[string]struct {
-		events  func(*book) []consumer.Event
-		rejects []consumer.Reject
-		want    consumer.Reason
+		filter       RejectFilter
+		after, until int64
+		want         []int64
 	}{
-		"not understood":             {nil, []consumer.Reject{noEmail}, consumer.NoEmail},
-		"understood in part":         {func(b *book) []consumer.Event { return []consumer.Event{b.left("ann")} }, []consumer.Reject{noEmail}, consumer.NoEmail},
-		"by whom it may not be said": {func(b *book) []consumer.Event { return []consumer.Event{b.left("bob", rescind, from("x"))} }, nil, consumer.MayNotRescind},
-		"its key is in by other content": {func(b *book) []consumer.Event {
-			e := b.left("eve")
-			b.record(e)
-			e.Hash = "other"
-			return []consumer.Event{e}
-		}, nil, consumer.IDReused},
+		"all":                 {RejectFilter{}, 0, 0, []int64{one, three}},
+		"a page":              {RejectFilter{Limit: 1}, 0, 0, []int64{one}},
+		"the next page":       {RejectFilter{Limit: 1}, one, 0, []int64{three}},
+		"not what came since": {RejectFilter{}, 0, two, []int64{one}},
+		"by another reason":   {RejectFilter{Reason: consumer.NoEmail}, 0, 0, nil},
+		"by reason":           {RejectFilter{Reason: consumer.InvalidData}, 0, 0, []int64{one, three}},
+		"by another way in":   {RejectFilter{Via: consumer.Webhook}, 0, 0, nil},
+		"by another topic":    {RejectFilter{Origin: "other"}, 0, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBook(t)
-			b.record(b.left("bob"))
-			id := b.reject("x", "{}").ID
-			var events []consumer.Event
-			if tt.events != nil {
-				events = tt.events(b)
+			if got, err := b.OpenRejects(t.Context(), tt.filter, tt.after, tt.until); err != nil || !slices.Equal(got, tt.want) {
+				t.Errorf("got %v (%v), want %v", got, err, tt.want)
 			}
-			r := b.replay(id, events, tt.rejects...)
-			if r.ID != id || r.State != RejectOpen || r.Attempts != 2 || r.Reason != tt.want || b.rejects() != 1 {
-				t.Errorf("got %+v and %d open, want the same one open with an attempt more", r, b.rejects())
-			}
-			if name == "understood in part" {
-				b.is("ann", Waiting)
-			}
-			if r := b.replay(id, events); name == "understood in part" && r.State != RejectReplayed {
-				t.Errorf("%s, want the rest to settle it", r.State)
-			}
-			b.verify()
 		})
 	}
 }
 
-func TestReplayNeedsTheWholePayload(t *testing.T) {
-	b := newBook(t)
-	r := b.reject("x", strings.Repeat("a", maxPayload+1))
-	if _, err := b.ReplayReject(t.Context(), r.ID, []consumer.Event{b.left("ann")}, nil, "ana"); !errors.Is(err, ErrCut) {
-		t.Errorf("got %v, want it refused", err)
-	}
-	if len(b.entries("ann")) != 0 {
-		t.Error("recorded what was refused")
+func TestFilterByAWordThereIsNot(t *testing.T) {
+	for want, f := range map[string]RejectFilter{
+		`state: "opne": none of [open replayed discarded]`: {State: "opne"},
+		`reason: "no_mail": none of [invalid_event`:        {Reason: "no_mail"},
+		`source: "hr": neither kafka nor webhook nor csv`:  {Via: "hr"},
+		"": {State: RejectOpen, Reason: consumer.NoEmail, Via: consumer.Webhook, Origin: "any"},
+	} {
+		if err := f.Validate(); (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", f, err, want)
+		}
 	}
 }
 

@@ -1,10 +1,7 @@
 package ledger
 
 import (
-	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 
 	"signoff/consumer"
@@ -15,11 +12,12 @@ type ReopenState string
 
 // The states of a reopen. It is proposed by a hold of kind Reopening.
 const (
-	ReopenProposed ReopenState = "proposed"
-	ReopenApproved ReopenState = "approved"
-	ReopenSent     ReopenState = "sent" // the person must still click
-	ReopenFailed   ReopenState = "failed"
-	ReopenDropped  ReopenState = "dropped" // a person said no, or it became pointless
+	ReopenProposed  ReopenState = "proposed"
+	ReopenApproved  ReopenState = "approved"
+	ReopenSubmitted ReopenState = "submitted" // was sent, its answer is not in the ledger yet
+	ReopenSent      ReopenState = "sent"      // the person must still click
+	ReopenFailed    ReopenState = "failed"
+	ReopenDropped   ReopenState = "dropped" // a person said no, or it became pointless
 )
 
 // OutcomeReopenSent is the word for a reopen that was carried out, in outcomes
@@ -36,7 +34,8 @@ type Reopen struct {
 	Kind   consumer.Kind // of the word it comes of: Rescinded or Rehired
 	DueAt  time.Time     // not to be carried out before
 	State  ReopenState
-	Reason string // why it has failed or was dropped
+	Reason string // why it has failed, was dropped or is tried again
+	Trace  string // Docusign's token for the request
 }
 
 // ErrNoReopen refuses to settle a reopen that is not approved, or not any more.
@@ -74,8 +73,21 @@ func reopenAt(c cancel) time.Time {
 	return c.receivedAt
 }
 
+// reopenDetail is what a person reads of a proposal.
+func (t *tx) reopenDetail(c cancel) string {
+	detail := string(c.kind) + " after the close"
+	if at := reopenAt(c); at.After(t.now) {
+		detail += ", from " + stamp(at)
+	}
+	return detail
+}
+
 func (t *tx) moveReopens(entry int64, c cancel) error {
-	n, err := t.changed(`UPDATE reopens SET due_at = $2, cancel = $3 WHERE entry = $1 AND state IN ('proposed', 'approved')
+	if err := t.exec(`UPDATE holds SET detail = $2 WHERE state = 'open' AND id IN (SELECT r.hold FROM reopens r JOIN cancels k ON k.id = r.cancel
+		WHERE r.entry = $1 AND r.state = 'proposed' AND k.word_at <= $3)`, entry, t.reopenDetail(c), micros(c.wordAt)); err != nil {
+		return err
+	}
+	n, err := t.changed(`UPDATE reopens SET due_at = $2, cancel = $3, reason = '' WHERE entry = $1 AND state IN ('proposed', 'approved', 'submitted')
 		AND (SELECT word_at FROM cancels WHERE id = reopens.cancel) <= $4 AND cancel <> $3`, entry, micros(reopenAt(c)), c.id, micros(c.wordAt))
 	if err != nil || n == 0 {
 		return err
@@ -85,10 +97,7 @@ func (t *tx) moveReopens(entry int64, c cancel) error {
 
 // proposeReopen makes a hold for the users of an entry.
 func (t *tx) proposeReopen(entry int64, c cancel) error {
-	h := Hold{Kinds: []Kind{Reopening}, State: HoldOpen, Detail: string(c.kind) + " after the close", CreatedAt: t.now}
-	if at := reopenAt(c); at.After(t.now) {
-		h.Detail += ", from " + stamp(at)
-	}
+	h := Hold{Kinds: []Kind{Reopening}, State: HoldOpen, Detail: t.reopenDetail(c), CreatedAt: t.now}
 	users, err := t.reopenable(entry, c)
 	if err != nil || len(users) == 0 {
 		return err
@@ -126,7 +135,7 @@ func (t *tx) proposeReopen(entry int64, c cancel) error {
 func (t *tx) reopenable(entry int64, c cancel) ([]HeldUser, error) {
 	s, err := t.prepared(`SELECT m.user_id, m.email, m.scim FROM memberships m WHERE m.entry = $1 AND m.outcome = 'closed'
 		AND NOT EXISTS (SELECT 1 FROM reopens r WHERE r.user_id = m.user_id AND r.account = (SELECT account FROM entries WHERE id = $1)
-			AND (r.cancel = $2 OR r.state IN ('proposed', 'approved') OR r.state = 'sent' AND r.settled_at >= m.settled_at))
+			AND (r.cancel = $2 OR r.state IN ('proposed', 'approved', 'submitted') OR r.state = 'sent' AND r.settled_at >= m.settled_at))
 		ORDER BY m.user_id`)
 	if err != nil {
 		return nil, err
@@ -181,11 +190,17 @@ func settledIf(settled bool, now time.Time) int64 {
 	return 0
 }
 
+// leavesAgain is the reason of a reopen that was given up for a later termination.
+const leavesAgain = "terminated"
+
 // dropReopens gives up what was to be opened again for a leaver who, by a later
-// word, leaves again.
+// word, leaves again. What is on the wire is settled first, and not sent anew.
 func (t *tx) dropReopens(leaver string, word time.Time) error {
-	const of = `state IN ('proposed', 'approved') AND entry IN (SELECT id FROM entries WHERE leaver = $1)
-		AND (SELECT word_at FROM cancels WHERE id = reopens.cancel) <= $2`
+	const ofWord = `entry IN (SELECT id FROM entries WHERE leaver = $1) AND (SELECT word_at FROM cancels WHERE id = reopens.cancel) <= $2`
+	const of = `state IN ('proposed', 'approved') AND ` + ofWord
+	if err := t.exec(`UPDATE reopens SET reason = '`+leavesAgain+`' WHERE state = 'submitted' AND `+ofWord, leaver, micros(word)); err != nil {
+		return err
+	}
 	entries, err := t.ids(`SELECT DISTINCT entry FROM reopens WHERE `+of, leaver, micros(word))
 	if err != nil || len(entries) == 0 {
 		return err
@@ -194,12 +209,12 @@ func (t *tx) dropReopens(leaver string, word time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := t.exec(`UPDATE reopens SET state = 'dropped', reason = 'terminated', settled_at = $3 WHERE `+of,
+	if err := t.exec(`UPDATE reopens SET state = 'dropped', reason = '`+leavesAgain+`', settled_at = $3 WHERE `+of,
 		leaver, micros(word), micros(t.now)); err != nil {
 		return err
 	}
 	for _, entry := range entries {
-		if err := t.audit(row{action: "reopen_dropped", entry: entry, facts: map[string]any{"reason": "terminated"}}); err != nil {
+		if err := t.audit(row{action: "reopen_dropped", entry: entry, facts: map[string]any{"reason": leavesAgain}}); err != nil {
 			return err
 		}
 	}
@@ -209,76 +224,4 @@ func (t *tx) dropReopens(leaver string, word time.Time) error {
 		}
 	}
 	return nil
-}
-
-// ReopensDue returns the approved reopens of an account that may be carried out
-// now, the oldest first. Whether it makes sense still, since no open user may
-// have the address, is for the caller to look up.
-func (l *Ledger) ReopensDue(ctx context.Context, account string, now time.Time) ([]Reopen, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT r.id, r.hold, r.entry, r.user_id, r.email, c.kind, r.due_at, r.state, r.reason
-		FROM reopens r JOIN cancels c ON c.id = r.cancel
-		WHERE r.account = $1 AND r.state = 'approved' AND r.due_at <= $2 ORDER BY r.due_at, r.id`, account, micros(now))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []Reopen
-	for rows.Next() {
-		var r Reopen
-		var due int64
-		if err := rows.Scan(&r.ID, &r.Hold, &r.Entry.ID, &r.User.ID, &r.User.Email, &r.Kind, &due, &r.State, &r.Reason); err != nil {
-			return nil, err
-		}
-		r.DueAt = fromMicros(due)
-		all = append(all, r)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	for i, r := range all {
-		if all[i].Entry, err = l.entry(ctx, r.Entry.ID); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
-}
-
-func (l *Ledger) entry(ctx context.Context, id int64) (Entry, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT `+entryColumns+` FROM entries WHERE id = $1`, id)
-	if err != nil {
-		return Entry{}, err
-	}
-	entries, err := scanEntries(rows)
-	if err == nil && len(entries) == 0 {
-		err = fmt.Errorf("entry %d: %w", id, sql.ErrNoRows)
-	}
-	if err != nil {
-		return Entry{}, err
-	}
-	return entries[0], nil
-}
-
-// SettleReopen writes what became of an approved reopen: sent, failed or
-// dropped, with why, and Docusign's token for the request.
-func (l *Ledger) SettleReopen(ctx context.Context, id int64, outcome ReopenState, reason, trace string) error {
-	if outcome != ReopenSent && outcome != ReopenFailed && outcome != ReopenDropped {
-		return fmt.Errorf("reopen %d: %s is no outcome", id, outcome)
-	}
-	return l.write(ctx, func(t *tx) error {
-		n, err := t.changed(`UPDATE reopens SET state = $2, reason = $3, trace = $4, settled_at = $5 WHERE id = $1 AND state = 'approved'`,
-			id, string(outcome), reason, trace, micros(t.now))
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return fmt.Errorf("reopen %d: %w", id, ErrNoReopen)
-		}
-		var entry int64
-		var user string
-		if err := t.one(`SELECT entry, user_id FROM reopens WHERE id = $1`, []any{id}, &entry, &user); err != nil {
-			return err
-		}
-		return t.audit(row{action: "reopen_" + string(outcome), entry: entry, facts: map[string]any{
-			"reopen": id, "user": user, "reason": reason, "trace": trace}})
-	})
 }

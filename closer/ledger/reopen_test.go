@@ -160,6 +160,9 @@ func TestReopenIsProposedOnce(t *testing.T) {
 	b.record(b.left("ann", b.rehired(48*time.Hour), b.said(3*time.Minute)))
 	b.record(b.left("ann", b.rehired(week), b.said(time.Minute)))
 	b.record(b.left("ann", b.rehired(24*time.Hour), b.said(2*time.Minute))) // an older word
+	if h := b.proposal(); !strings.HasSuffix(h.Detail, "from "+stamp(b.now.Add(week))) {
+		t.Errorf("detail %q, want the day that was said last", h.Detail)
+	}
 	b.approve(b.proposal().ID)
 	if got := b.reopensDue(account, b.now.Add(week-time.Second)); len(got) != 0 {
 		t.Errorf("%v may be opened before the day that was said last", got)
@@ -232,8 +235,18 @@ func TestSettleReopen(t *testing.T) {
 			if err := b.SettleReopen(t.Context(), id, ReopenApproved, "", ""); err == nil {
 				t.Error("settled by a word that is no outcome")
 			}
+			if outcome == ReopenSent {
+				if err := b.SettleReopen(t.Context(), id, outcome, "", ""); !errors.Is(err, ErrNoReopen) {
+					t.Errorf("settled what was not submitted: %v", err)
+				}
+				b.submitReopen(id)
+			}
 			if err := b.SettleReopen(t.Context(), id, outcome, "why", "trace"); err != nil {
 				t.Fatal(err)
+			}
+			if h, err := b.Hold(t.Context(), 1); err != nil || len(h.Reopens) != 1 || h.Reopens[0].State != outcome ||
+				h.Reopens[0].Reason != "why" || h.Reopens[0].Trace != "trace" || h.Reopens[0].User.ID != "id-ann" {
+				t.Errorf("the hold shows %+v (%v)", h.Reopens, err)
 			}
 			if got := b.reopensDue(account, b.now.Add(week)); len(got) != 0 {
 				t.Errorf("%v may be opened again", got)

@@ -25,6 +25,7 @@ type Stats struct {
 	Overdue   map[string]time.Time // account, "" for those never yet in one -> when its oldest open entry was due; absent: none
 	Accounts  []Account
 	Reading   Reading
+	NotFound  int // leavers of the last 24 hours of whom no account knew a user
 	AuditRows int64
 	Size      int64 // bytes of the ledger's files
 	Free      int64 // bytes left on its disk
@@ -59,6 +60,9 @@ func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
 		return s, err
 	}
 	if s.Reading, err = l.Reading(ctx); err != nil {
+		return s, err
+	}
+	if s.NotFound, err = l.NotFound(ctx, time.Now().Add(-24*time.Hour)); err != nil {
 		return s, err
 	}
 	if err := l.read.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM rejects WHERE state = 'open'),
@@ -122,4 +126,12 @@ func (l *Ledger) countEntries(ctx context.Context, s *Stats) error {
 		}
 	}
 	return rows.Err()
+}
+
+// NotFound counts the leavers since then of whom no account knew a user.
+func (l *Ledger) NotFound(ctx context.Context, since time.Time) (n int, err error) {
+	err = l.read.QueryRowContext(ctx, `SELECT COUNT(DISTINCT leaver) FROM entries e WHERE state = 'not_found' AND settled_at > $1
+		AND NOT EXISTS (SELECT 1 FROM entries o WHERE o.leaver = e.leaver AND o.state NOT IN ('not_found', 'cancelled')
+			AND (o.settled_at = 0 OR o.settled_at > $1))`, micros(since)).Scan(&n)
+	return n, err
 }

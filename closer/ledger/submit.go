@@ -33,7 +33,7 @@ func (b Batch) UserIDs() []string {
 
 // Submit writes the intent to close these users, before Docusign hears of it.
 // It takes only entries that are still due, as they were when they were
-// resolved, and none whose user is in a request of unknown outcome; Members of
+// resolved, and none whose user is in a request of unknown outcome, be it a close or a reopening; Members of
 // the batch says which it took, none if the batch's ID is 0. ErrStalePlan
 // refuses all of a plan resolved longer than fresh ago.
 func (l *Ledger) Submit(ctx context.Context, account string, plan []Resolved, resolvedAt time.Time, fresh time.Duration) (Batch, error) {
@@ -76,7 +76,8 @@ func (t *tx) submit(r Resolved, b Batch, imp int64) (bool, error) {
 	for _, u := range r.Users {
 		var pending bool
 		if err := t.one(`SELECT EXISTS (SELECT 1 FROM memberships m JOIN batches b ON b.id = m.batch
-			WHERE m.user_id = $1 AND m.outcome = '' AND b.account = $2)`, []any{u.ID, b.Account}, &pending); err != nil || pending {
+			WHERE m.user_id = $1 AND m.outcome = '' AND b.account = $2)
+			OR EXISTS (SELECT 1 FROM reopens WHERE user_id = $1 AND state = 'submitted' AND account = $2)`, []any{u.ID, b.Account}, &pending); err != nil || pending {
 			return false, err
 		}
 	}

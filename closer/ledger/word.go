@@ -12,22 +12,35 @@ import (
 
 // recordTermination finds or makes the entries that a termination concerns and
 // returns the id of the first.
-func (t *tx) recordTermination(e consumer.Event, counts *intake) (int64, error) {
-	if err := t.identify(e, e.Email, 0); err != nil {
-		return 0, err
-	}
-	known, err := t.entriesOf(e.Email)
+func (t *tx) recordTermination(e consumer.Event, counts *intake) (first int64, err error) {
+	speaksTo, linked, err := t.leaversOf(e)
 	if err != nil {
 		return 0, err
 	}
-	entry, err := t.takeIn(e, known)
-	if err != nil {
-		return 0, err
+	for _, leaver := range speaksTo {
+		known, err := t.entriesOf(leaver)
+		if err != nil {
+			return 0, err
+		}
+		entry, err := t.takeIn(e, leaver, known)
+		if err != nil {
+			return 0, err
+		}
+		if first == 0 {
+			first = entry
+		}
 	}
-	if err := t.dropReopens(e.Email, wordOf(e)); err != nil {
-		return 0, err
+	for _, leaver := range linked {
+		if err := t.dropReopens(leaver, wordOf(e)); err != nil {
+			return 0, err
+		}
 	}
-	return entry, t.heedEarlier(e.Email, counts)
+	for _, leaver := range speaksTo {
+		if err := t.heedEarlier(leaver, counts); err != nil {
+			return 0, err
+		}
+	}
+	return first, nil
 }
 
 // wordOf is when an event was said, which orders it among others.
@@ -39,7 +52,7 @@ func wordOf(e consumer.Event) time.Time {
 }
 
 // takeIn lets a termination speak to the entries of its leaver, or makes one.
-func (t *tx) takeIn(e consumer.Event, known []knownEntry) (int64, error) {
+func (t *tx) takeIn(e consumer.Event, leaver string, known []knownEntry) (int64, error) {
 	word := wordOf(e)
 	open, settled := standing(known)
 	if len(known) > 0 && len(open) == 0 {
@@ -62,9 +75,9 @@ func (t *tx) takeIn(e consumer.Event, known []knownEntry) (int64, error) {
 	case len(open) == 0 && len(addresses) == 0:
 		return over, t.auditEvent("superseded", over, e)
 	case len(open) == 0:
-		return t.insertEntry(e, addresses, word, 0)
+		return t.insertEntry(e, leaver, addresses, word, 0)
 	case len(settled) > 0 && len(addresses) > 0: // the accounts that had settled look again
-		_, err := t.insertEntry(e, addresses, word, open[0].root())
+		_, err := t.insertEntry(e, leaver, addresses, word, open[0].root())
 		return open[0].id, err
 	}
 	return open[0].id, nil
@@ -233,7 +246,7 @@ func (t *tx) applyWord(k knownEntry, e consumer.Event, word time.Time, addresses
 
 // insertEntry makes a waiting entry. splitFrom is the first entry of the same
 // leaving, 0 if this is it.
-func (t *tx) insertEntry(e consumer.Event, addresses []string, word time.Time, splitFrom int64) (int64, error) {
+func (t *tx) insertEntry(e consumer.Event, leaver string, addresses []string, word time.Time, splitFrom int64) (int64, error) {
 	id, err := t.nextID("entries")
 	if err != nil {
 		return 0, err
@@ -245,7 +258,7 @@ func (t *tx) insertEntry(e consumer.Event, addresses []string, word time.Time, s
 	if err := t.exec(`INSERT INTO entries (id, leaver, state, emails, employee_id, termination_id, source, manager_email,
 		given_name, family_name, legal_entity, department, urgent, stale, word_at, effective_at, due_at, received_at, split_from, origin)
 		VALUES ($1, $2, 'waiting', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
-		id, e.Email, string(emails), e.EmployeeID, e.TerminationID, e.Key.Source, e.ManagerEmail,
+		id, leaver, string(emails), e.EmployeeID, e.TerminationID, e.Key.Source, e.ManagerEmail,
 		e.GivenName, e.FamilyName, e.LegalEntity, e.Department, flag(e.Urgent), flag(t.isStale(e)),
 		micros(word), micros(e.EffectiveAt), micros(t.dueAt(e)), micros(e.ReceivedAt), splitFrom, e.Key.Origin); err != nil {
 		return 0, err

@@ -38,7 +38,8 @@ func checkCommand(ctx context.Context, args []string, out io.Writer) error {
 		what  string
 		check func(context.Context, config) (string, error)
 	}{
-		{"config", checkMode}, {"ledger", checkLedger}, {"kafka", checkKafka}, {"docusign", checkDocusign}, {"outcomes", checkOutcomes},
+		{"config", checkMode}, {"events", checkEvents}, {"ledger", checkLedger}, {"kafka", checkKafka}, {"docusign", checkDocusign},
+		{"outcomes", checkOutcomes},
 	} {
 		limited, cancel := context.WithTimeout(ctx, checkTimeout)
 		found, err := c.check(limited, cfg)

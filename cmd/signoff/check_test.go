@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +31,7 @@ func TestCheckIsContent(t *testing.T) {
 		}
 		noLeak(t, "check", out)
 	}
-	wants("config    ok      mode close", "ledger    ok      not there yet, can be made",
+	wants("config    ok      mode close", "events    ok      0 mappings compiled, no directory", "ledger    ok      not there yet, can be made",
 		"kafka     ok      "+demoTopic+" (2 partitions)", "docusign  ok      account "+demoAccount+", 5 active users, 9999")
 	if left, err := os.ReadDir(s.dir); err != nil || len(left) != 6 {
 		t.Errorf("check leaves %v behind, %v", left, err)
@@ -58,6 +60,20 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 		"the ledger is something else": {func(t *testing.T, s *site) map[string]string {
 			return map[string]string{"ledger": "sqlite://" + s.write(t, "other.db", strings.Repeat("no database ", 100))}
 		}, "ledger", "other.db"},
+		"a mapping that does not compile": {func(t *testing.T, s *site) map[string]string {
+			return map[string]string{"events.mappings": "[{name: acme, file: " + s.write(t, "acme.cel", "[{\n'emial': 'x'}]") + "}]"}
+		}, "events", "acme.cel:2:1: \"emial\": no event has this key"},
+		"a directory that is not there": {func(*testing.T, *site) map[string]string {
+			return map[string]string{"events.directory": "{csv: /nowhere/people.csv}"}
+		}, "events", "events.directory.csv: stat /nowhere/people.csv"},
+		"a directory that is away": {func(t *testing.T, s *site) map[string]string {
+			return map[string]string{"events.directory": fmt.Sprintf("{scim: 'http://127.0.0.1:%d', token_file: %s}", freePort(t), s.write(t, "scim", "token"))}
+		}, "events", "events.directory: scim: dial tcp"},
+		"a directory of another address": {func(t *testing.T, s *site) map[string]string {
+			nothing := httptest.NewServer(http.NotFoundHandler())
+			t.Cleanup(nothing.Close)
+			return map[string]string{"events.directory": fmt.Sprintf("{scim: '%s', token_file: %s}", nothing.URL, s.write(t, "scim", "token"))}
+		}, "events", "the SCIM server answers 404"},
 		"no broker": {func(t *testing.T, _ *site) map[string]string {
 			return map[string]string{"kafka.brokers": fmt.Sprintf("['127.0.0.1:%d']", freePort(t))}
 		}, "kafka", "no broker of 127.0.0.1:"},

@@ -154,7 +154,9 @@ func openClosing(ctx context.Context, configFile string, people consumer.Leavers
 		who[r.Email] = true
 	}
 	o.closer = o.leavers.closer(func(c *closer.Config) {
-		c.Only = func(e ledger.Entry) bool { return who[e.Leaver] }
+		c.Only = func(e ledger.Entry) bool { // by whatever email the ledger has known them first
+			return slices.ContainsFunc(e.Emails, func(address string) bool { return who[address] })
+		}
 	})
 	return o, nil
 }

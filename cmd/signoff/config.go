@@ -14,7 +14,9 @@ import (
 	"signoff/closer/ledger"
 	"signoff/closer/outcomes"
 	"signoff/consumer"
+	"signoff/consumer/employees"
 	"signoff/consumer/kafka"
+	"signoff/consumer/mapping"
 	"signoff/consumer/webhook"
 )
 
@@ -24,13 +26,20 @@ type config struct {
 	Ledger   string          `yaml:"ledger"`
 	Kafka    kafka.Config    `yaml:"kafka"`
 	Webhook  webhook.Config  `yaml:"webhook"`
-	Events   consumer.Config `yaml:"events"`
+	Events   eventsConfig    `yaml:"events"`
 	Docusign docusignConfig  `yaml:"docusign"`
 	Batch    closer.Config   `yaml:"batch"`
 	Guard    guard.Config    `yaml:"guard"`
 	Outcomes outcomes.Config `yaml:"outcomes"`
 	Admin    console.Config  `yaml:"admin"`
 	Log      logConfig       `yaml:"log"`
+}
+
+type eventsConfig struct {
+	consumer.Config `yaml:",inline"`
+	Mappings        []mapping.Config `yaml:"mappings"`
+	Directory       employees.Config `yaml:"directory"`
+	Sources         []sourceConfig   `yaml:"sources"`
 }
 
 type docusignConfig struct {
@@ -86,7 +95,6 @@ type logConfig struct {
 // notYet lists the keys that are promised and not there yet.
 var notYet = []string{
 	"webhook.tls", "webhook.endpoints[].mapping", "webhook.endpoints[].auth.secret_file",
-	"events.mappings", "events.directory", "events.sources",
 	"guard.approvals", "guard.approvals_expire", "guard.urgent_limits",
 	"retention", "erase_after", "audit", "admin.web_config_file",
 }
@@ -102,7 +110,7 @@ func modes() []string { return []string{modeDryRun, modeClose} }
 func defaults() config {
 	return config{
 		Mode:   modeDryRun,
-		Events: consumer.Config{MaxAge: 7 * 24 * time.Hour},
+		Events: eventsConfig{Config: consumer.Config{MaxAge: 7 * 24 * time.Hour}},
 		Docusign: docusignConfig{Config: docusign.Config{Reserve: 0.5}, CloseVia: viaAccount,
 			ImportColumns: docusign.DefaultColumns, Watch: 30 * 24 * time.Hour},
 		Batch: closer.Defaults(),
@@ -154,7 +162,7 @@ func (c config) validate() error {
 		}
 	}
 	for _, check := range []func() error{
-		c.Webhook.Validate, c.Events.Validate, c.Docusign.validate, c.Batch.Validate, c.Guard.Validate, c.Outcomes.Validate, c.Admin.Validate,
+		c.Webhook.Validate, c.Events.validate, c.Docusign.validate, c.Batch.Validate, c.Guard.Validate, c.Outcomes.Validate, c.Admin.Validate,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -233,7 +241,8 @@ func (a accounts) validate() error {
 }
 
 func (c config) ledgerConfig() ledger.Config {
-	return ledger.Config{URL: c.Ledger, Grace: c.Batch.Grace, MaxAge: c.Events.MaxAge, Watch: c.Docusign.Watch}
+	return ledger.Config{URL: c.Ledger, Grace: c.Batch.Grace, MaxAge: c.Events.MaxAge, Watch: c.Docusign.Watch,
+		Rescinders: rescinders(c.Events.Sources), Sources: sourceNames(c.Events.Sources)}
 }
 
 func (c config) closerConfig() closer.Config {

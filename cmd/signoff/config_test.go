@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"signoff/closer/guard"
+	"signoff/consumer/employees"
+	"signoff/consumer/mapping"
 )
 
 // whole is the config of the design with what is not supported yet left out.
@@ -30,6 +32,14 @@ events:
   types: {terminated: [com.example.left], rescinded: [com.example.stays], rehired: ["com.example.back.*"]}
   time_zone: Europe/Lisbon
   max_age: 7d
+  mappings:
+    - {name: acme, file: /etc/signoff/acme.cel}
+    - name: payroll
+      expression: |
+        body.map(l,
+          {"email": l})
+  directory: {scim: https://idp.example.com/scim, token_file: /run/secrets/scim, scim_attribute: externalId}
+  sources: [{source: /hr, expect_within: 72h, may_rescind: true}, {source: /quiet}]
 docusign:
   auth_server: https://account-d.docusign.com
   integration_key: 5a1f0b66
@@ -73,21 +83,27 @@ func TestConfigHasTheValuesWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	day := 24 * time.Hour
+	threeDays := 3 * day
 	for key, c := range map[string]struct{ got, want any }{
-		"mode":                     {c.Mode, "close"},
-		"ledger":                   {c.Ledger, "sqlite:///var/lib/signoff/ledger.db"},
-		"kafka.brokers":            {c.Kafka.Brokers, []string{"kafka-0:9092"}},
-		"kafka.topics":             {c.Kafka.Topics, []string{"hr.employee"}},
-		"kafka.group":              {c.Kafka.Group, "signoff"},
-		"webhook.listen":           {c.Webhook.Listen, ":8080"},
-		"path":                     {c.Webhook.Endpoints[0].Path, "/events"},
-		"bearer_file":              {c.Webhook.Endpoints[0].Auth.BearerFile, "/etc/signoff/webhook-token"},
-		"success":                  {c.Webhook.Endpoints[0].Success, 202},
-		"events.types.terminated":  {c.Events.Types.Terminated, []string{"com.example.left"}},
-		"events.types.rescinded":   {c.Events.Types.Rescinded, []string{"com.example.stays"}},
-		"events.types.rehired":     {c.Events.Types.Rehired, []string{"com.example.back.*"}},
-		"events.time_zone":         {c.Events.TimeZone, "Europe/Lisbon"},
-		"events.max_age":           {c.Events.MaxAge, 7 * day},
+		"mode":                    {c.Mode, "close"},
+		"ledger":                  {c.Ledger, "sqlite:///var/lib/signoff/ledger.db"},
+		"kafka.brokers":           {c.Kafka.Brokers, []string{"kafka-0:9092"}},
+		"kafka.topics":            {c.Kafka.Topics, []string{"hr.employee"}},
+		"kafka.group":             {c.Kafka.Group, "signoff"},
+		"webhook.listen":          {c.Webhook.Listen, ":8080"},
+		"path":                    {c.Webhook.Endpoints[0].Path, "/events"},
+		"bearer_file":             {c.Webhook.Endpoints[0].Auth.BearerFile, "/etc/signoff/webhook-token"},
+		"success":                 {c.Webhook.Endpoints[0].Success, 202},
+		"events.types.terminated": {c.Events.Types.Terminated, []string{"com.example.left"}},
+		"events.types.rescinded":  {c.Events.Types.Rescinded, []string{"com.example.stays"}},
+		"events.types.rehired":    {c.Events.Types.Rehired, []string{"com.example.back.*"}},
+		"events.time_zone":        {c.Events.TimeZone, "Europe/Lisbon"},
+		"events.max_age":          {c.Events.MaxAge, 7 * day},
+		"events.mappings": {c.Events.Mappings, []mapping.Config{
+			{Name: "acme", File: "/etc/signoff/acme.cel"}, {Name: "payroll", Expression: "body.map(l,\n  {\"email\": l})\n"}}},
+		"events.sources": {c.Events.Sources, []sourceConfig{{"/hr", &threeDays, true}, {"/quiet", nil, false}}},
+		"events.directory": {c.Events.Directory, employees.Config{
+			SCIM: "https://idp.example.com/scim", TokenFile: "/run/secrets/scim", SCIMAttribute: "externalId"}},
 		"docusign.auth_server":     {c.Docusign.AuthServer, "https://account-d.docusign.com"},
 		"docusign.integration_key": {c.Docusign.IntegrationKey, "5a1f0b66"},
 		"docusign.user_id":         {c.Docusign.UserID, "00000000-0000-4000-8000-0000000000aa"},
@@ -111,6 +127,7 @@ func TestConfigHasTheValuesWritten(t *testing.T) {
 		"the closer's accounts":    {c.closerConfig().Accounts, []string{"account-id"}},
 		"the ledger's watch":       {c.ledgerConfig().Watch, c.Docusign.Watch},
 		"the closer's mode":        {c.closerConfig().DryRun, false},
+		"the ledger's sources":     {c.ledgerConfig().Sources, []string{"/hr", "/quiet"}},
 		"the ledger's max_age":     {c.ledgerConfig().MaxAge, 7 * day},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {
@@ -184,7 +201,16 @@ func TestConfigMistakes(t *testing.T) {
 		"an endpoint open to all":    {with("webhook: {listen: ':1', endpoints: [{path: /e}]}"), "webhook.endpoints[0].auth: not set"},
 		"a token in the config":      {with("webhook: {listen: ':1', endpoints: [{path: /e, auth: hunter2}]}"), ":8: webhook.endpoints[0].auth: neither none nor a mapping"},
 		"a time zone there is not":   {with("events: {time_zone: Lisbon}"), "events.time_zone: Lisbon"},
+		"a source without a name":    {with("events: {sources: [{expect_within: 1h}]}"), "events.sources[0].source: not set"},
+		"a source with a space":      {with("events: {sources: [{source: 'hr '}]}"), `events.sources[0].source: "hr ": begins or ends`},
+		"a source twice":             {with("events: {sources: [{source: hr}, {source: hr}]}"), `events.sources[1].source: "hr": named twice`},
+		"a source expected at once":  {with("events: {sources: [{source: hr, expect_within: 0s}]}"), "events.sources[0].expect_within: 0s: not a length of time"},
+		"a source expected before":   {with("events: {sources: [{source: hr, expect_within: -1h}]}"), "events.sources[0].expect_within: -1h0m0s"},
 		"a negative age":             {with("events: {max_age: -1h}"), "events.max_age: -1h0m0s: negative"},
+		"a mapping without a name":   {with("events: {mappings: [{file: a.cel}]}"), "events.mappings[0].name: not set"},
+		"a mapping of nothing":       {with("events: {mappings: [{name: a}]}"), "events.mappings[0] (a): one of file and expression"},
+		"a directory in the clear":   {with("events: {directory: {scim: 'http://idp.example.com', token_file: t}}"), "events.directory.scim: neither https nor a loopback"},
+		"a password of a directory":  {with("events: {directory: {scim: 'https://x:hunter2@idp.example.com', token_file: t}}"), "events.directory.scim: has a user in it"},
 		"an account twice":           {with(docusign + ", accounts: [a, A]}"), `docusign.accounts: "A": named twice`},
 		"an account without an id":   {with(docusign + ", accounts: ['']}"), `docusign.accounts: "": not the id`},
 		"all accounts and one":       {with(docusign + ", accounts: [a, all]}"), "docusign.accounts: all, or a list of ids"},

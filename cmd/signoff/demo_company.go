@@ -29,6 +29,7 @@ type person struct {
 	admin    bool
 	leaves   bool
 	date     string       // effective date; "": now
+	back     string       // type of the event by which the termination is taken back; "": it is not
 	right    ledger.State // what must become of the leaver; "" for those who stay
 	sentAt   atomic.Int64 // Unix microseconds
 }
@@ -57,8 +58,13 @@ func newCompany(leavers int) *company {
 			p.right = ledger.Held
 		case i%100 == 17:
 			p.admin, p.right = true, ledger.Held
+		case i%20 == 16, i%40 == 19: // does not leave after all, or is back at once
+			p.date, p.back, p.right = inAMonth(), consumer.TypeRescinded, ledger.Cancelled
+			if i%40 == 19 {
+				p.back = consumer.TypeRehired
+			}
 		case i%25 == 11: // leaves later: nobody may be closed before their day
-			p.date, p.right = time.Now().AddDate(0, 0, 30).Format(time.DateOnly), ledger.Waiting
+			p.date, p.right = inAMonth(), ledger.Waiting
 		case i%10 == 4: // the user is known by another address
 			p.address = fmt.Sprintf("l.%05d@brand.example.com", i)
 			p.other = []string{p.address}
@@ -70,6 +76,8 @@ func newCompany(leavers int) *company {
 	}
 	return c
 }
+
+func inAMonth() string { return time.Now().AddDate(0, 0, 30).Format(time.DateOnly) }
 
 func newPerson(role string, i int) *person {
 	return &person{
@@ -212,7 +220,28 @@ func (c *company) tell(ctx context.Context, writer *segmentio.Writer, post func(
 		messages = append(messages, binary(again))
 	}
 	c.events.Add(int64(len(messages)))
-	return writer.WriteMessages(ctx, messages...)
+	if err := writer.WriteMessages(ctx, messages...); err != nil || leaver.back == "" {
+		return err
+	}
+	return c.takeBack(ctx, writer, post, i%9 == 2, leaver)
+}
+
+// takeBack sends, the same way as the termination, that it is taken back: by a
+// rescind, or by a rehire that is in effect already.
+func (c *company) takeBack(ctx context.Context, writer *segmentio.Writer, post func([]byte) error, byWebhook bool, leaver *person) error {
+	event, err := newEvent(leaver.back, "back-"+leaver.employee, &person{employee: leaver.employee, email: leaver.email})
+	if err != nil {
+		return err
+	}
+	c.events.Add(1)
+	if !byWebhook {
+		return writer.WriteMessages(ctx, binary(event))
+	}
+	text, err := json.Marshal(event)
+	if err != nil {
+		return err
+	}
+	return post(text)
 }
 
 func newEvent(kind, id string, p *person) (cloudevents.Event, error) {

@@ -18,7 +18,7 @@ func TestDemoEndsWell(t *testing.T) {
 	if status != 0 || errOut != "" {
 		t.Fatalf("status %d: %s\n%s", status, errOut, out)
 	}
-	for _, part := range []string{"signoff demo: 20 people leave a company of 40", "/metrics", "events in", `leavers +20\n`, `closed +15\n`,
+	for _, part := range []string{"signoff demo: 20 people leave a company of 40", "/metrics", "events in", `leavers +20\n`, `closed +13\n`, `cancelled +2\n`,
 		"Docusign calls", "slowest close, from event", "Every leaver ended as the HR system knows is right"} {
 		if !regexp.MustCompile(part).MatchString(out) {
 			t.Errorf("does not print %q:\n%s", part, out)
@@ -77,7 +77,7 @@ func TestCompanyHasEveryCase(t *testing.T) {
 	for _, p := range newCompany(200).people {
 		counts[p.right]++
 	}
-	for _, s := range []ledger.State{ledger.Closed, ledger.AlreadyClosed, ledger.NotFound, ledger.Held, ledger.Waiting} {
+	for _, s := range []ledger.State{ledger.Closed, ledger.AlreadyClosed, ledger.NotFound, ledger.Held, ledger.Waiting, ledger.Cancelled} {
 		if counts[s] == 0 {
 			t.Errorf("nobody ends %s", s)
 		}

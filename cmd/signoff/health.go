@@ -18,12 +18,13 @@ import (
 const (
 	loopKafka  = "kafka"
 	loopCloser = "closer"
+	loopKeeper = "keeper"
 
 	loopOutcomes = "outcomes_" // and the name of the sink
 )
 
 func (d *daemon) loops() []string {
-	loops := []string{loopCloser}
+	loops := []string{loopCloser, loopKeeper}
 	if d.cfg.readsKafka() {
 		loops = append(loops, loopKafka)
 	}
@@ -101,6 +102,10 @@ func stateOf(l *ledger.Ledger, cfg config, labels *metrics.Accounts) func(contex
 			s.Holds = append(s.Holds, gauge(float64(held.Open), string(kind)))
 			s.OldestHold = append(s.OldestHold, gauge(metrics.Unix(held.Oldest), string(kind)))
 		}
+		s.NotFound = float64(stats.NotFound)
+		if err := sourcesOf(ctx, &s, l, expectations(cfg.Events.Sources)); err != nil {
+			return metrics.State{}, err
+		}
 		for _, sink := range outcomes.Sinks() {
 			var behind ledger.Unpublished
 			if slices.Contains(cfg.sinks(), sink) {
@@ -112,6 +117,18 @@ func stateOf(l *ledger.Ledger, cfg config, labels *metrics.Accounts) func(contex
 		accountsOf(&s, stats, cfg.Docusign.Accounts.ids(), labels)
 		return s, nil
 	}
+}
+
+// sourcesOf shows the sources that the config names.
+func sourcesOf(ctx context.Context, s *metrics.State, l *ledger.Ledger, within map[string]time.Duration) error {
+	sources, err := l.Sources(ctx)
+	for _, source := range sources {
+		s.Heard = append(s.Heard, gauge(metrics.Unix(source.HeardAt), source.Name))
+		if d, ok := within[source.Name]; ok {
+			s.Expected = append(s.Expected, gauge(d.Seconds(), source.Name))
+		}
+	}
+	return err
 }
 
 // accountsOf shows each account, those of the config from the start. Accounts

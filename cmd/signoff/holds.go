@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -19,21 +17,23 @@ import (
 
 func holdsCommand(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("holds", flag.ContinueOnError)
-	url := flags.String("url", os.Getenv("SIGNOFF_URL"), "`URL` of the daemon's admin listener (or SIGNOFF_URL)")
-	tokenFile := flags.String("token-file", os.Getenv("SIGNOFF_TOKEN_FILE"), "`FILE` with your token (or SIGNOFF_TOKEN_FILE)")
-	configFile := flags.String("config", "", "`FILE` of the daemon's config: looks into the ledger itself, list and show only")
+	way := wayFlags(flags)
 	reason := flags.String("reason", "", "why, for the audit")
-	output := flags.String("output", "table", "`table` or json")
 	words, err := parse(flags, out, args)
 	if err != nil {
 		return err
 	}
-	h := holdsCall{out: out, reason: strings.TrimSpace(*reason), json: *output == "json"}
-	if *output != "table" && *output != "json" {
-		return usageError{fmt.Errorf("--output: %q: neither table nor json", *output)}
-	}
-	if h.holds, err = reach(ctx, *url, *tokenFile, *configFile); err != nil {
+	h := holdsCall{out: out, reason: strings.TrimSpace(*reason)}
+	if h.json, err = way.json(); err != nil {
 		return err
+	}
+	client, l, err := way.reach(ctx)
+	if err != nil {
+		return err
+	}
+	h.holds = apiHolds{client}
+	if l != nil {
+		h.holds = fileHolds{l}
 	}
 	defer h.holds.close()
 	return h.carryOut(ctx, words)
@@ -67,7 +67,7 @@ func (h holdsCall) carryOut(ctx context.Context, words []string) error {
 		hold, err = h.holds.decide(ctx, id, true, h.reason)
 	case "reject":
 		if h.reason == "" {
-			return usageError{errors.New("--reason: is needed: these people left, and will stay able to sign")}
+			return usageError{errors.New("--reason: is needed: it says why these people are left as they are")}
 		}
 		hold, err = h.holds.decide(ctx, id, false, h.reason)
 	default:
@@ -112,6 +112,15 @@ func (h holdsCall) print(hold console.Hold) error {
 	if d := hold.Decided; d != nil {
 		fmt.Fprintf(h.out, "decided: by %s, %s %s\n", d.By, d.At.Format(time.RFC3339), d.Reason)
 	}
+	if hold.Note != "" {
+		fmt.Fprintln(h.out, "approving:", hold.Note)
+	}
+	if len(hold.Reopens) > 0 {
+		for _, r := range hold.Reopens {
+			fmt.Fprintf(h.out, "  %s %s: %s\n", r.UserID, r.Email, r.What)
+		}
+		return nil
+	}
 	for _, u := range hold.Users {
 		scim := ""
 		if u.SCIM {
@@ -122,64 +131,12 @@ func (h holdsCall) print(hold console.Hold) error {
 	return nil
 }
 
-func printJSON(out io.Writer, v any) error {
-	enc := json.NewEncoder(out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
 // holds is a way to the holds of a ledger.
 type holds interface {
 	list(ctx context.Context) ([]console.Hold, error)
 	show(ctx context.Context, id int64) (console.Hold, error)
 	decide(ctx context.Context, id int64, approve bool, reason string) (console.Hold, error)
 	close()
-}
-
-// reach finds the way: through a daemon, or into the ledger itself.
-func reach(ctx context.Context, url, tokenFile, configFile string) (holds, error) {
-	switch {
-	case url != "" && configFile != "":
-		return nil, usageError{errors.New("--url (or SIGNOFF_URL) and --config: one of the two")}
-	case configFile != "":
-		cfg, err := loadConfig(configFile)
-		if err != nil {
-			return nil, err
-		}
-		l, err := ledger.OpenReadOnly(ctx, cfg.ledgerConfig())
-		if err != nil {
-			return nil, err
-		}
-		return fileHolds{l}, nil
-	case url == "":
-		return nil, usageError{errors.New("--url of a daemon, or --config FILE to look into the ledger itself, is needed")}
-	}
-	client, err := newConsoleClient(url, tokenFile)
-	if err != nil {
-		return nil, err
-	}
-	return apiHolds{client}, nil
-}
-
-// newConsoleClient makes a client for a daemon's admin listener.
-func newConsoleClient(url, tokenFile string) (*console.Client, error) {
-	token, err := readToken(tokenFile)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	client, err := console.NewClient(url, token)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return client, nil
-}
-
-func readToken(file string) (string, error) {
-	if file == "" {
-		return "", nil
-	}
-	text, err := os.ReadFile(file)
-	return strings.TrimSpace(string(text)), err
 }
 
 type apiHolds struct{ client *console.Client }
@@ -216,7 +173,7 @@ func (f fileHolds) show(ctx context.Context, id int64) (console.Hold, error) {
 }
 
 func (f fileHolds) decide(context.Context, int64, bool, string) (console.Hold, error) {
-	return console.Hold{}, usageError{errors.New("--config only looks: a decision needs a named person, through --url and --token-file")}
+	return console.Hold{}, errOnlyLooks
 }
 
 func (f fileHolds) close() { _ = f.ledger.Close() }

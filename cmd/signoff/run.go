@@ -96,6 +96,8 @@ type daemon struct {
 	webhook *webhook.Server // nil without webhook
 	closer  *closer.Closer
 	console *console.Server
+	keeper  *keeper
+	decoder *consumer.Decoder
 
 	publishers []*outcomes.Publisher
 }
@@ -107,7 +109,8 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	d.hearts = newHearts(metrics.NewProcess(registry, version, runtime.Version(), cfg.Mode, modes(), d.loops()), d.loops())
 	d.intake = metrics.NewIntake(registry, texts(consumer.Kafka, consumer.Webhook, consumer.CSV), texts(consumer.Reasons()...))
 	labels := metrics.NewAccounts(cfg.Docusign.labels())
-	if d.ledger, err = openLedger(ctx, cfg, registry, labels, d.intake, log); err != nil {
+	m := newCloserMetrics(cfg, registry, labels)
+	if d.ledger, err = openLedger(ctx, cfg, registry, labels, d.intake, m, log); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -128,8 +131,8 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	if err := checkAccounts(ctx, cfg, client); err != nil {
 		return nil, err
 	}
-	m := newCloserMetrics(cfg, registry, labels)
 	d.closer = closer.New(cfg.closerConfig(), cfg.Guard, d.ledger, client, m, log.Named("closer"))
+	d.keeper = newKeeper(d.ledger, cfg.Events.Sources, log.Named("keeper"))
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 	d.console, err = console.New(cfg.Admin, d.ledger, console.Daemon{
 		Metrics: handler, Alive: d.hearts.alive,
@@ -139,12 +142,14 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 			}
 		},
 		Leavers: leavers{cfg, d.ledger, client, log.Named("leavers")},
+		Rejects: replayer{cfg, d.ledger, d.decoder},
+		Sources: d.keeper.report,
 		Sinks:   cfg.sinks(),
 	}, log.Named("admin"))
 	return d, err
 }
 
-func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer, labels *metrics.Accounts, intake *metrics.Intake, log *zap.Logger) (*ledger.Ledger, error) {
+func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer, labels *metrics.Accounts, intake *metrics.Intake, outcomes *metrics.Closer, log *zap.Logger) (*ledger.Ledger, error) {
 	writes := metrics.NewLedger(registry)
 	l, err := ledger.Open(ctx, cfg.ledgerConfig(), ledger.Observe{
 		Received: func(s consumer.Source, result string, n int) {
@@ -157,6 +162,11 @@ func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer,
 			writes.Failed()
 			log.Error("the ledger could not be written", zap.Error(err))
 		},
+		Cancelled: func(account string) { outcomes.Outcome(account, string(ledger.Cancelled)) },
+		FarAhead: func(entry int64, effectiveAt time.Time) {
+			log.Warn("a termination takes effect more than a year from now: is its date right?",
+				zap.Int64("entry", entry), zap.Time("effective_at", effectiveAt))
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -167,10 +177,11 @@ func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer,
 
 // openSources makes what terminations come in by.
 func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prometheus.Registerer) error {
-	decoder, err := consumer.NewDecoder(d.cfg.Events, nil)
+	decoder, _, err := d.cfg.Events.open(d.log.Named("events"))
 	if err != nil {
 		return err
 	}
+	d.decoder = decoder
 	if d.cfg.Webhook.Listen != "" {
 		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, d.ignored(consumer.Webhook), d.log.Named("webhook"))
 		if err != nil {
@@ -278,7 +289,7 @@ func newCloserMetrics(cfg config, registry prometheus.Registerer, labels *metric
 	for _, l := range cfg.Guard.Limits {
 		windows = append(windows, l.Window.String())
 	}
-	return metrics.NewCloser(registry, labels, texts(ledger.Outcomes()...), closer.Reasons(), windows)
+	return metrics.NewCloser(registry, labels, append(texts(ledger.Outcomes()...), ledger.OutcomeReopenSent), closer.Reasons(), windows)
 }
 
 func texts[T ~string](words ...T) []string {
@@ -314,6 +325,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.source != nil {
 		work.Go(func() error { return d.source.Run(ctx) })
 	}
+	work.Go(func() error { return d.keeper.run(ctx, d.hearts.beat(loopKeeper)) })
 	for _, p := range d.publishers {
 		work.Go(func() error { return p.Run(ctx) })
 	}

@@ -43,7 +43,7 @@ func TestTerminationsEndClosed(t *testing.T) {
 	t.Parallel()
 	users := append(leaverUsers(12), docusigntest.User{ID: userID(12), Email: email(12), Status: "Closed"})
 	s := newSite(t, siteOptions{users: users})
-	r := s.start(t, s.config(t, nil))
+	r := s.start(t, s.config(t, map[string]string{"events.sources": namedSources}))
 	for i := range 8 {
 		s.produce(t, unrelated(i), structured(termination(t, i)))
 	}

@@ -101,13 +101,17 @@ type Quirks struct {
 	MaxUsersPerClose  int    `yaml:"max_users_per_close"` // more are refused as a whole; 0: no limit
 	EmptyCloseIsOK    bool   `yaml:"empty_close_is_ok"`   // a close without a body closes nobody and is answered 200, not refused
 	RemoveFrom        string `yaml:"remove_from"`         // a close with `delete`: "": Allow; else the errorCode of the call, or after "user:" of each user
-	NoUserStatus      bool   `yaml:"no_user_status"`      // the answer to a close leaves userStatus out
+	NoUserStatus      bool   `yaml:"no_user_status"`      // the answer to a close or a reopening leaves userStatus out
 	UnknownID         string `yaml:"unknown_id"`          // also of Users:get; "": USER_LACKS_MEMBERSHIP
 	AlreadyClosed     string `yaml:"already_closed"`      // "": Allow
 	ActivationSent    string `yaml:"activation_sent"`     // also ActivationRequired; "": Allow
 	SCIM              string `yaml:"scim"`                // of users managed by SCIM; "": Allow
 	OwnMembership     string `yaml:"own_membership"`      // "": CANNOT_CLOSE_OWN_MEMBERSHIP
 	LastAdministrator string `yaml:"last_administrator"`  // "": CANNOT_CLOSE_LAST_ACTIVE_ADMIN
+
+	Reopen     string `yaml:"reopen"`      // of an update that opens users: "": Allow; else the errorCode of the call, or after "user:" of each user
+	ReopenOpen string `yaml:"reopen_open"` // the same for a user who is not closed; "": Allow, which sends the email again
+	ReopensAs  string `yaml:"reopens_as"`  // status of who was opened: "": ActivationSent; Closed: the update is answered, and does nothing
 
 	Organization OrganizationQuirks `yaml:"organization"` // of the Admin API
 
@@ -146,6 +150,9 @@ func (c Config) withDefaults() Config {
 	// what the single account's close calls them.
 	setDefault(&q.OwnMembership, "CANNOT_CLOSE_OWN_MEMBERSHIP")
 	setDefault(&q.LastAdministrator, "CANNOT_CLOSE_LAST_ACTIVE_ADMIN")
+	setDefault(&q.Reopen, Allow)
+	setDefault(&q.ReopenOpen, Allow)
+	setDefault(&q.ReopensAs, "ActivationSent")
 	return c
 }
 
@@ -202,6 +209,9 @@ func (c Config) validate() error {
 	}
 	if !slices.Contains([]string{"", inSeconds, asDate}, c.Quirks.RetryAfter) {
 		return fmt.Errorf("quirks.retry_after: %q: neither %q nor %q", c.Quirks.RetryAfter, inSeconds, asDate)
+	}
+	if !slices.Contains(statuses, c.Quirks.ReopensAs) {
+		return fmt.Errorf("quirks.reopens_as: %q: not one of %q", c.Quirks.ReopensAs, statuses)
 	}
 	if err := validateOrganizations(c.Organizations); err != nil {
 		return err

@@ -16,9 +16,9 @@ type Request struct {
 	Query      string
 	Header     map[string]string // Authorization without its credential, Accept, Content-Type, Content-Disposition: those that came
 	Body       string            // as sent; an assertion is without its signature; "" of calls long past
-	Operation  string            // sign_in, userinfo, list_users, get_user, close_users or one of the Admin API's; "" for a path that is none
+	Operation  string            // sign_in, userinfo, list_users, get_user, close_users, reopen_user or one of the Admin API's; "" for a path that is none
 	Account    string            // "" if the path names none
-	UserIDs    []string          // whom a close or an import names, as spelled there; nil if it was not read
+	UserIDs    []string          // whom a close, a reopening or an import names, as spelled there; nil if it was not read
 	Status     int               // 0: the connection was cut
 	ErrorCode  string            // errorCode, or the sign-in's error; "" if there was none
 	Fault      string            // what struck, by its key in Faults, or "down"; "" if nothing did

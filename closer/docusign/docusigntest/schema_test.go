@@ -123,6 +123,12 @@ func checkedCalls() map[string]checked {
 		}
 		return `{"users":[` + strings.Join(entries, ",") + `]}`
 	}
+	reopening := `{"users":[{"userId":"` + ana + `","sendActivationEmail":"send"}]}`
+	shut := func(s *docusigntest.Server) {
+		u, _ := s.User(account, ana)
+		u.Status = "Closed"
+		s.SetUser(account, u)
+	}
 	return map[string]checked{
 		"a page of many":             {path: "?start_position=2&count=2", status: 200},
 		"an empty list":              {path: "?email_substring=nobody", status: 200},
@@ -147,6 +153,12 @@ func checkedCalls() map[string]checked {
 		"a list without totals":      {quirks: quirks{NoTotals: true, LeanRecords: true}, path: "?count=1", status: 200},
 		"a removal refused":          {quirks: quirks{RemoveFrom: "X"}, method: "DELETE", path: "?delete=SigningGroupsEmail", body: closing(ana), status: 400},
 		"a removal refused for each": {quirks: quirks{RemoveFrom: "user:X"}, method: "DELETE", path: "?delete=SigningGroupsEmail", body: closing(ana), status: 200},
+		"reopened":                   {before: shut, method: "PUT", body: reopening, status: 200},
+		"reopened, without status":   {quirks: quirks{NoUserStatus: true}, before: shut, method: "PUT", body: reopening, status: 200},
+		"reopened, and active":       {quirks: quirks{ReopensAs: "Active"}, before: shut, method: "PUT", body: reopening, status: 200},
+		"a reopening refused":        {quirks: quirks{Reopen: "user:X"}, method: "PUT", body: reopening, status: 200},
+		"reopenings refused":         {quirks: quirks{Reopen: "X"}, method: "PUT", body: reopening, status: 400},
+		"nobody to reopen":           {method: "PUT", body: `{"users":[]}`, status: 400},
 		"a busy service":             {before: func(s *docusigntest.Server) { s.SetFaults(faults{Busy503: 1}) }, status: 503},
 		"an error of its own":        {before: func(s *docusigntest.Server) { s.SetFaults(faults{Error500: 1}) }, status: 500},
 	}

@@ -22,10 +22,11 @@ const (
 	opListUsers  = "list_users"
 	opGetUser    = "get_user"
 	opCloseUsers = "close_users"
+	opReopenUser = "reopen_user"
 )
 
 var operations = []string{
-	opSignIn, opUserInfo, opListUsers, opGetUser, opCloseUsers,
+	opSignIn, opUserInfo, opListUsers, opGetUser, opCloseUsers, opReopenUser,
 	opOrganizations, opOrgUsers, opGetProfile, opImportUsers, opListImports, opGetImport, opDeleteImport, opImportResults,
 }
 
@@ -111,7 +112,7 @@ type call struct {
 	importID       string
 
 	caller  string   // userId, once the token is known
-	userIDs []string // of a close
+	userIDs []string // of a close or a reopening
 	fault   fault
 }
 
@@ -156,6 +157,8 @@ func newCall(r *http.Request) *call {
 		c.operation = opListUsers
 	case len(parts) == 2 && parts[1] == "users" && r.Method == http.MethodDelete:
 		c.operation = opCloseUsers
+	case len(parts) == 2 && parts[1] == "users" && r.Method == http.MethodPut:
+		c.operation = opReopenUser
 	case len(parts) == 3 && parts[1] == "users" && parts[2] != "" && r.Method == http.MethodGet:
 		c.operation, c.userID = opGetUser, parts[2]
 	default:
@@ -205,6 +208,8 @@ func (s *Server) answer(c *call) answer {
 		return s.api(c, s.getUser)
 	case opCloseUsers:
 		return s.api(c, s.closeUsers)
+	case opReopenUser:
+		return s.api(c, s.reopenUsers)
 	case opOrganizations:
 		return s.listOrganizations(c)
 	case opOrgUsers:

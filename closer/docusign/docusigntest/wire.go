@@ -71,13 +71,19 @@ type userInformation struct {
 	IsManagedBySCIM string `json:"isManagedByScim,omitempty"` // newer than the published description
 }
 
+// userUpdate is an entry of the request of an update.
+type userUpdate struct {
+	UserID              string `json:"userId"`
+	SendActivationEmail string `json:"sendActivationEmail"`
+}
+
 type userInformationList struct {
 	Users []userInformation `json:"users"`
 	paging
 }
 
 // userInfo is an entry of a close: of the request (its userId only) and of the
-// answer.
+// answer. The answer to an update has them as well, as far as we fill them.
 type userInfo struct {
 	UserID       string        `json:"userId"`
 	UserName     string        `json:"userName,omitempty"`

@@ -63,11 +63,15 @@ CREATE TABLE reopens (
 	state      TEXT   NOT NULL,
 	reason     TEXT   NOT NULL DEFAULT '',
 	trace      TEXT   NOT NULL DEFAULT '',
+	sent_at    BIGINT NOT NULL DEFAULT 0,
+	attempts   INTEGER NOT NULL DEFAULT 0,
+	next_at    BIGINT NOT NULL DEFAULT 0,
 	settled_at BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX reopens_entry ON reopens (entry);
 CREATE INDEX reopens_hold ON reopens (hold);
-CREATE INDEX reopens_due ON reopens (account, due_at) WHERE state = 'approved';
+CREATE INDEX reopens_due ON reopens (account, due_at) WHERE state IN ('approved', 'submitted');
+CREATE INDEX reopens_user ON reopens (user_id) WHERE state = 'submitted';
 
 -- How a reject was settled: by whom, and why.
 ALTER TABLE rejects ADD COLUMN settled_at BIGINT NOT NULL DEFAULT 0;

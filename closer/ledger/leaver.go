@@ -1,0 +1,176 @@
+package ledger
+
+import (
+	"encoding/json"
+	"slices"
+
+	"signoff/consumer"
+)
+
+// manyAddresses is how many first emails an employee's id may have gone by
+// before it is taken for a filler, such as 0, that says nothing of who is meant.
+const manyAddresses = 8
+
+// leaversOf returns the leavers to whom a termination speaks: those who are to be
+// closed, or were until that was taken back, under its email or under an earlier
+// one of the same employee; else the one who goes by its email. From now on they
+// go by what it calls its leaver. Whoever else it may mean, such as somebody who
+// has left under another email, is in linked as well.
+func (t *tx) leaversOf(e consumer.Event) (speaksTo, linked []string, err error) {
+	byEmail, err := t.goingBy("email", e.Email, consumer.Key{})
+	if err != nil {
+		return nil, nil, err
+	}
+	byEmployee, err := t.employees(e)
+	if err != nil {
+		return nil, nil, err
+	}
+	linked = joined(byEmployee, byEmail)
+	for _, leaver := range linked {
+		known, err := t.entriesOf(leaver)
+		if err != nil {
+			return nil, nil, err
+		}
+		if isCurrent(known) {
+			speaksTo = append(speaksTo, leaver)
+		}
+	}
+	speaksTo, gone, err := t.joinLeavers(speaksTo)
+	if err != nil {
+		return nil, nil, err
+	}
+	linked = slices.DeleteFunc(linked, func(leaver string) bool { return slices.Contains(gone, leaver) })
+	switch {
+	case len(speaksTo) > 0:
+	case len(byEmail) == 0 || slices.Contains(byEmail, e.Email):
+		speaksTo = []string{e.Email}
+	default: // who has changed the email since
+		speaksTo = byEmail[len(byEmail)-1:]
+	}
+	for _, leaver := range speaksTo {
+		if err := t.identify(e, leaver, 0); err != nil {
+			return nil, nil, err
+		}
+	}
+	return speaksTo, joined(speaksTo, linked), nil
+}
+
+// goingBy returns the leavers who go by this sign, the first known first.
+func (t *tx) goingBy(kind, value string, by consumer.Key) ([]string, error) {
+	return t.texts(`SELECT leaver FROM identities WHERE value = $1 AND kind = $2 AND origin = $3 AND source = $4 AND cancel = 0
+		ORDER BY (SELECT MIN(id) FROM entries WHERE entries.leaver = identities.leaver)`, value, kind, by.Origin, by.Source)
+}
+
+// employees returns the leavers who go by the event's id of the employee.
+func (t *tx) employees(e consumer.Event) ([]string, error) {
+	if e.EmployeeID == "" {
+		return nil, nil
+	}
+	all, err := t.goingBy("employee", e.EmployeeID, e.Key)
+	if err != nil {
+		return nil, err
+	}
+	addresses := 0
+	for _, leaver := range all {
+		var n int
+		if err := t.one(`SELECT COUNT(*) FROM identities WHERE leaver = $1 AND kind = 'email' AND cancel = 0`, []any{leaver}, &n); err != nil {
+			return nil, err
+		}
+		addresses += n
+	}
+	if addresses > manyAddresses {
+		return nil, nil
+	}
+	return all, nil
+}
+
+// isCurrent says whether a leaver is to be closed, or was until that was taken
+// back: not one who has left, or was never known.
+func isCurrent(known []knownEntry) bool {
+	if len(known) == 0 {
+		return false
+	}
+	return lastWord(known).state == Cancelled || slices.ContainsFunc(known, func(k knownEntry) bool { return k.state.Open() })
+}
+
+// joinLeavers makes one leaver of several who turn out to be the same, as far as
+// that is not too late: the first takes the entries of the others over. gone are
+// those that are no more.
+func (t *tx) joinLeavers(leavers []string) (left, gone []string, err error) {
+	for _, leaver := range leavers {
+		if len(left) == 0 {
+			left = append(left, leaver)
+			continue
+		}
+		done, err := t.joinLeaver(left[0], leaver)
+		if err != nil {
+			return nil, nil, err
+		}
+		if done {
+			gone = append(gone, leaver)
+		} else {
+			left = append(left, leaver)
+		}
+	}
+	return left, gone, nil
+}
+
+// joinLeaver does nothing, and says so, where both have an open entry of one
+// account: one of the two may be on the wire, or wait for a person.
+func (t *tx) joinLeaver(into, from string) (done bool, err error) {
+	mine, err := t.entriesOf(into)
+	if err != nil {
+		return false, err
+	}
+	theirs, err := t.entriesOf(from)
+	if err != nil {
+		return false, err
+	}
+	var waits, gives *knownEntry
+	for i, k := range theirs {
+		at := slices.IndexFunc(mine, func(o knownEntry) bool { return o.account == k.account && o.state.Open() })
+		switch {
+		case !k.state.Open() || at < 0:
+		case k.account != "":
+			return false, nil
+		default:
+			waits, gives = &mine[at], &theirs[i]
+		}
+	}
+	if waits != nil {
+		if err := t.fold(*waits, *gives); err != nil {
+			return false, err
+		}
+	}
+	if err := t.exec(`UPDATE entries SET leaver = $1 WHERE leaver = $2`, into, from); err != nil {
+		return false, err
+	}
+	if err := t.exec(`UPDATE OR IGNORE identities SET leaver = $1 WHERE leaver = $2 AND cancel = 0`, into, from); err != nil {
+		return false, err
+	}
+	if err := t.exec(`DELETE FROM identities WHERE leaver = $1 AND cancel = 0`, from); err != nil {
+		return false, err
+	}
+	return true, t.audit(row{action: "same_leaver", entry: mine[0].id, facts: map[string]any{"as": theirs[0].id}})
+}
+
+// fold lets an entry that waits for no account yet take over what another such
+// has heard.
+func (t *tx) fold(into, from knownEntry) error {
+	list, err := json.Marshal(joined(into.emails, from.emails))
+	if err != nil {
+		return err
+	}
+	if err := t.exec(`UPDATE entries SET emails = $2, urgent = MAX(urgent, (SELECT urgent FROM entries WHERE id = $3)) WHERE id = $1`,
+		into.id, string(list), from.id); err != nil {
+		return err
+	}
+	if from.wordAt.After(into.wordAt) {
+		if err := t.exec(`UPDATE entries SET (word_at, effective_at, due_at, stale, origin, source, termination_id, cancel) =
+			(SELECT word_at, effective_at, due_at, stale, origin, source, termination_id, cancel FROM entries WHERE id = $2) WHERE id = $1`,
+			into.id, from.id); err != nil {
+			return err
+		}
+	}
+	return t.giveWay(readyEntry{id: from.id}, into.id)
+}
