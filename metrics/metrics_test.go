@@ -31,6 +31,7 @@ type all struct {
 	docusign *metrics.Docusign
 	closer   *metrics.Closer
 	ledger   *metrics.Ledger
+	outcomes *metrics.Outcomes
 }
 
 // everything registers all collectors as a daemon does, with one word of its
@@ -44,6 +45,7 @@ func everything(state func(context.Context) (metrics.State, error)) all {
 		docusign: metrics.NewDocusign(r, metrics.NewAccounts([]string{"an-account"}), []string{"an-operation"}),
 		closer:   metrics.NewCloser(r, metrics.NewAccounts([]string{"an-account"}), []string{"an-outcome"}, []string{"a-reason"}, []string{"a-window"}),
 		ledger:   metrics.NewLedger(r),
+		outcomes: metrics.NewOutcomes(r, []string{"a-sink"}),
 	}
 	metrics.NewState(r, state)
 	return a
@@ -54,7 +56,8 @@ func quiet(context.Context) (metrics.State, error) {
 	one := func(labels ...string) []metrics.Gauge { return []metrics.Gauge{{Labels: labels}} }
 	return metrics.State{Entries: one("a-state"), Holds: one("a-kind"), OldestHold: one("a-kind"),
 		Overdue: one("an-account"), Passes: one("an-account"), Parked: one("an-account", "a-reason"),
-		Resume: one("an-account"), Returned: one("an-account"), Heard: one("a-source"), Expected: one("a-source")}, nil
+		Resume: one("an-account"), Returned: one("an-account"), Heard: one("a-source"), Expected: one("a-source"),
+		Behind: one("a-sink"), BehindFrom: one("a-sink")}, nil
 }
 
 // metric is all series of one name.
@@ -157,6 +160,8 @@ func TestEveryCombinationIsThereFromTheStart(t *testing.T) {
 		"signoff_docusign_quota_limit":              {"account=an-account,window=burst", "account=an-account,window=hour"},
 		"signoff_ledger_write_duration_seconds":     {""},
 		"signoff_ledger_errors_total":               {""},
+		"signoff_outcomes_published_total":          {"sink=a-sink"},
+		"signoff_outcomes_publish_failures_total":   {"sink=a-sink"},
 		"signoff_heartbeat_timestamp_seconds":       {"loop=a-loop"},
 	} {
 		got := slices.Sorted(maps.Keys(families[name].values))
@@ -199,6 +204,8 @@ func TestNothingMakesASeries(t *testing.T) {
 	a.closer.Closed(-time.Second, time.Hour)
 	a.ledger.Write(time.Millisecond)
 	a.ledger.Failed()
+	a.outcomes.Published("a-sink", 3)
+	a.outcomes.Failed("a-sink")
 	if after := series(a.gather(t)); !slices.Equal(before, after) {
 		t.Errorf("before\n%s\nafter\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
 	}
@@ -250,6 +257,7 @@ func TestValues(t *testing.T) {
 		"the state that is":             {func(a all) { a.kafka.State("a-state") }, "signoff_kafka_state", "state=a-state", 1},
 		"the state that was":            {func(a all) { a.kafka.State("a-state"); a.kafka.State("another") }, "signoff_kafka_state", "state=a-state", 0},
 		"offsets lost":                  {func(a all) { a.kafka.Lost("a-topic", 12) }, "signoff_kafka_lost_offsets_total", "topic=a-topic", 12},
+		"outcomes published":            {func(a all) { a.outcomes.Published("a-sink", 3) }, "signoff_outcomes_published_total", "sink=a-sink", 3},
 		"a beat":                        {func(a all) { a.process.Beat("a-loop", at) }, "signoff_heartbeat_timestamp_seconds", "loop=a-loop", 1795165964.5},
 		"the mode in force":             {func(all) {}, "signoff_mode", "mode=close", 1},
 		"the other mode":                {func(all) {}, "signoff_mode", "mode=dry-run", 0},

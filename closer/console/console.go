@@ -66,6 +66,7 @@ type Daemon struct {
 	Leavers Leavers
 	Rejects Replayer
 	Sources func(ctx context.Context) ([]string, error) // a line for each source of the config, and what else is amiss with intake
+	Sinks   []string                                    // that outcomes are published to
 }
 
 // New opens the listener.
@@ -167,6 +168,13 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, "docusign: account %s: waits until %s: the quota is used up, or Docusign asked for it\n", a.ID, a.ResumeAt.Format(time.RFC3339))
 		default:
 			fmt.Fprintf(w, "docusign: account %s: ok, last run %s\n", a.ID, a.PassedAt.Format(time.RFC3339))
+		}
+	}
+	for _, sink := range s.daemon.Sinks {
+		if behind := stats.Unpublished[sink]; behind.Rows > 0 {
+			fmt.Fprintf(w, "outcomes: %s: %d not published yet, the oldest of %s\n", sink, behind.Rows, behind.Oldest.Format(time.RFC3339))
+		} else {
+			fmt.Fprintf(w, "outcomes: %s: ok, all are published\n", sink)
 		}
 	}
 }

@@ -323,9 +323,16 @@ func TestReadyzVerboseTellsOfTheOthers(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := r.ledger.Subscribe(t.Context(), "kafka"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.ledger.SetAccount(t.Context(), ledger.Account{ID: "d-parked", Parked: "sign_in"}); err != nil {
+		t.Fatal(err)
+	}
 	a := r.ask(t, "GET", "/readyz?verbose", "", "")
 	for _, part := range []string{"ledger: ok", "kafka: away since", "kafka-0:9092: refused", "account a-parked: parked since",
-		"sign_in: give consent", "account b-waits: waits until", "account c-works: ok, last run", "source hr: ok\n"} {
+		"sign_in: give consent", "account b-waits: waits until", "account c-works: ok, last run", "source hr: ok\n",
+		"outcomes: kafka: 1 not published yet, the oldest of 20", "outcomes: webhook: ok"} {
 		if !strings.Contains(a.body, part) {
 			t.Errorf("does not say %q: %s", part, a.body)
 		}

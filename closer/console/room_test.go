@@ -78,7 +78,8 @@ func open(t *testing.T, s setup) *room {
 	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Leavers: &r.leavers, Rejects: &r.replays,
 		Sources: func(context.Context) ([]string, error) { return []string{"source hr: ok"}, s.noSources },
 		Alive:   func(time.Time) error { return s.stuck },
-		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) }}, zap.New(core))
+		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) },
+		Sinks:   []string{"kafka", "webhook"}}, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -296,8 +296,11 @@ func (t *tx) cancelEntry(id int64, c cancel) error {
 	if observe := t.ledger.observe.Cancelled; observe != nil {
 		t.afterwards(func() { observe(account) })
 	}
-	if err := t.audit(row{action: string(Cancelled), entry: id, facts: map[string]any{
-		"reason": string(c.kind), "cancel": c.id}}); err != nil {
+	facts, err := t.withMemberships(map[string]any{"reason": string(c.kind), "cancel": c.id}, id, Cancelled)
+	if err != nil {
+		return err
+	}
+	if err := t.audit(row{action: string(Cancelled), entry: id, facts: facts}); err != nil {
 		return err
 	}
 	return t.endEmptyHold(hold)

@@ -239,16 +239,17 @@ func (t *tx) releaseEntries(h Hold) ([]int64, error) {
 		return nil, err
 	}
 	for _, id := range ids {
+		facts := map[string]any{"hold": h.ID}
 		if h.State == HoldApproved {
 			err = t.exec(`UPDATE entries SET state = 'due', hold = 0, reason = '' WHERE id = $1`, id)
-		} else {
-			err = t.exec(`UPDATE entries SET state = 'skipped', reason = $2, settled_at = $3 WHERE id = $1`, id, h.Reason, micros(t.now))
+		} else if err = t.exec(`UPDATE entries SET state = 'skipped', reason = $2, settled_at = $3 WHERE id = $1`,
+			id, h.Reason, micros(t.now)); err == nil {
+			facts, err = t.withMemberships(facts, id, Skipped)
 		}
 		if err != nil {
 			return nil, err
 		}
-		if err := t.audit(row{action: string(h.State), entry: id, actor: h.DecidedBy,
-			facts: map[string]any{"hold": h.ID}}); err != nil {
+		if err := t.audit(row{action: string(h.State), entry: id, actor: h.DecidedBy, facts: facts}); err != nil {
 			return nil, err
 		}
 	}

@@ -249,7 +249,7 @@ func (b *book) newer(minors int) {
 		b.t.Fatal(err)
 	}
 	for _, table := range []string{"keys", "entries", "memberships", "batches", "imports", "holds", "hold_users", "rejects", "watermarks",
-		"accounts", "facts", "audit", "audit_personal"} {
+		"accounts", "facts", "audit", "audit_personal", "cursors"} {
 		b.raw(`ALTER TABLE ` + table + ` ADD COLUMN later TEXT NOT NULL DEFAULT ''`)
 	}
 	b.raw(`CREATE TABLE later (id BIGINT NOT NULL PRIMARY KEY)`)

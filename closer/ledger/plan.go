@@ -174,7 +174,11 @@ func (l *Ledger) Settle(ctx context.Context, settlements []Settlement) ([]Settle
 			if n == 0 {
 				continue
 			}
-			if err := t.audit(row{action: string(outcome), entry: s.Entry.ID, facts: map[string]any{"users": s.Users}}); err != nil {
+			facts, err := t.withMemberships(map[string]any{"users": s.Users}, s.Entry.ID, outcome)
+			if err != nil {
+				return err
+			}
+			if err := t.audit(row{action: string(outcome), entry: s.Entry.ID, facts: facts}); err != nil {
 				return err
 			}
 			if err := t.settledCancel(s.Entry.ID); err != nil {

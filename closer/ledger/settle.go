@@ -200,6 +200,18 @@ func (t *tx) end(id int64, outcome State, reason, trace string, batch int64) (*S
 	if len(notes) > 0 {
 		facts["notes"] = notes
 	}
+	if facts, err = t.withMemberships(facts, id, outcome); err != nil {
+		return nil, err
+	}
+	if outcome == Failed {
+		again, err := t.failedBefore(id, reason)
+		if err != nil {
+			return nil, err
+		}
+		if again {
+			facts["again"] = true
+		}
+	}
 	if err := t.audit(row{action: string(outcome), entry: id, facts: facts}); err != nil {
 		return nil, err
 	}

@@ -29,11 +29,14 @@ type Stats struct {
 	AuditRows int64
 	Size      int64 // bytes of the ledger's files
 	Free      int64 // bytes left on its disk
+
+	Unpublished map[string]Unpublished // sink -> what it has not published yet
 }
 
 // Stats counts what is in the ledger.
 func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{Entries: make(map[State]int), Returned: make(map[string]int), Holds: make(map[Kind]HoldCount), Overdue: make(map[string]time.Time)}
+	s := Stats{Entries: make(map[State]int), Returned: make(map[string]int), Holds: make(map[Kind]HoldCount), Overdue: make(map[string]time.Time),
+		Unpublished: make(map[string]Unpublished)}
 	path, err := sqlitePath(l.cfg.URL)
 	if err != nil {
 		return s, err
@@ -48,6 +51,9 @@ func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
 		s.Free = int64(disk.Bavail) * disk.Bsize
 	}
 	if err := l.countHolds(ctx, &s); err != nil {
+		return s, err
+	}
+	if err := l.countUnpublished(ctx, &s); err != nil {
 		return s, err
 	}
 	if s.Accounts, err = l.Accounts(ctx); err != nil {

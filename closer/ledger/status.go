@@ -173,9 +173,13 @@ func (l *Ledger) Accounts(ctx context.Context) ([]Account, error) {
 	return all, rows.Err()
 }
 
-// SetAccount keeps what the closer knows of an account.
+// SetAccount keeps what the closer knows of an account. That it is parked, and
+// that it is not any more, goes on record.
 func (l *Ledger) SetAccount(ctx context.Context, a Account) error {
 	return l.write(ctx, func(t *tx) error {
+		if err := t.auditAccount(a.ID, a.Parked, a.Advice); err != nil {
+			return err
+		}
 		if err := t.exec(`INSERT INTO accounts (account) VALUES ($1) ON CONFLICT (account) DO NOTHING`, a.ID); err != nil {
 			return err
 		}
@@ -189,6 +193,9 @@ func (l *Ledger) SetAccount(ctx context.Context, a Account) error {
 // ForgetAccount drops what is known of an account; its entries stay.
 func (l *Ledger) ForgetAccount(ctx context.Context, id string) error {
 	return l.write(ctx, func(t *tx) error {
+		if err := t.auditAccount(id, "", ""); err != nil {
+			return err
+		}
 		return t.exec(`DELETE FROM accounts WHERE account = $1`, id)
 	})
 }

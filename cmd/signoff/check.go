@@ -18,6 +18,7 @@ import (
 	"signoff/closer"
 	"signoff/closer/docusign"
 	"signoff/closer/ledger"
+	"signoff/closer/outcomes"
 	"signoff/consumer/mapping"
 	"signoff/consumer/webhook"
 )
@@ -40,7 +41,8 @@ func checkCommand(ctx context.Context, args []string, out io.Writer) error {
 		what  string
 		check func(context.Context, config) (string, error)
 	}{
-		{"config", checkMode}, {"events", checkEvents}, {"ledger", checkLedger}, {"kafka", checkKafka}, {"webhook", checkWebhook}, {"docusign", checkDocusign},
+		{"config", checkMode}, {"events", checkEvents}, {"ledger", checkLedger}, {"kafka", checkKafka}, {"webhook", checkWebhook},
+		{"docusign", checkDocusign}, {"outcomes", checkOutcomes},
 	} {
 		limited, cancel := context.WithTimeout(ctx, checkTimeout)
 		found, err := c.check(limited, cfg)
@@ -137,6 +139,26 @@ func checkWebhook(_ context.Context, cfg config) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%d endpoints on %s", len(cfg.Webhook.Endpoints), cfg.Webhook.Listen), nil
+}
+
+// checkOutcomes asks whether outcomes could be published, and sends none.
+func checkOutcomes(ctx context.Context, cfg config) (string, error) {
+	var found []string
+	var errs []error
+	for _, sink := range cfg.sinks() {
+		switch sink {
+		case outcomes.SinkKafka:
+			partitions, err := cfg.Kafka.Writable(ctx)
+			found, errs = append(found, fmt.Sprintf("topic %s (%d partitions)", cfg.Kafka.OutcomesTopic, partitions)), append(errs, err)
+		case outcomes.SinkWebhook:
+			secrets, err := cfg.Outcomes.Webhook.Check()
+			found, errs = append(found, fmt.Sprintf("webhook at %s (secrets: %d)", cfg.Outcomes.Webhook.Host(), secrets)), append(errs, err)
+		}
+	}
+	if len(found) == 0 {
+		return "not published", nil
+	}
+	return strings.Join(found, ", "), errors.Join(errs...)
 }
 
 // checkDocusign signs in, and finds out whether the user may close others in

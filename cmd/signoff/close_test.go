@@ -25,8 +25,8 @@ func (s *site) people(t *testing.T, n int, more ...string) string {
 	return s.write(t, "leavers.csv", text+strings.Join(more, "\r\n"))
 }
 
-// outcomes reads a results file: by email, the outcome of each line.
-func outcomes(t *testing.T, path string) map[string]string {
+// outcomesIn reads a results file: by email, the outcome of each line.
+func outcomesIn(t *testing.T, path string) map[string]string {
 	t.Helper()
 	file, err := os.Open(path)
 	if err != nil {
@@ -74,7 +74,7 @@ func TestCloseShowsThePlanAndCarriesItOut(t *testing.T) {
 	if status != 0 || s.open(t) != 3 {
 		t.Errorf("status %d, %d open users, want 3\n%s%s", status, s.open(t), out, errOut)
 	}
-	got := outcomes(t, results)
+	got := outcomesIn(t, results)
 	if got[email(0)] != "closed" || got["nobody@example.com"] != "not_found" || len(got) != 4 {
 		t.Errorf("results %v", got)
 	}
@@ -89,7 +89,7 @@ func TestCloseShowsThePlanAndCarriesItOut(t *testing.T) {
 		}
 	}
 	status, out, errOut = signoff("close", people, "--config", file, "--results", results, "--yes", "--again")
-	if got := outcomes(t, results); status != 0 || got[email(0)] != "already_closed" {
+	if got := outcomesIn(t, results); status != 0 || got[email(0)] != "already_closed" {
 		t.Errorf("--again: status %d, %v\n%s%s", status, got, out, errOut)
 	}
 }
@@ -157,7 +157,7 @@ func TestCloseBesideADaemon(t *testing.T) {
 	if status != 3 || s.open(t) != 4 || !strings.Contains(out, "held: "+email(2)+" in hold ") {
 		t.Errorf("status %d, want 3 since one is held; %d open users\n%s%s", status, s.open(t), out, errOut)
 	}
-	if got := outcomes(t, results); got[email(0)] != "closed" || got[email(2)] != "held" {
+	if got := outcomesIn(t, results); got[email(0)] != "closed" || got[email(2)] != "held" {
 		t.Errorf("results %v", got)
 	}
 }

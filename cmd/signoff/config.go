@@ -12,6 +12,7 @@ import (
 	"signoff/closer/docusign"
 	"signoff/closer/guard"
 	"signoff/closer/ledger"
+	"signoff/closer/outcomes"
 	"signoff/consumer"
 	"signoff/consumer/employees"
 	"signoff/consumer/kafka"
@@ -21,16 +22,17 @@ import (
 
 // config is the config file: each room's own section.
 type config struct {
-	Mode     string         `yaml:"mode"`
-	Ledger   string         `yaml:"ledger"`
-	Kafka    kafka.Config   `yaml:"kafka"`
-	Webhook  webhook.Config `yaml:"webhook"`
-	Events   eventsConfig   `yaml:"events"`
-	Docusign docusignConfig `yaml:"docusign"`
-	Batch    closer.Config  `yaml:"batch"`
-	Guard    guard.Config   `yaml:"guard"`
-	Admin    console.Config `yaml:"admin"`
-	Log      logConfig      `yaml:"log"`
+	Mode     string          `yaml:"mode"`
+	Ledger   string          `yaml:"ledger"`
+	Kafka    kafka.Config    `yaml:"kafka"`
+	Webhook  webhook.Config  `yaml:"webhook"`
+	Events   eventsConfig    `yaml:"events"`
+	Docusign docusignConfig  `yaml:"docusign"`
+	Batch    closer.Config   `yaml:"batch"`
+	Guard    guard.Config    `yaml:"guard"`
+	Outcomes outcomes.Config `yaml:"outcomes"`
+	Admin    console.Config  `yaml:"admin"`
+	Log      logConfig       `yaml:"log"`
 }
 
 type eventsConfig struct {
@@ -92,9 +94,8 @@ type logConfig struct {
 
 // notYet lists the keys that are promised and not there yet.
 var notYet = []string{
-	"kafka.outcomes_topic",
 	"guard.approvals", "guard.approvals_expire", "guard.urgent_limits",
-	"retention", "erase_after", "audit", "outcomes", "admin.web_config_file",
+	"retention", "erase_after", "audit", "admin.web_config_file",
 }
 
 const (
@@ -154,13 +155,13 @@ func (c config) validate() error {
 	case !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level):
 		return fmt.Errorf("log.level: %q: none of debug, info, warn, error", c.Log.Level)
 	}
-	if c.readsKafka() {
+	if c.readsKafka() || c.Kafka.OutcomesTopic != "" {
 		if err := c.Kafka.Validate(); err != nil {
 			return err
 		}
 	}
 	for _, check := range []func() error{
-		c.Webhook.Validate, c.Events.validate, c.Docusign.validate, c.Batch.Validate, c.Guard.Validate, c.Admin.Validate,
+		c.Webhook.Validate, c.Events.validate, c.Docusign.validate, c.Batch.Validate, c.Guard.Validate, c.Outcomes.Validate, c.Admin.Validate,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -169,8 +170,18 @@ func (c config) validate() error {
 	return nil
 }
 
-func (c config) readsKafka() bool {
-	return len(c.Kafka.Brokers) > 0 || len(c.Kafka.Topics) > 0 || c.Kafka.Group != ""
+func (c config) readsKafka() bool { return c.Kafka.Reads() }
+
+// sinks are the names of those that outcomes are published to.
+func (c config) sinks() []string {
+	var sinks []string
+	if c.Kafka.OutcomesTopic != "" {
+		sinks = append(sinks, outcomes.SinkKafka)
+	}
+	if c.Outcomes.Webhook != nil {
+		sinks = append(sinks, outcomes.SinkWebhook)
+	}
+	return sinks
 }
 
 func (d docusignConfig) validate() error {

@@ -10,6 +10,7 @@ import (
 
 	"signoff/closer"
 	"signoff/closer/ledger"
+	"signoff/closer/outcomes"
 	"signoff/metrics"
 )
 
@@ -18,13 +19,19 @@ const (
 	loopKafka  = "kafka"
 	loopCloser = "closer"
 	loopKeeper = "keeper"
+
+	loopOutcomes = "outcomes_" // and the name of the sink
 )
 
 func (d *daemon) loops() []string {
+	loops := []string{loopCloser, loopKeeper}
 	if d.cfg.readsKafka() {
-		return []string{loopKafka, loopCloser, loopKeeper}
+		loops = append(loops, loopKafka)
 	}
-	return []string{loopCloser, loopKeeper}
+	for _, sink := range d.cfg.sinks() {
+		loops = append(loops, loopOutcomes+sink)
+	}
+	return loops
 }
 
 // stuckAfter is how long a loop may take for a turn: a request that times out,
@@ -98,6 +105,14 @@ func stateOf(l *ledger.Ledger, cfg config, labels *metrics.Accounts) func(contex
 		s.NotFound = float64(stats.NotFound)
 		if err := sourcesOf(ctx, &s, l, expectations(cfg.Events.Sources)); err != nil {
 			return metrics.State{}, err
+		}
+		for _, sink := range outcomes.Sinks() {
+			var behind ledger.Unpublished
+			if slices.Contains(cfg.sinks(), sink) {
+				behind = stats.Unpublished[sink]
+			}
+			s.Behind = append(s.Behind, gauge(float64(behind.Rows), sink))
+			s.BehindFrom = append(s.BehindFrom, gauge(metrics.Unix(behind.Oldest), sink))
 		}
 		accountsOf(&s, stats, cfg.Docusign.Accounts.ids(), labels)
 		return s, nil

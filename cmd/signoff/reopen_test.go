@@ -137,7 +137,7 @@ func TestCloseOfWhoChangedTheEmail(t *testing.T) {
 	}
 	results := filepath.Join(s.dir, "results.csv")
 	status, out, errOut := signoff("close", s.people(t, 1), "--config", file, "--results", results, "--yes")
-	if got := outcomes(t, results); status != 0 || got[email(0)] != "closed" {
+	if got := outcomesIn(t, results); status != 0 || got[email(0)] != "closed" {
 		t.Errorf("status %d, results %v\n%s%s", status, got, out, errOut)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"signoff/closer/console"
 	"signoff/closer/docusign"
 	"signoff/closer/ledger"
+	"signoff/closer/outcomes"
 	"signoff/consumer"
 	"signoff/consumer/kafka"
 	"signoff/consumer/webhook"
@@ -97,6 +98,8 @@ type daemon struct {
 	console *console.Server
 	keeper  *keeper
 	decoder *consumer.Decoder
+
+	publishers []*outcomes.Publisher
 }
 
 func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger) (_ *daemon, err error) {
@@ -116,6 +119,9 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 		}
 	}()
 	if err := d.openSources(ctx, from, registry); err != nil {
+		return nil, err
+	}
+	if err := d.openSinks(ctx, registry); err != nil {
 		return nil, err
 	}
 	client, err := newDocusign(cfg, registry, labels)
@@ -138,6 +144,7 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 		Leavers: leavers{cfg, d.ledger, client, log.Named("leavers")},
 		Rejects: replayer{cfg, d.ledger, d.decoder},
 		Sources: d.keeper.report,
+		Sinks:   cfg.sinks(),
 	}, log.Named("admin"))
 	return d, err
 }
@@ -195,6 +202,41 @@ func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prom
 	d.source.Beat = d.hearts.beat(loopKafka)
 	// Before the closer's first turn: what it must wait for may not be news to it.
 	return d.ledger.SetReading(ctx, consumer.Joining, "")
+}
+
+// openSinks makes what outcomes are published by.
+func (d *daemon) openSinks(ctx context.Context, registry prometheus.Registerer) error {
+	m := metrics.NewOutcomes(registry, outcomes.Sinks())
+	for _, name := range d.cfg.sinks() {
+		sink, err := d.newSink(ctx, name)
+		if err != nil {
+			return err
+		}
+		p, err := outcomes.New(ctx, name, d.ledger, sink, m, d.log.Named("outcomes"))
+		if err != nil {
+			return errors.Join(err, sink.Close())
+		}
+		p.Beat = d.hearts.beat(loopOutcomes + name)
+		d.publishers = append(d.publishers, p)
+	}
+	return nil
+}
+
+func (d *daemon) newSink(ctx context.Context, name string) (outcomes.Sink, error) {
+	if name == outcomes.SinkWebhook {
+		sink, err := outcomes.NewWebhook(*d.cfg.Outcomes.Webhook, "signoff/"+version)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return sink, nil
+	}
+	id, err := d.ledger.ID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cfg := d.cfg.Kafka
+	cfg.ClientID = "signoff-" + id
+	return outcomes.Kafka(cfg.OutcomesTopic, cfg.Writer()), nil
 }
 
 // labels are the accounts that have metrics from the start.
@@ -284,6 +326,9 @@ func (d *daemon) run(ctx context.Context) error {
 		work.Go(func() error { return d.source.Run(ctx) })
 	}
 	work.Go(func() error { return d.keeper.run(ctx, d.hearts.beat(loopKeeper)) })
+	for _, p := range d.publishers {
+		work.Go(func() error { return p.Run(ctx) })
+	}
 	work.Go(func() error { return d.closer.Run(ctx, d.hearts.beat(loopCloser)) })
 	context.AfterFunc(ctx, func() { d.log.Info("stopping: no more is taken in, the batch under way is finished") })
 

@@ -19,6 +19,8 @@ type Config struct {
 	TLS  *TLS  `yaml:"tls"`  // nil: connections are not encrypted
 	SASL *SASL `yaml:"sasl"` // nil: we don't sign in
 
+	OutcomesTopic string `yaml:"outcomes_topic"` // where outcomes are published; "": nowhere. It is never made
+
 	// ClientID is what the broker knows this process by. If set, it must be
 	// this process's alone from one start to the next: a member of the group
 	// that goes by it is taken for what an earlier run left behind, and taken
@@ -36,6 +38,37 @@ func (c Config) Validate() error {
 			return fmt.Errorf("kafka.brokers: %q: not host:port", b)
 		}
 	}
+	if err := c.validateTopics(); err != nil {
+		return err
+	}
+	if c.TLS != nil {
+		if err := c.TLS.validate(); err != nil {
+			return err
+		}
+	}
+	if c.SASL != nil {
+		return c.SASL.validate()
+	}
+	return nil
+}
+
+// Reads says whether events are read from Kafka: outcomes may be published there
+// by somebody who reads none.
+func (c Config) Reads() bool {
+	return len(c.Topics) > 0 || c.Group != "" || len(c.Brokers) > 0 && c.OutcomesTopic == ""
+}
+
+func (c Config) validateTopics() error {
+	if topic := c.OutcomesTopic; topic != "" {
+		switch {
+		case !topicName(topic):
+			return fmt.Errorf("kafka.outcomes_topic: %q: not the name of a topic", topic)
+		case slices.Contains(c.Topics, topic):
+			return fmt.Errorf("kafka.outcomes_topic: %q: is in kafka.topics as well: outcomes would come back as events", topic)
+		case !c.Reads():
+			return nil
+		}
+	}
 	if len(c.Topics) == 0 {
 		return errors.New("kafka.topics: none given")
 	}
@@ -49,14 +82,6 @@ func (c Config) Validate() error {
 	}
 	if c.Group == "" {
 		return errors.New("kafka.group: not given")
-	}
-	if c.TLS != nil {
-		if err := c.TLS.validate(); err != nil {
-			return err
-		}
-	}
-	if c.SASL != nil {
-		return c.SASL.validate()
 	}
 	return nil
 }
