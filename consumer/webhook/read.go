@@ -120,7 +120,7 @@ func (r *reading) event(ctx context.Context, e event.Event, payload []byte) erro
 // its events is said of the whole, since that is what is kept and can be mapped
 // again.
 func (r *reading) mapped(ctx context.Context, payload []byte) error {
-	fallback := fallbackID(payload)
+	fallback := r.fallbackID(payload)
 	events, err := r.apply(ctx, payload, fallback)
 	var unreadable *consumer.UnreadableError
 	if errors.As(err, &unreadable) {
@@ -190,15 +190,17 @@ func (r *reading) understand(ctx context.Context, e event.Event) (out consumer.E
 func (r *reading) reject(key consumer.Key, why *consumer.UnreadableError, payload []byte) {
 	key.Origin = r.path
 	if key.ID == "" {
-		key.ID = fallbackID(payload)
+		key.ID = r.fallbackID(payload)
 	}
 	r.in.Rejects = append(r.in.Rejects, consumer.Reject{
 		Key: key, Reason: why.Reason, Detail: why.Detail, Payload: payload, ReceivedAt: r.received,
 	})
 }
 
-// fallbackID is the id of what has none: the same for the same payload.
-func fallbackID(payload []byte) string {
+// fallbackID is the id of what has none: the same for the same payload on the
+// same day, UTC. Another day's is a new word: who was hired again and leaves again
+// must not be taken for a delivery of long ago.
+func (r *reading) fallbackID(payload []byte) string {
 	sum := sha256.Sum256(payload)
-	return hex.EncodeToString(sum[:])
+	return hex.EncodeToString(sum[:]) + "/" + r.received.UTC().Format(time.DateOnly)
 }
