@@ -12,11 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/segmentio/kafka-go"
-
 	"signoff/closer"
 	"signoff/closer/docusign"
 	"signoff/closer/ledger"
+	"signoff/consumer/mapping"
 )
 
 // checkTimeout bounds each thing that is asked of somebody else.
@@ -96,19 +95,23 @@ func checkKafka(ctx context.Context, cfg config) (string, error) {
 	if !cfg.readsKafka() {
 		return "not configured", nil
 	}
-	meta, err := cfg.Kafka.Client().Metadata(ctx, &kafka.MetadataRequest{Topics: cfg.Kafka.Topics})
+	mappings, err := mapping.Compile(nil)
 	if err != nil {
-		return "", fmt.Errorf("no broker of %s answers: %w", strings.Join(cfg.Kafka.Brokers, ", "), err)
+		return "", err
+	}
+	if err := cfg.Kafka.FindMappings(mappings); err != nil {
+		return "", err
+	}
+	partitions, err := cfg.Kafka.Partitions(ctx)
+	if err != nil {
+		return "", err
 	}
 	var found, missing []string
-	for _, t := range meta.Topics {
-		switch {
-		case errors.Is(t.Error, kafka.UnknownTopicOrPartition):
-			missing = append(missing, t.Name)
-		case t.Error != nil:
-			return "", fmt.Errorf("topic %s: %w", t.Name, t.Error)
-		default:
-			found = append(found, fmt.Sprintf("%s (%d partitions)", t.Name, len(t.Partitions)))
+	for _, name := range cfg.Kafka.TopicNames() {
+		if n := partitions[name]; n > 0 {
+			found = append(found, fmt.Sprintf("%s (%d partitions)", name, n))
+		} else {
+			missing = append(missing, name)
 		}
 	}
 	all := strings.Join(found, ", ")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"signoff/closer/guard"
+	"signoff/consumer/kafka"
 )
 
 // whole is the config of the design with what is not supported yet left out.
@@ -18,7 +19,7 @@ mode: close                        # dry-run (default) | close
 ledger: sqlite:///var/lib/signoff/ledger.db
 kafka:
   brokers: [kafka-0:9092]
-  topics: [hr.employee]
+  topics: [hr.employee, {name: hr.raw, mapping: acme}]
   group: signoff
 webhook:
   listen: :8080
@@ -77,7 +78,7 @@ func TestConfigHasTheValuesWritten(t *testing.T) {
 		"mode":                     {c.Mode, "close"},
 		"ledger":                   {c.Ledger, "sqlite:///var/lib/signoff/ledger.db"},
 		"kafka.brokers":            {c.Kafka.Brokers, []string{"kafka-0:9092"}},
-		"kafka.topics":             {c.Kafka.Topics, []string{"hr.employee"}},
+		"kafka.topics":             {c.Kafka.Topics, []kafka.Topic{{Name: "hr.employee"}, {Name: "hr.raw", Mapping: "acme"}}},
 		"kafka.group":              {c.Kafka.Group, "signoff"},
 		"webhook.listen":           {c.Webhook.Listen, ":8080"},
 		"path":                     {c.Webhook.Endpoints[0].Path, "/events"},
