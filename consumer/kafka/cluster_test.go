@@ -28,7 +28,7 @@ const (
 	realSASL     = "SIGNOFF_TEST_KAFKA_SASL"          //
 	realUser     = "SIGNOFF_TEST_KAFKA_USER"          //
 	realPassword = "SIGNOFF_TEST_KAFKA_PASSWORD_FILE" //
-	realControl  = "SIGNOFF_TEST_KAFKA_CONTROL"       // a program that stops, kills and starts it, as its argument says
+	realControl  = "SIGNOFF_TEST_KAFKA_CONTROL"       // a program that stops, kills and starts it, and produces, as its arguments say
 )
 
 // cluster is the broker of one test.
