@@ -66,9 +66,9 @@ func (h headers) structured() bool {
 	return len(t) >= len(structured) && bytes.EqualFold(t[:len(structured)], []byte(structured))
 }
 
-// fromLabelled reads an event whose content-type says that it is one in
+// fromStructured reads an event whose content-type says that it is one in
 // structured mode.
-func fromLabelled(mediaType, value []byte) cloudEvent {
+func fromStructured(mediaType, value []byte) cloudEvent {
 	media, _, _ := bytes.Cut(mediaType, []byte(";"))
 	if bytes.EqualFold(bytes.TrimSpace(media), []byte(event.ApplicationCloudEventsJSON)) {
 		return fromJSON(value, true)

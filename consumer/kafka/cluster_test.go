@@ -151,7 +151,7 @@ func (c *cluster) start(t testing.TB) {
 
 func (c *cluster) control(t testing.TB, what string) {
 	t.Helper()
-	if out, err := exec.Command(os.Getenv(realControl), what).CombinedOutput(); err != nil { //nolint:gosec // who runs the tests says what to run
+	if out, err := exec.Command(os.Getenv(realControl), what).CombinedOutput(); err != nil {
 		t.Fatalf("%s the broker: %v\n%s", what, err, out)
 	}
 }

@@ -26,7 +26,7 @@ func TestReadsTheConsoleProducer(t *testing.T) {
 		"NULL\tE-1\tNULL",
 		"trace:1\tE-5\t" + data,
 	}
-	run := exec.Command(control, "produce", testTopic) //nolint:gosec // who runs the tests says what to run
+	run := exec.Command(control, "produce", testTopic)
 	run.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
 	if out, err := run.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -52,7 +52,7 @@ func TestReadsKcat(t *testing.T) {
 	for _, codec := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
 		args := append([]string{"-P", "-b", c.cfg.Brokers[0], "-t", testTopic, "-p", "0", "-z", codec, "-K", "\t", "-X", "message.timeout.ms=20000",
 			"-H", "ce_specversion=1.0", "-H", "ce_source=/hr", "-H", "ce_type=" + consumer.TypeTerminated, "-H", "ce_id=" + codec}, c.forKcat(t)...)
-		run := exec.Command(kcat, args...) //nolint:gosec // its arguments are ours
+		run := exec.Command(kcat, args...)
 		run.Stdin = strings.NewReader("E-1\t" + data + "\n")
 		if out, err := run.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -142,7 +143,7 @@ func checkMapped(t *testing.T, got content, ids, rejects []string, ignored int) 
 		t.Errorf("events %v, rejects %v, %d ignored; want %v, %v, %d", gotIDs, gotRejects, got.ignored, ids, rejects, ignored)
 	}
 	for _, payload := range got.payloads() {
-		if string(payload) != string(got.payloads()[0]) {
+		if !bytes.Equal(payload, got.payloads()[0]) {
 			t.Errorf("payloads differ: %q and %q", payload, got.payloads()[0])
 		}
 	}

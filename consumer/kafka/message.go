@@ -69,8 +69,8 @@ func (l *laterError) Unwrap() error { return l.error }
 // that somebody left; it takes nothing back either.
 func (t *translator) take(ctx context.Context, all *content, r *protocol.Record) error {
 	h := readHeaders(r.Headers)
-	labelled := h.structured()
-	othersOnly := !labelled && t.mapper == nil && len(h.ceType) > 0 && !t.ours(h.ceType)
+	whole := h.structured()
+	othersOnly := !whole && t.mapper == nil && len(h.ceType) > 0 && !t.ours(h.ceType)
 	if othersOnly || r.Value == nil && !h.ce {
 		all.ignored++
 		return nil
@@ -81,8 +81,8 @@ func (t *translator) take(ctx context.Context, all *content, r *protocol.Record)
 	}
 	var c cloudEvent
 	switch {
-	case labelled:
-		c = fromLabelled(h.contentType, value)
+	case whole:
+		c = fromStructured(h.contentType, value)
 	case h.ce:
 		c = fromHeaders(r.Headers, h.contentType, value)
 	default:
@@ -149,7 +149,11 @@ func (t *translator) mapped(ctx context.Context, got *content, payload []byte, o
 }
 
 func (t *translator) mapAll(ctx context.Context, payload []byte, fallback string) (all []event.Event, err error) {
-	defer survive(&err, &consumer.UnreadableError{Reason: consumer.MappingFailed, Detail: "the mapping can't be applied"})
+	defer func() {
+		if recover() != nil {
+			err = &consumer.UnreadableError{Reason: consumer.MappingFailed, Detail: "the mapping can't be applied"}
+		}
+	}()
 	return t.mapper.Events(ctx, payload, fallback)
 }
 
@@ -164,9 +168,14 @@ func (t *translator) settle(ctx context.Context, got *content, c cloudEvent, off
 	return nil
 }
 
-// decode has the decoder read a CloudEvent.
+// decode has the decoder read a CloudEvent. The SDK panics on some payloads,
+// and a payload must not end the process.
 func (t *translator) decode(ctx context.Context, c cloudEvent) (e consumer.Event, err error) {
-	defer survive(&err, &consumer.UnreadableError{Reason: consumer.InvalidEvent, Detail: "the event can't be decoded"})
+	defer func() {
+		if recover() != nil {
+			err = &consumer.UnreadableError{Reason: consumer.InvalidEvent, Detail: "the event can't be decoded"}
+		}
+	}()
 	if c.wrong != "" {
 		return e, &consumer.UnreadableError{Reason: consumer.InvalidEvent, Detail: c.wrong}
 	}
@@ -176,14 +185,6 @@ func (t *translator) decode(ctx context.Context, c cloudEvent) (e consumer.Event
 		}
 	}
 	return t.decoder.Decode(ctx, c.event, t.partition.Topic, t.received)
-}
-
-// survive makes an error of a panic: a payload must not end the process, and
-// the SDK panics on some. It is to be deferred.
-func survive(err *error, instead error) {
-	if recover() != nil {
-		*err = instead
-	}
 }
 
 // refuse adds a reject of what could not be understood, under the event's own

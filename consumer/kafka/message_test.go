@@ -65,7 +65,7 @@ func TestTake(t *testing.T) {
 		"structured, type is a number":       {headers: h("content-type: application/cloudevents+json"), value: `{"specversion":"1.0","type":1,"source":"/hr","id":"e-1"}`, reason: consumer.InvalidEvent, key: good},
 		"a payload that the SDK panics on":   {headers: h("content-type: application/cloudevents+json"), value: `{"specversion":"1.0","data_base64":1,"type":"` + consumer.TypeTerminated + `","source":"/hr","id":"e-1"}`, reason: consumer.InvalidEvent, key: good},
 		"structured, without a label":        {value: wholeEvent(consumer.TypeTerminated), event: true, key: good},
-		"structured, labelled as JSON":       {headers: h("content-type: application/json", "traceparent: 00-1"), value: " " + wholeEvent(consumer.TypeTerminated), event: true, key: good},
+		"structured, said to be plain JSON":  {headers: h("content-type: application/json", "traceparent: 00-1"), value: " " + wholeEvent(consumer.TypeTerminated), event: true, key: good},
 		"no label, not ours":                 {value: wholeEvent("com.example.other"), ignored: true},
 		"no label, no type":                  {value: `{"id":"e-1","source":"/hr","specversion":"1.0"}`, reason: consumer.InvalidEvent, key: good},
 		"no label, cut off":                  {value: wholeEvent(consumer.TypeTerminated)[:95], reason: consumer.InvalidEvent, key: good},
