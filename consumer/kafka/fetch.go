@@ -23,6 +23,7 @@ const (
 	idleFetchBytes = 64 << 10               // at the end of the log, where every partition may be asked at the same time
 	fetchAtOnce    = 2                      // backlog fetches under way, of all partitions: what compression hides may be 10 times as much
 	triesToAway    = 3                      // failures in a row before a partition counts as away: leaders move
+	longestRead    = time.Second            // then what was made of a fetch so far is handed on: a directory may be slow
 	unreadEvery    = 2 * time.Second        // to ask how much there is of a partition that is not read
 )
 
@@ -282,7 +283,9 @@ func (f *fetcher) unpack(ctx context.Context, part *fetchapi.ResponsePartition, 
 			skip = tx.holds(x)
 			b.span.Next = max(b.span.Next, x.BaseOffset) // compaction may have left nothing before it
 		}
-		if err := f.readAll(ctx, &b, records, skip); err != nil {
+		if err := f.readAll(ctx, &b, records, skip); errors.Is(err, errEnough) {
+			return b, nil
+		} else if err != nil {
 			return b, err
 		}
 	}
@@ -293,6 +296,9 @@ func (f *fetcher) unpack(ctx context.Context, part *fetchapi.ResponsePartition, 
 	}
 	return b, nil
 }
+
+// errEnough ends the reading of an answer before its end; the rest is fetched again.
+var errEnough = errors.New("enough of this answer")
 
 // readAll translates the records of one batch. The broker's batch may begin
 // before the offset that we asked for.
@@ -305,6 +311,7 @@ func (f *fetcher) readAll(ctx context.Context, b *batch, records protocol.Record
 		if err != nil {
 			return fmt.Errorf("record after offset %d: %w", b.span.Next, err)
 		}
+		had := len(b.events) + len(b.rejects)
 		if r.Offset >= b.span.Next && !skip {
 			err = f.read.take(ctx, &b.content, r)
 			if b.oldest.IsZero() && err == nil {
@@ -321,6 +328,9 @@ func (f *fetcher) readAll(ctx context.Context, b *batch, records protocol.Record
 			return fmt.Errorf("record at offset %d: %w", r.Offset, err)
 		}
 		b.span.Next = max(b.span.Next, r.Offset+1)
+		if len(b.events)+len(b.rejects) > had && time.Since(f.read.received) > f.longestRead {
+			return errEnough
+		}
 	}
 }
 

@@ -83,6 +83,7 @@ type run struct {
 type setup struct {
 	topics   []string // testTopic, if nil
 	mapper   mapper   // of testTopic
+	hasty    bool     // hands on each event at once
 	from     From
 	decoder  Decoder
 	clientID string
@@ -119,6 +120,9 @@ func start(t testing.TB, c *cluster, l Ledger, s setup) *run {
 		func(n int) { r.ignored.Add(int64(n)) }, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s.hasty {
+		r.longestRead = -1
 	}
 	if s.mapper != nil {
 		r.mappers[testTopic] = s.mapper

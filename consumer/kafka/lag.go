@@ -55,7 +55,9 @@ func (l *lag) recorded(next int64) {
 	l.change(func() {
 		l.next = next
 		for len(l.read) > 0 && l.read[0].next <= next {
-			l.last = l.read[0].oldest
+			if !l.read[0].oldest.IsZero() {
+				l.last = l.read[0].oldest
+			}
 			l.read = l.read[1:]
 		}
 	})

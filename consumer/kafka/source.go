@@ -84,6 +84,8 @@ type Source struct {
 	state     *readiness
 	series    map[consumer.Partition]bool // partitions that have metrics
 	member    string                      // what the ledger remembers of us
+
+	longestRead time.Duration
 }
 
 // New returns a Source; it does nothing until Run. Its error names a mapping of
@@ -101,6 +103,8 @@ func New(cfg Config, from From, l Ledger, d Decoder, mappings *mapping.Set, m *m
 		client:    client,
 		state:     newReadiness(l, m, log),
 		series:    map[consumer.Partition]bool{},
+
+		longestRead: longestRead,
 	}, nil
 }
 

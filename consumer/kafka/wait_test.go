@@ -16,13 +16,14 @@ import (
 // roster is a directory that can be away.
 type roster struct {
 	away  atomic.Bool
-	hangs atomic.Bool // until whoever asks gives up
+	hangs atomic.Bool  // until whoever asks gives up
+	most  atomic.Int64 // questions before it hangs; 0: no limit
 	asked atomic.Int64
 }
 
 func (r *roster) Find(ctx context.Context, id string) (consumer.Person, error) {
-	r.asked.Add(1)
-	if r.hangs.Load() {
+	asked, most := r.asked.Add(1), r.most.Load()
+	if r.hangs.Load() || most > 0 && asked > most {
 		<-ctx.Done()
 		return consumer.Person{}, ctx.Err()
 	}
@@ -113,4 +114,20 @@ func TestRebalanceWhileADirectoryHangs(t *testing.T) {
 	directory.hangs.Store(false)
 	start(t, c, replica{m, "first"}, setup{clientID: "signoff-first", decoder: newTestDecoder(t, directory)})
 	awaitEvents(t, m, 2)
+}
+
+// A directory that takes its time does not keep what it has answered already
+// from being recorded.
+func TestSlowDirectory(t *testing.T) {
+	parallel(t)
+	c := newCluster(t, 1)
+	produce(t, newProducer(t, c), thin(0, "a"), thin(0, "b"), thin(0, "c"))
+	directory, m := &roster{}, newMemory()
+	directory.most.Store(2)
+	r := start(t, c, m, setup{decoder: newTestDecoder(t, directory), hasty: true})
+	awaitEvents(t, m, 2)
+	r.stop()
+	directory.most.Store(0)
+	start(t, c, m, setup{decoder: newTestDecoder(t, directory)})
+	awaitEvents(t, m, 3)
 }
