@@ -20,11 +20,14 @@ func (c Config) Partitions(ctx context.Context) (map[string]int, error) {
 	switch {
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return nil, fmt.Errorf("no broker of %s answers: %w", strings.Join(c.Brokers, ", "), err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case hungUp(err):
 		return nil, fmt.Errorf("%w: the broker hung up%s", err, c.mayLack())
 	}
 	return topics, err
 }
+
+// hungUp says whether the broker closed the connection in place of an answer.
+func hungUp(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
 // mayLack is what a broker that hangs up may have wanted of us.
 func (c Config) mayLack() string {

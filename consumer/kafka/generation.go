@@ -228,8 +228,11 @@ func (g *generation) commit() error {
 	// Not gen.CommitOffsets, which has no room for whose ledger it is.
 	ctx, cancel := context.WithTimeout(g.work, requestTimeout)
 	defer cancel()
-	res, err := g.client.OffsetCommit(ctx, &kafka.OffsetCommitRequest{
-		GroupID: g.gen.GroupID, GenerationID: int(g.gen.ID), MemberID: g.gen.MemberID, Topics: offsets})
+	req := &kafka.OffsetCommitRequest{GroupID: g.gen.GroupID, GenerationID: int(g.gen.ID), MemberID: g.gen.MemberID, Topics: offsets}
+	res, err := g.client.OffsetCommit(ctx, req)
+	if hungUp(err) { // a broker does, too, when it wants us to sign in again, which a new connection does
+		res, err = g.client.OffsetCommit(ctx, req)
+	}
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}

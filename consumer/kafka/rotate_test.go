@@ -3,14 +3,17 @@ package kafka
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"signoff/consumer"
 )
@@ -153,4 +156,29 @@ func TestCertificateExpires(t *testing.T) {
 	produce(t, newProducer(t, c), leavers(0, "b", 5)...)
 	awaitEvents(t, m, 10)
 	awaitState(t, m, consumer.UpToDate)
+}
+
+// A broker may want everybody to sign in again after a while, and hangs up on
+// who does not. That is no outage.
+func TestBrokerThatHangsUp(t *testing.T) {
+	parallel(t)
+	c := newFake(t, 1)
+	var commits atomic.Int64
+	c.fake.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		if commits.Add(1)%2 == 0 {
+			return nil, nil, false
+		}
+		return nil, errors.New("sign in again"), true
+	})
+	m := newMemory()
+	r := start(t, c, m, setup{})
+	for i := range 3 {
+		produce(t, newProducer(t, c), leavers(0, fmt.Sprint("a", i), 1)...)
+		awaitEvents(t, m, i+1)
+		eventually(t, "committed", func() bool { return committed(t, c, 0) == int64(i+1) })
+	}
+	if n := r.logs.FilterField(zapString("state", string(consumer.Away))).Len(); n != 0 || commits.Load() < 6 {
+		t.Errorf("%d log lines say that it is away after %d commits, want none after 6", n, commits.Load())
+	}
 }
