@@ -1,6 +1,7 @@
 // The ways by which programs that are not ours send CloudEvents. Each takes the
 // leavers it is to announce and throws unless all of them were taken.
 import { CloudEvent, HTTP, Kafka } from "cloudevents";
+import kafkajs from "kafkajs";
 
 import { run } from "./processes.mjs";
 
@@ -16,6 +17,9 @@ export function ways({ webhook, token, broker, topic, sarama }) {
     "http-batch": { leavers: 3, send: (leavers) => post(batch(leavers)) },
     "kcat-binary": { leavers: 1, send: ([leaver]) => kcat(binary(leaver)) },
     "kcat-structured": { leavers: 1, send: ([leaver]) => kcat(structured(leaver)) },
+    "kcat-unlabelled": { leavers: 1, send: ([leaver]) => kcat({ ...structured(leaver), headers: {} }) },
+    "kafkajs-binary": { leavers: 1, send: ([leaver]) => byKafkajs(broker, topic, binary(leaver)) },
+    "kafkajs-structured": { leavers: 1, send: ([leaver]) => byKafkajs(broker, topic, structured(leaver)) },
     "npm-kafka-binary": { leavers: 1, send: ([leaver]) => kcat(Kafka.binary(termination(leaver))) },
     "npm-kafka-structured": { leavers: 1, send: ([leaver]) => kcat(Kafka.structured(termination(leaver))) },
     "sarama-binary": { leavers: 1, send: ([leaver]) => sdk(leaver) },
@@ -85,4 +89,18 @@ async function produce(broker, topic, { key, headers, value }) {
   const text = typeof value === "string" ? value : JSON.stringify(value);
   const flags = Object.entries(headers).flatMap(([name, value]) => ["-H", value === undefined ? name : `${name}=${value}`]);
   await run(text, "kcat", "-P", "-b", broker, "-t", topic, "-k", key, "-X", "message.timeout.ms=20000", ...flags);
+}
+
+async function byKafkajs(broker, topic, { key, headers, value }) {
+  const client = new kafkajs.Kafka({
+    brokers: [broker], clientId: "hr", logLevel: kafkajs.logLevel.NOTHING, retry: { retries: 3 },
+  });
+  const producer = client.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
+  await producer.connect();
+  try {
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    await producer.send({ topic, acks: -1, timeout: 20_000, messages: [{ key, headers, value: text }] });
+  } finally {
+    await producer.disconnect();
+  }
 }
