@@ -3,7 +3,9 @@
 // It promises that an offset is committed only once all before it is in the
 // ledger, and that reading goes on from the ledger's own watermark, never from
 // the committed offset unless a person says so. A record that can't be
-// understood becomes a reject; one that is none of our business is counted.
+// understood becomes a reject; one that is none of our business is counted. One
+// that a directory must be asked about, which is away, is offered again until it
+// answers, and its partition waits.
 //
 // It joins a consumer group and fetches on its own: the library's Reader
 // commits without regard to who owns a partition by now, delivers what a
