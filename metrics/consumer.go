@@ -54,11 +54,11 @@ func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
 // Kafka observes the reading of the topics. Partitions get their series when
 // they are assigned and lose them when they are given up.
 type Kafka struct {
-	lag         *prometheus.GaugeVec
-	uncommitted *prometheus.GaugeVec
-	lost        *prometheus.CounterVec
-	state       *prometheus.GaugeVec
-	states      []string
+	lag    *prometheus.GaugeVec
+	oldest *prometheus.GaugeVec
+	lost   *prometheus.CounterVec
+	state  *prometheus.GaugeVec
+	states []string
 }
 
 // NewKafka registers the metrics of the Kafka source; states names every state
@@ -70,9 +70,9 @@ func NewKafka(r prometheus.Registerer, topics, states []string) *Kafka {
 			Name: "signoff_kafka_lag",
 			Help: "Records of the partition that the ledger has not taken in yet.",
 		}, []string{"topic", "partition"}),
-		uncommitted: f.NewGaugeVec(prometheus.GaugeOpts{
+		oldest: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "signoff_kafka_oldest_uncommitted_timestamp_seconds",
-			Help: "Timestamp of the oldest record fetched but not committed, Unix time; 0: none.",
+			Help: "Timestamp of the oldest record of the partition that the ledger has not taken in yet, Unix time; 0: none.",
 		}, []string{"topic", "partition"}),
 		lost: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "signoff_kafka_lost_offsets_total",
@@ -98,16 +98,16 @@ func (m *Kafka) Lag(topic, partition string, records int64) {
 	m.lag.WithLabelValues(topic, partition).Set(float64(records))
 }
 
-// Uncommitted sets the timestamp of the oldest record fetched but not
-// committed; the zero time if there is none.
-func (m *Kafka) Uncommitted(topic, partition string, oldest time.Time) {
-	m.uncommitted.WithLabelValues(topic, partition).Set(Unix(oldest))
+// Oldest sets the timestamp of the oldest record of a partition that the ledger
+// has not taken in yet; the zero time if there is none.
+func (m *Kafka) Oldest(topic, partition string, at time.Time) {
+	m.oldest.WithLabelValues(topic, partition).Set(Unix(at))
 }
 
 // GiveUp drops the series of a partition that another member reads from now on.
 func (m *Kafka) GiveUp(topic, partition string) {
 	m.lag.DeleteLabelValues(topic, partition)
-	m.uncommitted.DeleteLabelValues(topic, partition)
+	m.oldest.DeleteLabelValues(topic, partition)
 }
 
 // Lost counts offsets that were gone before they could be read, or 1 for a

@@ -97,7 +97,7 @@ func (a all) gather(t *testing.T) map[string]metric {
 func TestNamesAreAContract(t *testing.T) {
 	a := everything(quiet)
 	a.kafka.Lag("a-topic", "0", 0)
-	a.kafka.Uncommitted("a-topic", "0", time.Time{})
+	a.kafka.Oldest("a-topic", "0", time.Time{})
 	var lines []string
 	for _, m := range a.gather(t) {
 		lines = append(lines, fmt.Sprintf("%s %s {%s}\n    %s\n", m.name, m.kind, strings.Join(m.labels, ","), m.help))
@@ -121,7 +121,7 @@ func TestNamesAreAContract(t *testing.T) {
 func TestPromlintIsContent(t *testing.T) {
 	a := everything(quiet)
 	a.kafka.Lag("a-topic", "0", 0)
-	a.kafka.Uncommitted("a-topic", "0", time.Time{})
+	a.kafka.Oldest("a-topic", "0", time.Time{})
 	families, err := a.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -322,7 +322,7 @@ func TestGivenUpPartitionsHaveNoSeries(t *testing.T) {
 	a := everything(quiet)
 	before := series(a.gather(t))
 	a.kafka.Lag("a-topic", "7", 5)
-	a.kafka.Uncommitted("a-topic", "7", time.Now())
+	a.kafka.Oldest("a-topic", "7", time.Now())
 	if got := a.value(t, "signoff_kafka_lag", "partition=7,topic=a-topic"); got != 5 {
 		t.Errorf("lag %v, want 5", got)
 	}

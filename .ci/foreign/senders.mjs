@@ -3,6 +3,7 @@
 import { request } from "node:https";
 
 import { CloudEvent, HTTP, Kafka } from "cloudevents";
+import kafkajs from "kafkajs";
 import { Webhook as StandardWebhook } from "standardwebhooks";
 import { Webhook as SvixWebhook } from "svix";
 
@@ -24,6 +25,9 @@ export function ways({ webhook, tls, token, secret, broker, topic, sarama }) {
     "curl": { leavers: 1, send: ([leaver]) => curl(`${webhook}/events`, tls, token, HTTP.binary(termination(leaver))) },
     "kcat-binary": { leavers: 1, send: ([leaver]) => kcat(binary(leaver)) },
     "kcat-structured": { leavers: 1, send: ([leaver]) => kcat(structured(leaver)) },
+    "kcat-unlabelled": { leavers: 1, send: ([leaver]) => kcat({ ...structured(leaver), headers: {} }) },
+    "kafkajs-binary": { leavers: 1, send: ([leaver]) => byKafkajs(broker, topic, binary(leaver)) },
+    "kafkajs-structured": { leavers: 1, send: ([leaver]) => byKafkajs(broker, topic, structured(leaver)) },
     "npm-kafka-binary": { leavers: 1, send: ([leaver]) => kcat(Kafka.binary(termination(leaver))) },
     "npm-kafka-structured": { leavers: 1, send: ([leaver]) => kcat(Kafka.structured(termination(leaver))) },
     "sarama-binary": { leavers: 1, send: ([leaver]) => sdk(leaver) },
@@ -129,4 +133,18 @@ async function produce(broker, topic, { key, headers, value }) {
   const text = typeof value === "string" ? value : JSON.stringify(value);
   const flags = Object.entries(headers).flatMap(([name, value]) => ["-H", value === undefined ? name : `${name}=${value}`]);
   await run(text, "kcat", "-P", "-b", broker, "-t", topic, "-k", key, "-X", "message.timeout.ms=20000", ...flags);
+}
+
+async function byKafkajs(broker, topic, { key, headers, value }) {
+  const client = new kafkajs.Kafka({
+    brokers: [broker], clientId: "hr", logLevel: kafkajs.logLevel.NOTHING, retry: { retries: 3 },
+  });
+  const producer = client.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
+  await producer.connect();
+  try {
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    await producer.send({ topic, acks: -1, timeout: 20_000, messages: [{ key, headers, value: text }] });
+  } finally {
+    await producer.disconnect();
+  }
 }

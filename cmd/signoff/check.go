@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/segmentio/kafka-go"
 	"go.uber.org/zap"
 
 	"signoff/closer"
@@ -101,19 +100,21 @@ func checkKafka(ctx context.Context, cfg config) (string, error) {
 	if !cfg.readsKafka() {
 		return "not configured", nil
 	}
-	meta, err := cfg.Kafka.Client().Metadata(ctx, &kafka.MetadataRequest{Topics: cfg.Kafka.Topics})
+	if mappings, err := mapping.Compile(cfg.Events.Mappings); err == nil { // or else checkEvents says so
+		if err := cfg.Kafka.FindMappings(mappings); err != nil {
+			return "", err
+		}
+	}
+	partitions, err := cfg.Kafka.Partitions(ctx)
 	if err != nil {
-		return "", fmt.Errorf("no broker of %s answers: %w", strings.Join(cfg.Kafka.Brokers, ", "), err)
+		return "", err
 	}
 	var found, missing []string
-	for _, t := range meta.Topics {
-		switch {
-		case errors.Is(t.Error, kafka.UnknownTopicOrPartition):
-			missing = append(missing, t.Name)
-		case t.Error != nil:
-			return "", fmt.Errorf("topic %s: %w", t.Name, t.Error)
-		default:
-			found = append(found, fmt.Sprintf("%s (%d partitions)", t.Name, len(t.Partitions)))
+	for _, name := range cfg.Kafka.TopicNames() {
+		if n := partitions[name]; n > 0 {
+			found = append(found, fmt.Sprintf("%s (%d partitions)", name, n))
+		} else {
+			missing = append(missing, name)
 		}
 	}
 	all := strings.Join(found, ", ")

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
 
 	"signoff/closer/docusign/docusigntest"
 	"signoff/closer/ledger"
@@ -86,6 +90,19 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 		"no tokens for the webhook": {func(_ *testing.T, s *site) map[string]string {
 			return map[string]string{"webhook.endpoints": "[{path: /events, auth: {bearer_file: " + s.dir + "/none}}]"}
 		}, "webhook", "webhook.endpoints[0].auth.bearer_file: open "},
+		"a broker that wants TLS": {func(t *testing.T, _ *site) map[string]string {
+			return map[string]string{"kafka.brokers": securedBroker(t)}
+		}, "kafka", "the broker hung up: it may want what is not set: kafka.tls, kafka.sasl"},
+		"a broker that is a stranger": {func(t *testing.T, _ *site) map[string]string {
+			return map[string]string{"kafka.brokers": securedBroker(t), "kafka.tls": "{}"}
+		}, "kafka", "kafka.tls.ca_file must hold who vouches for the broker"},
+		"a wrong password": {func(t *testing.T, s *site) map[string]string {
+			return map[string]string{"kafka.brokers": securedBroker(t), "kafka.tls": "{ca_file: " + s.write(t, "ca.pem", strangerCA()) + "}",
+				"kafka.sasl": "{mechanism: scram-sha-512, username: signoff, password_file: " + s.write(t, "password", webhookToken) + "}"}
+		}, "kafka", "the broker does not take the mechanism, username and password of kafka.sasl"},
+		"a mapping that there is not": {func(*testing.T, *site) map[string]string {
+			return map[string]string{"kafka.topics": "[" + demoTopic + ", {name: hr.raw, mapping: nowhere}]"}
+		}, "kafka", `kafka.topics[1].mapping: "nowhere": `},
 		"Docusign is away": {func(_ *testing.T, s *site) map[string]string {
 			s.docusign.SetDown(true)
 			return nil
@@ -133,6 +150,25 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 			noLeak(t, "check", out)
 		})
 	}
+}
+
+// stranger is a server whose certificate nobody trusts by default.
+var stranger = sync.OnceValue(func() *httptest.Server { return httptest.NewTLSServer(nil) })
+
+func strangerCA() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: stranger().Certificate().Raw}))
+}
+
+// securedBroker is the address of a broker that wants TLS and a sign-in.
+func securedBroker(t *testing.T) string {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.TLS(stranger().TLS.Clone()), kfake.EnableSASL(),
+		kfake.Superuser("SCRAM-SHA-512", "signoff", "another password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return "['" + c.ListenAddrs()[0] + "']"
 }
 
 func TestCheckSaysDryRunAndNoKafka(t *testing.T) {

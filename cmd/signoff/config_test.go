@@ -11,6 +11,7 @@ import (
 
 	"signoff/closer/guard"
 	"signoff/consumer/employees"
+	"signoff/consumer/kafka"
 	"signoff/consumer/mapping"
 )
 
@@ -20,7 +21,7 @@ mode: close                        # dry-run (default) | close
 ledger: sqlite:///var/lib/signoff/ledger.db
 kafka:
   brokers: [kafka-0:9092]
-  topics: [hr.employee]
+  topics: [hr.employee, {name: hr.raw, mapping: acme}]
   group: signoff
 webhook:
   listen: :8080
@@ -88,7 +89,7 @@ func TestConfigHasTheValuesWritten(t *testing.T) {
 		"mode":                    {c.Mode, "close"},
 		"ledger":                  {c.Ledger, "sqlite:///var/lib/signoff/ledger.db"},
 		"kafka.brokers":           {c.Kafka.Brokers, []string{"kafka-0:9092"}},
-		"kafka.topics":            {c.Kafka.Topics, []string{"hr.employee"}},
+		"kafka.topics":            {c.Kafka.Topics, []kafka.Topic{{Name: "hr.employee"}, {Name: "hr.raw", Mapping: "acme"}}},
 		"kafka.group":             {c.Kafka.Group, "signoff"},
 		"webhook.listen":          {c.Webhook.Listen, ":8080"},
 		"path":                    {c.Webhook.Endpoints[0].Path, "/events"},

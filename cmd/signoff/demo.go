@@ -152,7 +152,7 @@ func (d *demo) config(auth string) (config, error) {
 	c := defaults()
 	c.Mode = modeClose
 	c.Ledger = "sqlite://" + filepath.Join(d.dir, "ledger.db")
-	c.Kafka = kafka.Config{Brokers: d.broker.ListenAddrs(), Topics: []string{demoTopic}, Group: "signoff"}
+	c.Kafka = kafka.Config{Brokers: d.broker.ListenAddrs(), Topics: []kafka.Topic{{Name: demoTopic}}, Group: "signoff"}
 	c.Webhook = webhook.Config{Listen: "127.0.0.1:0", Endpoints: []webhook.Endpoint{
 		{Path: "/events", Auth: webhook.Auth{BearerFile: tokenFile}}}}
 	c.Events.TimeZone = "Europe/Lisbon"

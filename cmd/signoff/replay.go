@@ -45,7 +45,7 @@ func (p replayer) known(r ledger.Reject) error {
 	origin := r.Key.Origin
 	here := func(e webhook.Endpoint) bool { return e.Path == origin }
 	switch {
-	case r.Via == consumer.Kafka && !slices.Contains(p.cfg.Kafka.Topics, origin):
+	case r.Via == consumer.Kafka && !slices.Contains(p.cfg.Kafka.TopicNames(), origin):
 		return fmt.Errorf("reject %d: kafka.topics: %s: %w", r.ID, origin, console.ErrOrigin)
 	case r.Via == consumer.Webhook && !slices.ContainsFunc(p.cfg.Webhook.Endpoints, here):
 		return fmt.Errorf("reject %d: webhook.endpoints: %s: %w", r.ID, origin, console.ErrOrigin)

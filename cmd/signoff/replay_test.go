@@ -12,6 +12,7 @@ import (
 	"signoff/closer/console"
 	"signoff/closer/ledger"
 	"signoff/consumer"
+	"signoff/consumer/kafka"
 	"signoff/consumer/webhook"
 )
 
@@ -32,7 +33,7 @@ func (p people) Find(_ context.Context, employeeID string) (consumer.Person, err
 func openReplayer(t *testing.T, directory consumer.Directory) replayer {
 	t.Helper()
 	var p replayer
-	p.cfg.Kafka.Topics = []string{"hr.employee"}
+	p.cfg.Kafka.Topics = []kafka.Topic{{Name: "hr.employee"}}
 	p.cfg.Webhook.Endpoints = []webhook.Endpoint{{Path: "/events"}}
 	var err error
 	if p.decoder, err = consumer.NewDecoder(consumer.Config{}, directory); err != nil {

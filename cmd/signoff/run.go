@@ -197,8 +197,11 @@ func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prom
 	}
 	cfg := d.cfg.Kafka
 	cfg.ClientID = "signoff-" + id
-	m := metrics.NewKafka(registry, cfg.Topics, texts(consumer.Readings()...))
-	d.source = kafka.New(cfg, from, d.ledger, decoder, m, d.ignored(consumer.Kafka), d.log.Named("kafka"))
+	m := metrics.NewKafka(registry, cfg.TopicNames(), texts(consumer.Readings()...))
+	d.source, err = kafka.New(cfg, from, d.ledger, decoder, mappings, m, d.ignored(consumer.Kafka), d.log.Named("kafka"))
+	if err != nil {
+		return usageError{err}
+	}
 	d.source.Beat = d.hearts.beat(loopKafka)
 	// Before the closer's first turn: what it must wait for may not be news to it.
 	return d.ledger.SetReading(ctx, consumer.Joining, "")

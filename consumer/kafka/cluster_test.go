@@ -28,7 +28,7 @@ const (
 	realSASL     = "SIGNOFF_TEST_KAFKA_SASL"          //
 	realUser     = "SIGNOFF_TEST_KAFKA_USER"          //
 	realPassword = "SIGNOFF_TEST_KAFKA_PASSWORD_FILE" //
-	realControl  = "SIGNOFF_TEST_KAFKA_CONTROL"       // a program that stops, kills and starts it, as its argument says
+	realControl  = "SIGNOFF_TEST_KAFKA_CONTROL"       // a program that stops, kills and starts it, and produces, as its arguments say
 )
 
 // cluster is the broker of one test.
@@ -151,7 +151,7 @@ func (c *cluster) start(t testing.TB) {
 
 func (c *cluster) control(t testing.TB, what string) {
 	t.Helper()
-	if out, err := exec.Command(os.Getenv(realControl), what).CombinedOutput(); err != nil { //nolint:gosec // who runs the tests says what to run
+	if out, err := exec.Command(os.Getenv(realControl), what).CombinedOutput(); err != nil {
 		t.Fatalf("%s the broker: %v\n%s", what, err, out)
 	}
 }

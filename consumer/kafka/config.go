@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"signoff/consumer/mapping"
 )
 
 // Config says which topics are read, and as whom.
 type Config struct {
 	Brokers []string `yaml:"brokers"` // host:port each; any of them leads to the rest
-	Topics  []string `yaml:"topics"`
+	Topics  []Topic  `yaml:"topics"`
 	Group   string   `yaml:"group"` // the consumer group; no other program may be in it
 
 	TLS  *TLS  `yaml:"tls"`  // nil: connections are not encrypted
@@ -26,6 +28,27 @@ type Config struct {
 	// that goes by it is taken for what an earlier run left behind, and taken
 	// out. "" takes out no more than the member the ledger remembers.
 	ClientID string `yaml:"-"`
+}
+
+// Topic is one that is read: in the configuration its name, or a mapping of
+// keys to values.
+type Topic struct {
+	Name    string `yaml:"name"`
+	Mapping string `yaml:"mapping"` // what makes events of what is no CloudEvent of ours; "": nothing does
+}
+
+// UnmarshalText reads the scalar form of Topic, which is its name.
+func (t *Topic) UnmarshalText(text []byte) error {
+	*t = Topic{Name: string(text)}
+	return nil
+}
+
+// TopicNames are the names of the topics.
+func (c Config) TopicNames() (names []string) {
+	for _, t := range c.Topics {
+		names = append(names, t.Name)
+	}
+	return names
 }
 
 // Validate says which key is wrong, and why.
@@ -63,7 +86,7 @@ func (c Config) validateTopics() error {
 		switch {
 		case !topicName(topic):
 			return fmt.Errorf("kafka.outcomes_topic: %q: not the name of a topic", topic)
-		case slices.Contains(c.Topics, topic):
+		case slices.Contains(c.TopicNames(), topic):
 			return fmt.Errorf("kafka.outcomes_topic: %q: is in kafka.topics as well: outcomes would come back as events", topic)
 		case !c.Reads():
 			return nil
@@ -72,18 +95,42 @@ func (c Config) validateTopics() error {
 	if len(c.Topics) == 0 {
 		return errors.New("kafka.topics: none given")
 	}
-	for i, t := range c.Topics {
-		if !topicName(t) {
-			return fmt.Errorf("kafka.topics: %q: not the name of a topic", t)
+	names := c.TopicNames()
+	for i, name := range names {
+		if !topicName(name) {
+			return fmt.Errorf("kafka.topics: %q: not the name of a topic", name)
 		}
-		if slices.Contains(c.Topics[:i], t) {
-			return fmt.Errorf("kafka.topics: %q: given twice", t)
+		if slices.Contains(names[:i], name) {
+			return fmt.Errorf("kafka.topics: %q: given twice", name)
 		}
 	}
 	if c.Group == "" {
 		return errors.New("kafka.group: not given")
 	}
 	return nil
+}
+
+// FindMappings returns an error that names the first mapping of a topic that is
+// not among them.
+func (c Config) FindMappings(all *mapping.Set) error {
+	_, err := c.mappers(all)
+	return err
+}
+
+// mappers are the mappings of the topics that have one.
+func (c Config) mappers(all *mapping.Set) (map[string]mapper, error) {
+	found := map[string]mapper{}
+	for i, t := range c.Topics {
+		if t.Mapping == "" {
+			continue
+		}
+		m, err := all.Find(t.Mapping)
+		if err != nil {
+			return nil, fmt.Errorf("kafka.topics[%d].mapping: %q: %w", i, t.Mapping, err)
+		}
+		found[t.Name] = m
+	}
+	return found, nil
 }
 
 // Client returns a client of the brokers. Each of its requests takes at most
@@ -96,7 +143,7 @@ func (c Config) transport() *kafka.Transport {
 	return &kafka.Transport{
 		Dial:           newDialer(c).dial,
 		DialTimeout:    dialTimeout,
-		MetadataTopics: c.Topics,
+		MetadataTopics: c.TopicNames(),
 		MetadataTTL:    time.Second, // how long it takes to find a partition's new leader
 		ClientID:       clientID(c),
 	}

@@ -23,20 +23,18 @@ const (
 	idleFetchBytes = 64 << 10               // at the end of the log, where every partition may be asked at the same time
 	fetchAtOnce    = 2                      // backlog fetches under way, of all partitions: what compression hides may be 10 times as much
 	triesToAway    = 3                      // failures in a row before a partition counts as away: leaders move
+	longestRead    = time.Second            // then what was made of a fetch so far is handed on: a directory may be slow
 	unreadEvery    = 2 * time.Second        // to ask how much there is of a partition that is not read
 )
 
 // batch is what one fetch made of a stretch of a partition. Records that are
-// none of our business leave only their number. If the stretch is empty, only
-// the end has moved: a transaction is open there.
+// none of our business leave only their number.
 type batch struct {
-	span    consumer.Span
-	placed  *placement // the reading begins here, or goes on elsewhere; no records
-	end     int64      // where the partition ends, the high watermark
-	oldest  time.Time  // of the records in it
-	events  []consumer.Event
-	rejects []consumer.Reject
-	ignored int
+	content
+	span   consumer.Span
+	placed *placement // the reading begins here, or goes on elsewhere; no records
+	end    int64      // where the partition ends, the high watermark
+	oldest time.Time  // timestamp of the first record in it
 }
 
 // fetcher reads one partition.
@@ -48,38 +46,73 @@ type fetcher struct {
 	topics    map[string]int // all, with the number of their partitions
 	out       chan<- batch
 	tokens    chan struct{} // one is held for each fetch of a backlog
+	lag       *lag
 	read      *translator
 
-	tries   int // failures in a row
-	wait    backoff
-	end     int64 // of the partition, as handed on last
-	fresh   bool  // the next answer says where the partition ends
-	backlog bool  // the last answer did not reach the end
+	tries    int // failures in a row
+	wait     backoff
+	patience backoff // with a record that can't be read now
+	waits    bool    // there is one
+	fresh    bool    // the next answer says where the partition ends
+	backlog  bool    // the last answer did not reach the end
 }
 
 // run reads from the watermark until ctx ends.
 func (f *fetcher) run(ctx context.Context) {
-	f.wait, f.fresh = newBackoff(), true
+	f.wait, f.patience, f.fresh = newBackoff(), newBackoff(), true
 	next, ok := f.place(ctx, f.watermark)
 	for ok && ctx.Err() == nil {
 		asked := time.Now()
 		b, err := f.next(ctx, next)
+		later, waits := errors.AsType[*laterError](err)
 		switch {
 		case errors.Is(err, kafka.OffsetOutOfRange):
 			next, ok = f.place(ctx, next)
 			f.wait.sleep(ctx) // if the offset is in range after all, ask for it gently
-		case err != nil:
+			continue
+		case err != nil && !waits:
 			f.failed(ctx, fmt.Errorf("fetch: %w", err))
-		default:
-			f.answered()
-			if b.span.Next > next || b.end != f.end {
-				ok = f.hand(ctx, b)
-			}
-			if b.span.Next == next && time.Since(asked) < fetchWait/2 { // a broker that does not wait when asked to
-				pause(ctx, fetchWait/10)
-			}
-			next = b.span.Next
+			continue
 		}
+		f.answered()
+		f.lag.fetched(b)
+		brought := b.span.Next > next
+		if next = b.span.Next; brought {
+			ok = f.hand(ctx, b)
+		}
+		switch {
+		case waits:
+			f.postpone(ctx, later, next)
+		case !brought && next < b.end: // a transaction is open there
+			f.lookAhead(ctx, next)
+		}
+		if !waits {
+			f.goOn()
+		}
+		if !brought && time.Since(asked) < fetchWait/2 { // a broker that does not wait when asked to
+			pause(ctx, fetchWait/10)
+		}
+	}
+}
+
+// postpone waits before the record at next is offered again. Others of this
+// partition wait behind it, lest a later word overtake an earlier one.
+func (f *fetcher) postpone(ctx context.Context, why error, next int64) {
+	if ctx.Err() != nil { // that is why
+		return
+	}
+	f.waits = true
+	f.backlog = false // whoever is asked may be slow, which must not keep a token from the others
+	f.state.waits(f.partition, why)
+	f.lookAhead(ctx, next)
+	f.patience.sleep(ctx)
+}
+
+// goOn forgets that the partition had to wait.
+func (f *fetcher) goOn() {
+	if f.waits {
+		f.state.goesOn(f.partition)
+		f.waits, f.patience = false, newBackoff()
 	}
 }
 
@@ -97,7 +130,11 @@ func (f *fetcher) place(ctx context.Context, watermark int64) (int64, bool) {
 			return 0, false
 		}
 		f.backlog = pl.span.Next < st.end
-		return pl.span.Next, f.hand(ctx, batch{span: pl.span, placed: &pl, end: st.end})
+		f.lag.placed(pl.span.Next, st.end)
+		if f.backlog {
+			f.lookAhead(ctx, pl.span.Next)
+		}
+		return pl.span.Next, f.hand(ctx, batch{span: pl.span, placed: &pl})
 	}
 	return 0, false
 }
@@ -123,7 +160,11 @@ func (f *fetcher) leaveUnread(ctx context.Context, st standing) {
 	f.state.unplaced(f.partition, "the group has committed offsets of which the ledger knows nothing: start with --from earliest or --from committed")
 	for ok := true; ctx.Err() == nil; st, ok = f.ask(ctx, -1) {
 		if ok {
-			f.metrics.Lag(f.partition.Topic, partitionLabel(f.partition), max(0, st.end-max(st.committed, st.first)))
+			from := max(st.committed, st.first)
+			f.lag.placed(from, st.end)
+			if from < st.end {
+				f.lookAhead(ctx, from)
+			}
 			pause(ctx, unreadEvery)
 		}
 	}
@@ -133,7 +174,6 @@ func (f *fetcher) leaveUnread(ctx context.Context, st standing) {
 func (f *fetcher) hand(ctx context.Context, b batch) bool {
 	select {
 	case f.out <- b:
-		f.end = b.end
 		return true
 	case <-ctx.Done():
 		return false
@@ -162,7 +202,8 @@ func (f *fetcher) answered() {
 }
 
 // next fetches what follows offset. A batch whose Next is offset means that
-// there is nothing new.
+// there is nothing new. With a *laterError comes what lies before the record
+// that it is about.
 func (f *fetcher) next(ctx context.Context, offset int64) (batch, error) {
 	wait, bytes := fetchWait, idleFetchBytes
 	if f.fresh {
@@ -173,12 +214,12 @@ func (f *fetcher) next(ctx context.Context, offset int64) (batch, error) {
 		f.tokens <- struct{}{}
 		defer func() { <-f.tokens }()
 	}
-	part, err := f.request(ctx, offset, wait, bytes)
+	part, err := f.request(ctx, offset, wait, bytes, kafka.ReadCommitted)
 	if err != nil {
 		return batch{}, err
 	}
-	b, err := f.unpack(part, offset)
-	if err != nil {
+	b, err := f.unpack(ctx, part, offset)
+	if _, waits := errors.AsType[*laterError](err); err != nil && !waits {
 		return batch{}, err
 	}
 	stable := part.LastStableOffset
@@ -190,16 +231,16 @@ func (f *fetcher) next(ctx context.Context, offset int64) (batch, error) {
 		f.fresh = false
 	}
 	f.backlog = b.span.Next < stable
-	return b, nil
+	return b, err
 }
 
 // request asks the leader of the partition.
-func (f *fetcher) request(ctx context.Context, offset int64, wait time.Duration, bytes int) (*fetchapi.ResponsePartition, error) {
+func (f *fetcher) request(ctx context.Context, offset int64, wait time.Duration, bytes int, isolation kafka.IsolationLevel) (*fetchapi.ResponsePartition, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait+requestTimeout)
 	defer cancel()
 	m, err := f.transport.RoundTrip(ctx, f.client.Addr, &fetchapi.Request{
 		ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: int32(bytes),
-		IsolationLevel: int8(kafka.ReadCommitted), SessionEpoch: -1,
+		IsolationLevel: int8(isolation), SessionEpoch: -1,
 		Topics: []fetchapi.RequestTopic{{Topic: f.partition.Topic, Partitions: []fetchapi.RequestPartition{{
 			Partition: int32(f.partition.ID), CurrentLeaderEpoch: -1, FetchOffset: offset, LogStartOffset: -1, PartitionMaxBytes: int32(bytes),
 		}}}},
@@ -223,7 +264,7 @@ func (f *fetcher) request(ctx context.Context, offset int64, wait time.Duration,
 
 // unpack reads the records of an answer, without those of transactions that
 // were aborted. The markers of transactions count as read.
-func (f *fetcher) unpack(part *fetchapi.ResponsePartition, offset int64) (batch, error) {
+func (f *fetcher) unpack(ctx context.Context, part *fetchapi.ResponsePartition, offset int64) (batch, error) {
 	b := batch{span: consumer.Span{Partition: f.partition, From: offset, Next: offset}, end: part.HighWatermark}
 	stream, ok := part.RecordSet.Records.(*protocol.RecordStream)
 	if !ok {
@@ -242,7 +283,9 @@ func (f *fetcher) unpack(part *fetchapi.ResponsePartition, offset int64) (batch,
 			skip = tx.holds(x)
 			b.span.Next = max(b.span.Next, x.BaseOffset) // compaction may have left nothing before it
 		}
-		if err := f.readAll(&b, records, skip); err != nil {
+		if err := f.readAll(ctx, &b, records, skip); errors.Is(err, errEnough) {
+			return b, nil
+		} else if err != nil {
 			return b, err
 		}
 	}
@@ -254,9 +297,12 @@ func (f *fetcher) unpack(part *fetchapi.ResponsePartition, offset int64) (batch,
 	return b, nil
 }
 
+// errEnough ends the reading of an answer before its end; the rest is fetched again.
+var errEnough = errors.New("enough of this answer")
+
 // readAll translates the records of one batch. The broker's batch may begin
 // before the offset that we asked for.
-func (f *fetcher) readAll(b *batch, records protocol.RecordReader, skip bool) error {
+func (f *fetcher) readAll(ctx context.Context, b *batch, records protocol.RecordReader, skip bool) error {
 	for {
 		r, err := records.ReadRecord()
 		if errors.Is(err, io.EOF) {
@@ -265,11 +311,12 @@ func (f *fetcher) readAll(b *batch, records protocol.RecordReader, skip bool) er
 		if err != nil {
 			return fmt.Errorf("record after offset %d: %w", b.span.Next, err)
 		}
+		had := len(b.events) + len(b.rejects)
 		if r.Offset >= b.span.Next && !skip {
-			if b.oldest.IsZero() {
-				b.oldest = r.Time
+			err = f.read.take(ctx, &b.content, r)
+			if b.oldest.IsZero() && err == nil {
+				b.oldest = f.timestamp(r)
 			}
-			err = f.read.take(b, r)
 		}
 		if r.Key != nil {
 			r.Key.Close()
@@ -281,6 +328,9 @@ func (f *fetcher) readAll(b *batch, records protocol.RecordReader, skip bool) er
 			return fmt.Errorf("record at offset %d: %w", r.Offset, err)
 		}
 		b.span.Next = max(b.span.Next, r.Offset+1)
+		if len(b.events)+len(b.rejects) > had && time.Since(f.read.received) > f.longestRead {
+			return errEnough
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ func TestUnpackStepsOverEmptiedBatches(t *testing.T) {
 		"one that follows what is not new": {batches: [][]byte{emptied(2, 3), emptied(5, 2)}, from: 6, next: 7},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &fetcher{read: newTranslator(panics{}, consumer.Partition{Topic: testTopic})}
+			f := &fetcher{Source: &Source{}, read: newTranslator(panics{}, nil, consumer.Partition{Topic: testTopic})}
 			var part fetchapi.ResponsePartition
 			if len(c.batches) > 0 {
 				all := bytes.Join(c.batches, nil)
@@ -52,7 +52,7 @@ func TestUnpackStepsOverEmptiedBatches(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			b, err := f.unpack(&part, c.from)
+			b, err := f.unpack(t.Context(), &part, c.from)
 			if err != nil || b.span.Next != c.next {
 				t.Errorf("goes on at %d, %v; want %d", b.span.Next, err, c.next)
 			}
@@ -153,7 +153,7 @@ func TestOnePartitionAway(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	good := Config{Brokers: []string{"kafka-0:9092", "[::1]:9092"}, Topics: []string{"hr.employee", "hr_2-x"}, Group: "signoff"}
+	good := Config{Brokers: []string{"kafka-0:9092", "[::1]:9092"}, Topics: []Topic{{Name: "hr.employee"}, {Name: "hr_2-x"}}, Group: "signoff"}
 	for name, c := range map[string]struct {
 		change func(*Config)
 		want   string
@@ -163,8 +163,8 @@ func TestValidate(t *testing.T) {
 		"broker no port":    {func(c *Config) { c.Brokers[0] = "kafka-0" }, `kafka.brokers: "kafka-0": not host:port`},
 		"broker empty port": {func(c *Config) { c.Brokers[0] = "kafka-0:" }, `kafka.brokers: "kafka-0:": not host:port`},
 		"no topics":         {func(c *Config) { c.Topics = nil }, "kafka.topics: none given"},
-		"topic with space":  {func(c *Config) { c.Topics[0] = "hr employee" }, `kafka.topics: "hr employee": not the name of a topic`},
-		"topic twice":       {func(c *Config) { c.Topics[1] = "hr.employee" }, `kafka.topics: "hr.employee": given twice`},
+		"topic with space":  {func(c *Config) { c.Topics[0].Name = "hr employee" }, `kafka.topics: "hr employee": not the name of a topic`},
+		"topic twice":       {func(c *Config) { c.Topics[1].Name = "hr.employee" }, `kafka.topics: "hr.employee": given twice`},
 		"no group":          {func(c *Config) { c.Group = "" }, "kafka.group: not given"},
 		"outcomes":          {func(c *Config) { c.OutcomesTopic = "hr.outcomes" }, ""},
 		"only outcomes":     {func(c *Config) { c.Topics, c.Group, c.OutcomesTopic = nil, "", "hr.outcomes" }, ""},
@@ -183,7 +183,7 @@ func TestValidate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := good
-			cfg.Brokers, cfg.Topics = append([]string(nil), good.Brokers...), append([]string(nil), good.Topics...)
+			cfg.Brokers, cfg.Topics = append([]string(nil), good.Brokers...), append([]Topic(nil), good.Topics...)
 			c.change(&cfg)
 			if err := cfg.Validate(); fmt.Sprint(err) != c.want && (err != nil || c.want != "") {
 				t.Errorf("got %v, want %q", err, c.want)

@@ -31,15 +31,14 @@ type generation struct {
 	topics  map[string]int // what the group was joined for
 	watched time.Time
 	tracks  map[consumer.Partition]*track
+	lags    map[consumer.Partition]*lag
 	hand    hand
 }
 
 // track is where one partition stands.
 type track struct {
-	end    int64     // of the log, the high watermark
-	next   int64     // recorded up to here
-	commit bool      // next is not committed yet
-	oldest time.Time // timestamp of the oldest record recorded but not committed; zero: none
+	next   int64 // recorded up to here
+	commit bool  // next is not committed yet
 }
 
 // generation reads the partitions that gen assigns until over ends, the topics
@@ -48,7 +47,8 @@ type track struct {
 func (s *Source) generation(over context.Context, gen *kafka.Generation, topics map[string]int) error {
 	work, done := withGrace(over, grace)
 	defer done()
-	g := &generation{Source: s, gen: gen, over: over, work: work, topics: topics, watched: time.Now(), tracks: map[consumer.Partition]*track{}}
+	g := &generation{Source: s, gen: gen, over: over, work: work, topics: topics, watched: time.Now(),
+		tracks: map[consumer.Partition]*track{}, lags: map[consumer.Partition]*lag{}}
 	var partitions []consumer.Partition
 	for topic, assigned := range gen.Assignments {
 		for _, a := range assigned {
@@ -60,7 +60,7 @@ func (s *Source) generation(over context.Context, gen *kafka.Generation, topics 
 
 	var marks map[consumer.Partition]int64
 	if err := g.insist(func() (err error) {
-		marks, err = s.ledger.Watermarks(work, s.cfg.Topics)
+		marks, err = s.ledger.Watermarks(work, s.cfg.TopicNames())
 		return err
 	}); err != nil {
 		return err
@@ -74,8 +74,9 @@ func (s *Source) generation(over context.Context, gen *kafka.Generation, topics 
 		if !ok {
 			mark = -1
 		}
+		g.lags[p] = &lag{metrics: s.metrics, partition: p}
 		f := &fetcher{Source: s, partition: p, watermark: mark, empty: len(marks) == 0, topics: topics,
-			out: batches, tokens: tokens, read: newTranslator(s.decoder, p)}
+			out: batches, tokens: tokens, lag: g.lags[p], read: newTranslator(s.decoder, s.mappers[p.Topic], p)}
 		fetchers.Go(func() { f.run(fetching) })
 	}
 	defer fetchers.Wait()
@@ -119,11 +120,8 @@ func (g *generation) loop(batches <-chan batch) error {
 func (g *generation) take(b batch) error {
 	p := b.span.Partition
 	if b.placed == nil {
-		g.tracks[p].end = b.end
-		if b.span.Next > b.span.From {
-			g.hand.add(b)
-			g.hand.urgent = g.hand.urgent || g.state.reaches(p, b.span.Next)
-		}
+		g.hand.add(b)
+		g.hand.urgent = g.hand.urgent || g.state.reaches(p, b.span.Next)
 		return nil
 	}
 	if err := g.record(); err != nil {
@@ -136,9 +134,9 @@ func (g *generation) take(b batch) error {
 		}
 		g.tellLoss(*b.placed)
 	}
-	g.tracks[p] = &track{end: b.end, next: b.span.Next, commit: true}
+	g.tracks[p] = &track{next: b.span.Next, commit: true}
 	g.state.recorded(p, b.span.Next)
-	g.show(p)
+	g.lags[p].recorded(b.span.Next)
 	return nil
 }
 
@@ -160,10 +158,8 @@ func (g *generation) settle() {
 	for p, span := range g.hand.spans {
 		t := g.tracks[p]
 		t.next, t.commit = span.Next, true
-		if t.oldest.IsZero() {
-			t.oldest = g.hand.oldest[p]
-		}
 		g.state.recorded(p, span.Next)
+		g.lags[p].recorded(span.Next)
 	}
 	if g.hand.ignored > 0 {
 		g.ignored(g.hand.ignored)
@@ -194,14 +190,11 @@ func (g *generation) insist(do func() error) error {
 	}
 }
 
-// turn is what the loop does besides recording: it commits, looks after the
-// topics and shows how things stand. An error ends the generation.
+// turn is what the loop does besides recording: it commits and looks after the
+// topics. An error ends the generation.
 func (g *generation) turn() error {
 	g.Source.turn(g.work)
 	err := g.commit()
-	for p := range g.tracks {
-		g.show(p)
-	}
 	if lostPlace(err) {
 		return err
 	} else if err != nil {
@@ -235,8 +228,11 @@ func (g *generation) commit() error {
 	// Not gen.CommitOffsets, which has no room for whose ledger it is.
 	ctx, cancel := context.WithTimeout(g.work, requestTimeout)
 	defer cancel()
-	res, err := g.client.OffsetCommit(ctx, &kafka.OffsetCommitRequest{
-		GroupID: g.gen.GroupID, GenerationID: int(g.gen.ID), MemberID: g.gen.MemberID, Topics: offsets})
+	req := &kafka.OffsetCommitRequest{GroupID: g.gen.GroupID, GenerationID: int(g.gen.ID), MemberID: g.gen.MemberID, Topics: offsets}
+	res, err := g.client.OffsetCommit(ctx, req)
+	if hungUp(err) { // a broker does, too, when it wants us to sign in again, which a new connection does
+		res, err = g.client.OffsetCommit(ctx, req)
+	}
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
@@ -248,7 +244,7 @@ func (g *generation) commit() error {
 		}
 	}
 	for _, t := range g.tracks {
-		t.commit, t.oldest = false, time.Time{}
+		t.commit = false
 	}
 	return nil
 }
@@ -265,46 +261,27 @@ func (g *generation) finish() error {
 	return errors.Join(err, g.commit())
 }
 
-// show sets the metrics of a partition.
-func (g *generation) show(p consumer.Partition) {
-	t, label := g.tracks[p], partitionLabel(p)
-	oldest := t.oldest
-	if oldest.IsZero() {
-		oldest = g.hand.oldest[p]
-	}
-	g.metrics.Lag(p.Topic, label, max(0, t.end-t.next))
-	g.metrics.Uncommitted(p.Topic, label, oldest)
-}
-
 func partitionLabel(p consumer.Partition) string { return strconv.Itoa(p.ID) }
 
 // hand is what has been read and is not recorded yet: at most a queue's worth
 // of batches, since a stretch that holds nothing of ours takes no room.
 type hand struct {
-	events  []consumer.Event
-	rejects []consumer.Reject
-	spans   map[consumer.Partition]consumer.Span
-	oldest  map[consumer.Partition]time.Time // timestamp of the oldest record
-	ignored int
-	urgent  bool // not to wait for the tick
+	content
+	spans  map[consumer.Partition]consumer.Span
+	urgent bool // not to wait for the tick
 }
 
 // add puts a batch behind what is in hand of its partition.
 func (h *hand) add(b batch) {
 	if h.spans == nil {
-		h.spans, h.oldest = map[consumer.Partition]consumer.Span{}, map[consumer.Partition]time.Time{}
+		h.spans = map[consumer.Partition]consumer.Span{}
 	}
 	p := b.span.Partition
 	if had, ok := h.spans[p]; ok {
 		b.span.From = had.From
 	}
 	h.spans[p] = b.span
-	if h.oldest[p].IsZero() {
-		h.oldest[p] = b.oldest
-	}
-	h.events = append(h.events, b.events...)
-	h.rejects = append(h.rejects, b.rejects...)
-	h.ignored += b.ignored
+	h.content.add(b.content)
 	h.urgent = h.urgent || len(b.events)+len(b.rejects) > 0
 }
 

@@ -82,6 +82,8 @@ type run struct {
 
 type setup struct {
 	topics   []string // testTopic, if nil
+	mapper   mapper   // of testTopic
+	hasty    bool     // hands on each event at once
 	from     From
 	decoder  Decoder
 	clientID string
@@ -106,12 +108,25 @@ func start(t testing.TB, c *cluster, l Ledger, s setup) *run {
 		states = append(states, string(s))
 	}
 	cfg := c.cfg
-	cfg.Topics, cfg.Group, cfg.ClientID = s.topics, testGroup, s.clientID
+	for _, t := range s.topics {
+		cfg.Topics = append(cfg.Topics, Topic{Name: t})
+	}
+	cfg.Group, cfg.ClientID = testGroup, s.clientID
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	r.Source = New(cfg, s.from, l, s.decoder, metrics.NewKafka(r.metrics, s.topics, states),
+	var err error
+	r.Source, err = New(cfg, s.from, l, s.decoder, nil, metrics.NewKafka(r.metrics, s.topics, states),
 		func(n int) { r.ignored.Add(int64(n)) }, zap.New(core))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.hasty {
+		r.longestRead = -1
+	}
+	if s.mapper != nil {
+		r.mappers[testTopic] = s.mapper
+	}
 	r.Beat = func(time.Time) { r.beats.Add(1) }
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

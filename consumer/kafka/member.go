@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -27,7 +26,7 @@ func (s *Source) awaitTopics(ctx context.Context) (map[string]int, error) {
 			return nil, err
 		}
 		var missing []string
-		for _, t := range s.cfg.Topics {
+		for _, t := range s.cfg.TopicNames() {
 			if topics[t] == 0 {
 				missing = append(missing, t)
 			}
@@ -47,20 +46,9 @@ func (s *Source) awaitTopics(ctx context.Context) (map[string]int, error) {
 }
 
 // topics returns the number of partitions of each topic, 0 for one that does
-// not exist. It asks for metadata, which creates no topic.
+// not exist.
 func (s *Source) topics(ctx context.Context) (map[string]int, error) {
-	res, err := s.client.Metadata(ctx, &kafka.MetadataRequest{Topics: s.cfg.Topics})
-	if err != nil {
-		return nil, fmt.Errorf("ask for metadata: %w", err)
-	}
-	topics := map[string]int{}
-	for _, t := range res.Topics {
-		if t.Error != nil && !errors.Is(t.Error, kafka.UnknownTopicOrPartition) {
-			return nil, fmt.Errorf("ask for metadata of %s: %w", t.Name, t.Error)
-		}
-		topics[t.Name] = len(t.Partitions)
-	}
-	return topics, nil
+	return partitions(ctx, s.client, s.cfg.TopicNames())
 }
 
 // takeOutDead takes out of the group what an earlier run left in it, so that

@@ -1,23 +1,23 @@
 package kafka
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"github.com/cloudevents/sdk-go/v2/binding/spec"
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/segmentio/kafka-go/protocol"
 
 	"signoff/consumer"
 )
+
+// mapper makes CloudEvents of payloads that are none of ours, as
+// *mapping.Mapping does.
+type mapper interface {
+	Events(ctx context.Context, payload []byte, fallback string) ([]event.Event, error)
+}
 
 // mostTypes bounds the types that a translator remembers: producers choose
 // them.
@@ -25,63 +25,54 @@ const mostTypes = 1024
 
 // translator makes events and rejects of the records of one partition, by the
 // CloudEvents binding for Kafka. It is not for use by several goroutines.
+//
+// What is a CloudEvent of one of our types says itself what it is; of all else,
+// the topic's mapping makes what it can. What claims to be a CloudEvent, but of
+// no type, goes to no mapping, which might see nothing in it: it may be ours.
 type translator struct {
 	decoder   Decoder
+	mapper    mapper // nil: the topic has none
 	partition consumer.Partition
 	received  time.Time       // when the records came, by our clock
 	types     map[string]bool // by CloudEvents type: is it ours?
 }
 
-func newTranslator(d Decoder, p consumer.Partition) *translator {
-	return &translator{decoder: d, partition: p, types: map[string]bool{}}
+func newTranslator(d Decoder, m mapper, p consumer.Partition) *translator {
+	return &translator{decoder: d, mapper: m, partition: p, types: map[string]bool{}}
 }
 
-// headers is what the headers say of how a record is to be read. The last of
-// several headers of a name counts.
-type headers struct {
-	contentType []byte
-	ceType      []byte
-	ce          bool // there are attributes of a CloudEvent
+// content is what records come to.
+type content struct {
+	events  []consumer.Event
+	rejects []consumer.Reject
+	ignored int
 }
 
-// The binding's headers. Producers disagree about upper and lower case.
-const (
-	contentType = "content-type"
-	prefix      = "ce_"
-	structured  = "application/cloudevents"
-)
-
-func readHeaders(all []protocol.Header) (h headers) {
-	for i := range all {
-		switch key := all[i].Key; {
-		case len(key) == len(contentType) && strings.EqualFold(key, contentType):
-			h.contentType = all[i].Value
-		case isAttribute(key):
-			h.ce = true
-			if strings.EqualFold(key[len(prefix):], "type") {
-				h.ceType = all[i].Value
-			}
-		}
-	}
-	return h
+func (c *content) add(more content) {
+	c.events = append(c.events, more.events...)
+	c.rejects = append(c.rejects, more.rejects...)
+	c.ignored += more.ignored
 }
 
-func isAttribute(key string) bool {
-	return len(key) > len(prefix) && strings.EqualFold(key[:len(prefix)], prefix)
-}
+// laterError says that a record can't be read now, and may be offered again.
+type laterError struct{ error }
 
-func (h headers) structured() bool {
-	t := bytes.TrimSpace(h.contentType)
-	return len(t) >= len(structured) && bytes.EqualFold(t[:len(structured)], []byte(structured))
-}
+func (l *laterError) Unwrap() error { return l.error }
 
-// take adds a record to a batch, as an event, a reject or one more that is
-// ignored. Neither key nor value of what is ignored by its headers is read.
-func (t *translator) take(b *batch, r *protocol.Record) error {
+// take adds a record to what others came to, as events, rejects or one more
+// that is ignored. Neither key nor value of what is ignored by its headers is
+// read. After an error, which may be a *laterError, nothing was added.
+//
+// A record without a value is how a compacted topic is told to forget a key: it
+// is ignored, unless its headers make it an event. That is then one without
+// data, by the binding. One of ours names nobody and is a reject, since it says
+// that somebody left; it takes nothing back either.
+func (t *translator) take(ctx context.Context, all *content, r *protocol.Record) error {
 	h := readHeaders(r.Headers)
 	whole := h.structured()
-	if !whole && (len(h.ceType) > 0 && !t.ours(h.ceType) || !h.ce && r.Value == nil) {
-		b.ignored++
+	othersOnly := !whole && t.mapper == nil && len(h.ceType) > 0 && !t.ours(h.ceType)
+	if othersOnly || r.Value == nil && !h.ce {
+		all.ignored++
 		return nil
 	}
 	value, err := protocol.ReadAll(r.Value)
@@ -91,23 +82,17 @@ func (t *translator) take(b *batch, r *protocol.Record) error {
 	var c cloudEvent
 	switch {
 	case whole:
-		c = fromJSON(h.contentType, value)
-		if c.wrong == "" && !t.ours([]byte(c.ceType)) {
-			b.ignored++
-			return nil
-		}
+		c = fromStructured(h.contentType, value)
 	case h.ce:
 		c = fromHeaders(r.Headers, h.contentType, value)
 	default:
-		c.wrong = "not a CloudEvent: neither ce_ headers nor the content-type application/cloudevents+json"
+		c = fromJSON(value, false)
 	}
-	e, err := t.decode(c)
-	if err == nil {
-		e.Position, e.Payload = t.position(r.Offset), value
-		b.events = append(b.events, e)
-		return nil
+	got, err := t.understand(ctx, c, r.Offset)
+	if err != nil {
+		return err
 	}
-	b.rejects = append(b.rejects, t.reject(c, err, r.Offset, value))
+	all.add(got)
 	return nil
 }
 
@@ -124,9 +109,68 @@ func (t *translator) ours(ceType []byte) bool {
 	return ours
 }
 
+// understand makes of a record what it comes to.
+func (t *translator) understand(ctx context.Context, c cloudEvent, offset int64) (got content, err error) {
+	switch {
+	case c.claims && (c.nameless || t.ours([]byte(c.ceType))):
+		err = t.settle(ctx, &got, c, offset, t.fallback(offset))
+	case t.mapper != nil:
+		err = t.mapped(ctx, &got, c.payload, offset)
+	case c.claims:
+		got.ignored = 1
+	default:
+		c.wrong = "not a CloudEvent: neither ce_ headers nor the content-type application/cloudevents+json, nor a specversion in it"
+		err = t.settle(ctx, &got, c, offset, t.fallback(offset))
+	}
+	return got, err
+}
+
+// mapped adds what the topic's mapping makes of a payload. Each of several
+// events is judged on its own; the whole payload is kept with each.
+func (t *translator) mapped(ctx context.Context, got *content, payload []byte, offset int64) error {
+	all, err := t.mapAll(ctx, payload, t.fallback(offset))
+	if err != nil {
+		return t.refuse(got, cloudEvent{payload: payload}, err, offset, t.fallback(offset))
+	}
+	if len(all) == 0 {
+		got.ignored++
+	}
+	for i, e := range all {
+		fallback := t.fallback(offset)
+		if i > 0 {
+			fallback = fmt.Sprintf("%s/%d", fallback, i)
+		}
+		c := cloudEvent{source: e.Source(), id: e.ID(), event: e, payload: payload}
+		if err := t.settle(ctx, got, c, offset, fallback); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *translator) mapAll(ctx context.Context, payload []byte, fallback string) (all []event.Event, err error) {
+	defer func() {
+		if recover() != nil {
+			err = &consumer.UnreadableError{Reason: consumer.MappingFailed, Detail: "the mapping can't be applied"}
+		}
+	}()
+	return t.mapper.Events(ctx, payload, fallback)
+}
+
+// settle adds a CloudEvent of ours: as an event, or as a reject.
+func (t *translator) settle(ctx context.Context, got *content, c cloudEvent, offset int64, fallback string) error {
+	e, err := t.decode(ctx, c)
+	if err != nil {
+		return t.refuse(got, c, err, offset, fallback)
+	}
+	e.Position, e.Payload = t.position(offset), c.payload
+	got.events = append(got.events, e)
+	return nil
+}
+
 // decode has the decoder read a CloudEvent. The SDK panics on some payloads,
 // and a payload must not end the process.
-func (t *translator) decode(c cloudEvent) (e consumer.Event, err error) {
+func (t *translator) decode(ctx context.Context, c cloudEvent) (e consumer.Event, err error) {
 	defer func() {
 		if recover() != nil {
 			err = &consumer.UnreadableError{Reason: consumer.InvalidEvent, Detail: "the event can't be decoded"}
@@ -140,125 +184,37 @@ func (t *translator) decode(c cloudEvent) (e consumer.Event, err error) {
 			return e, err
 		}
 	}
-	return t.decoder.Decode(context.TODO(), c.event, t.partition.Topic, t.received)
+	return t.decoder.Decode(ctx, c.event, t.partition.Topic, t.received)
 }
 
-// reject keeps what could not be understood, under the event's own key as far
-// as that could be read.
-func (t *translator) reject(c cloudEvent, err error, offset int64, value []byte) consumer.Reject {
+// refuse adds a reject of what could not be understood, under the event's own
+// key as far as that could be read. An error that is not the record's fault is
+// returned as a *laterError.
+func (t *translator) refuse(got *content, c cloudEvent, err error, offset int64, fallback string) error {
+	u, ok := errors.AsType[*consumer.UnreadableError](err)
+	if !ok {
+		return &laterError{err}
+	}
 	key := consumer.Key{Origin: t.partition.Topic, Source: strings.ToValidUTF8(c.source, "�"), ID: strings.ToValidUTF8(c.id, "�")}
 	if key.ID == "" {
-		key.ID = fmt.Sprintf("%d/%d", t.partition.ID, offset)
+		key.ID = fallback
 	}
-	r := consumer.Reject{
+	got.rejects = append(got.rejects, consumer.Reject{
 		Key:        key,
 		Position:   t.position(offset),
-		Reason:     consumer.InvalidEvent,
-		Detail:     "the event can't be decoded",
-		Payload:    value,
+		Reason:     u.Reason,
+		Detail:     u.Detail,
+		Payload:    c.payload,
 		ReceivedAt: t.received,
-	}
-	if u, ok := errors.AsType[*consumer.UnreadableError](err); ok {
-		r.Reason, r.Detail = u.Reason, u.Detail
-	}
-	return r
+	})
+	return nil
+}
+
+// fallback is the id of what has none of its own.
+func (t *translator) fallback(offset int64) string {
+	return fmt.Sprintf("%d/%d", t.partition.ID, offset)
 }
 
 func (t *translator) position(offset int64) string {
 	return fmt.Sprintf("%s/%d", name(t.partition), offset)
-}
-
-// cloudEvent is a record read as a CloudEvent, or what is wrong with it. What
-// is said to be wrong quotes nothing of the record, which may be personal.
-type cloudEvent struct {
-	ceType, source, id string      // as far as they could be read
-	event              event.Event // in binary mode
-	whole              []byte      // in structured mode: the event, still to be parsed
-	wrong              string
-}
-
-// fromJSON reads of an event in structured mode only what tells whether it is
-// ours, and which it is.
-func fromJSON(mediaType, value []byte) (c cloudEvent) {
-	media, _, _ := bytes.Cut(mediaType, []byte(";"))
-	if !bytes.EqualFold(bytes.TrimSpace(media), []byte(event.ApplicationCloudEventsJSON)) {
-		c.wrong = "content-type: of the CloudEvents formats, only application/cloudevents+json is understood"
-		return c
-	}
-	c.whole = value
-	dec := json.NewDecoder(bytes.NewReader(value))
-	if first, err := dec.Token(); err != nil || first != json.Delim('{') {
-		c.wrong = "not a JSON object"
-		return c
-	}
-	types := 0
-	for dec.More() {
-		key, err := dec.Token()
-		var member json.RawMessage
-		if err != nil || dec.Decode(&member) != nil {
-			c.wrong = "not a JSON object"
-			return c
-		}
-		switch key {
-		case "type":
-			types++
-			c.ceType = text(member)
-		case "source":
-			c.source = text(member)
-		case "id":
-			c.id = text(member)
-		}
-	}
-	if types != 1 || c.ceType == "" { // given twice, readers would differ about whose it is
-		c.wrong = "type: not given once, as a string"
-	}
-	return c
-}
-
-// text is a JSON string's content, "" for any other value.
-func text(value json.RawMessage) (s string) {
-	if json.Unmarshal(value, &s) != nil {
-		return ""
-	}
-	return s
-}
-
-// fromHeaders reads an event in binary mode.
-func fromHeaders(all []protocol.Header, mediaType, value []byte) (c cloudEvent) {
-	attributes := map[string]string{}
-	for _, h := range all {
-		if isAttribute(h.Key) {
-			attributes[strings.ToLower(h.Key[len(prefix):])] = string(h.Value)
-		}
-	}
-	c.ceType, c.source, c.id = attributes["type"], attributes["source"], attributes["id"]
-	version := spec.VS.Version(attributes["specversion"])
-	switch {
-	case c.ceType == "":
-		c.wrong = "ce_type: missing"
-	case version == nil:
-		c.wrong = "ce_specversion: neither 1.0 nor 0.3"
-	}
-	if c.wrong != "" {
-		return c
-	}
-	if mediaType != nil {
-		attributes["datacontenttype"] = string(mediaType)
-	}
-	c.event.Context = version.NewContext()
-	for _, attribute := range slices.Sorted(maps.Keys(attributes)) {
-		v := attributes[attribute]
-		if utf8.ValidString(v) && version.SetAttribute(c.event.Context, attribute, v) == nil {
-			continue
-		}
-		c.wrong = "a header that begins with ce_: not valid"
-		if version.Attribute(attribute) != nil { // not a name that the producer made up
-			c.wrong = prefix + attribute + ": not valid"
-		}
-		return c
-	}
-	if len(value) > 0 {
-		c.event.DataEncoded = value
-	}
-	return c
 }

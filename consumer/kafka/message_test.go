@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,10 +60,18 @@ func TestTake(t *testing.T) {
 		"structured, not ours":               {headers: h("content-type: application/cloudevents+json"), value: wholeEvent("com.example.other"), ignored: true},
 		"structured, but not JSON":           {headers: h("content-type: application/cloudevents+json"), value: "<event/>", reason: consumer.InvalidEvent, key: unread},
 		"structured, cut off":                {headers: h("content-type: application/cloudevents+json"), value: wholeEvent(consumer.TypeTerminated)[:70], reason: consumer.InvalidEvent, key: unread},
-		"structured without a value":         {headers: h("content-type: application/cloudevents+json"), reason: consumer.InvalidEvent, key: unread},
-		"structured, type given twice":       {headers: h("content-type: application/cloudevents+json"), value: `{"type":"` + consumer.TypeTerminated + `","source":"/hr","id":"e-1","type":"com.example.other"}`, reason: consumer.InvalidEvent, key: good},
-		"structured, type is a number":       {headers: h("content-type: application/cloudevents+json"), value: `{"type":1,"source":"/hr","id":"e-1"}`, reason: consumer.InvalidEvent, key: good},
+		"tombstone of structured events":     {headers: h("content-type: application/cloudevents+json"), ignored: true},
+		"structured, type given twice":       {headers: h("content-type: application/cloudevents+json"), value: `{"specversion":"1.0","type":"` + consumer.TypeTerminated + `","source":"/hr","id":"e-1","type":"com.example.other"}`, reason: consumer.InvalidEvent, key: good},
+		"structured, type is a number":       {headers: h("content-type: application/cloudevents+json"), value: `{"specversion":"1.0","type":1,"source":"/hr","id":"e-1"}`, reason: consumer.InvalidEvent, key: good},
 		"a payload that the SDK panics on":   {headers: h("content-type: application/cloudevents+json"), value: `{"specversion":"1.0","data_base64":1,"type":"` + consumer.TypeTerminated + `","source":"/hr","id":"e-1"}`, reason: consumer.InvalidEvent, key: good},
+		"structured, without a label":        {value: wholeEvent(consumer.TypeTerminated), event: true, key: good},
+		"structured, said to be plain JSON":  {headers: h("content-type: application/json", "traceparent: 00-1"), value: " " + wholeEvent(consumer.TypeTerminated), event: true, key: good},
+		"no label, not ours":                 {value: wholeEvent("com.example.other"), ignored: true},
+		"no label, no type":                  {value: `{"id":"e-1","source":"/hr","specversion":"1.0"}`, reason: consumer.InvalidEvent, key: good},
+		"no label, cut off":                  {value: wholeEvent(consumer.TypeTerminated)[:95], reason: consumer.InvalidEvent, key: good},
+		"no label, and more behind it":       {value: wholeEvent(consumer.TypeTerminated) + "{}", reason: consumer.InvalidEvent, key: good},
+		"no label, a version that is none":   {value: strings.Replace(wholeEvent(consumer.TypeTerminated), `"1.0"`, `null`, 1), reason: consumer.InvalidEvent, key: good},
+		"an id that is not an event's":       {value: `{"type":"` + consumer.TypeTerminated + `","id":"e-1","source":"/hr"}`, reason: consumer.InvalidEvent, key: unread},
 		"a batch":                            {headers: h("content-type: application/cloudevents-batch+json"), value: "[" + wholeEvent(consumer.TypeTerminated) + "]", reason: consumer.InvalidEvent, key: unread},
 		"a CloudEvents format we don't have": {headers: h("content-type: application/cloudevents+avro"), value: "xyz", reason: consumer.InvalidEvent, key: unread},
 		"tombstone of our type":              {headers: with(ours), reason: consumer.InvalidData, key: good},
@@ -77,48 +86,80 @@ func TestTake(t *testing.T) {
 		"a time that is none":                {headers: with(ours, "ce_time: yesterday"), value: data, reason: consumer.InvalidEvent, key: good},
 		"an extension that has no such name": {headers: with(ours, "ce_bad-name: x"), value: data, reason: consumer.InvalidEvent, key: good},
 		"an attribute that is not UTF-8":     {headers: with(ours, "ce_subject: \xff"), value: data, reason: consumer.InvalidEvent, key: good},
+		"an attribute called data":           {headers: with(ours, "ce_data: x"), value: data, reason: consumer.InvalidEvent, key: good},
+		"an attribute with odd characters":   {headers: with(ours, "ce_subject: \"\\\u2028", "ce_partitionkey: ü"), value: data, event: true, key: good},
+		"data as JSON in JSON":               {headers: with(ours, "content-type: application/vnd.hr+json"), value: `"{\"email\":\"ada@example.com\"}"`, reason: consumer.InvalidData, key: good},
+		"data is not UTF-8":                  {headers: with(ours), value: "{\"email\":\"\xff\"}", reason: consumer.InvalidData, key: good},
 		"data is not JSON":                   {headers: with(ours, "content-type: application/json"), value: "ada@example.com", reason: consumer.InvalidData, key: good},
 		"no email":                           {headers: with(ours), value: "{}", reason: consumer.NoEmail, key: good},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, err := consumer.NewDecoder(consumer.Config{}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			read := newTranslator(d, consumer.Partition{Topic: testTopic, ID: 3})
+			read := newTranslator(newTestDecoder(t, nil), nil, consumer.Partition{Topic: testTopic, ID: 3})
 			read.received = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 			record := &protocol.Record{Offset: 42, Headers: c.headers}
 			if c.value != "" {
 				record.Value = protocol.NewBytes([]byte(c.value))
 			}
-			var b batch
-			if err := read.take(&b, record); err != nil {
+			var b content
+			if err := read.take(t.Context(), &b, record); err != nil {
 				t.Fatal(err)
 			}
-			switch {
-			case c.event:
-				if len(b.events) != 1 || b.events[0].Key != c.key || b.events[0].Email != "ada@example.com" ||
-					b.events[0].Position != testTopic+"/3/42" || string(b.events[0].Payload) != c.value {
-					t.Errorf("got %+v, want the event %v", b, c.key)
+			check := func(b content, payload string) {
+				t.Helper()
+				switch {
+				case c.event:
+					if len(b.events) != 1 || b.events[0].Key != c.key || b.events[0].Email != "ada@example.com" ||
+						b.events[0].Position != testTopic+"/3/42" || string(b.events[0].Payload) != payload {
+						t.Fatalf("got %+v, want the event %v", b, c.key)
+					}
+				case c.ignored:
+					if b.ignored != 1 || len(b.events)+len(b.rejects) > 0 {
+						t.Fatalf("got %+v, want it ignored", b)
+					}
+				default:
+					if len(b.rejects) != 1 || len(b.events) > 0 || b.ignored > 0 {
+						t.Fatalf("got %+v, want a reject", b)
+					}
+					r := b.rejects[0]
+					if r.Reason != c.reason || r.Key != c.key || r.Position != testTopic+"/3/42" || string(r.Payload) != payload || !r.ReceivedAt.Equal(read.received) {
+						t.Fatalf("got %+v, want reason %s and key %v", r, c.reason, c.key)
+					}
+					if r.Detail == "" || strings.Contains(strings.ToLower(r.Detail), "ada@") || strings.Contains(r.Detail, "bad-name") {
+						t.Errorf("detail is %q", r.Detail)
+					}
 				}
-			case c.ignored:
-				if b.ignored != 1 || len(b.events)+len(b.rejects) > 0 {
-					t.Errorf("got %+v, want it ignored", b)
+			}
+			payload := c.value
+			if h := readHeaders(c.headers); h.ce && !h.structured() && !c.ignored {
+				payload = string(slices.Concat(b.payloads()...)) // in the JSON format, by which it is read anew
+				if payload == c.value {
+					t.Error("the attributes are not kept")
 				}
-			default:
-				if len(b.rejects) != 1 || len(b.events) > 0 || b.ignored > 0 {
-					t.Fatalf("got %+v, want a reject", b)
-				}
-				r := b.rejects[0]
-				if r.Reason != c.reason || r.Key != c.key || r.Position != testTopic+"/3/42" || string(r.Payload) != c.value || !r.ReceivedAt.Equal(read.received) {
-					t.Errorf("got %+v, want reason %s and key %v", r, c.reason, c.key)
-				}
-				if r.Detail == "" || strings.Contains(strings.ToLower(r.Detail), "ada@") || strings.Contains(r.Detail, "bad-name") {
-					t.Errorf("detail is %q", r.Detail)
-				}
+			}
+			check(b, payload)
+			if c.ignored {
+				return
+			}
+			anew, err := read.understand(t.Context(), fromJSON([]byte(payload), false), 42)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(anew, payload)
+			if c.event && anew.events[0].Hash != b.events[0].Hash {
+				t.Error("read anew, it is another event")
 			}
 		})
 	}
+}
+
+func (c content) payloads() (all [][]byte) {
+	for _, e := range c.events {
+		all = append(all, e.Payload)
+	}
+	for _, r := range c.rejects {
+		all = append(all, r.Payload)
+	}
+	return all
 }
 
 // panics is a decoder that fails on everything of ours.
@@ -133,10 +174,10 @@ func (panics) Decode(context.Context, event.Event, string, time.Time) (consumer.
 }
 
 func TestTakeSurvivesAPanic(t *testing.T) {
-	read := newTranslator(panics{}, consumer.Partition{Topic: testTopic})
-	var b batch
-	err := read.take(&b, &protocol.Record{Headers: h("ce_specversion: 1.0", ours), Value: protocol.NewBytes([]byte(data))})
-	if err != nil || len(b.rejects) != 1 || b.rejects[0].Reason != consumer.InvalidEvent || string(b.rejects[0].Payload) != data {
+	read := newTranslator(panics{}, nil, consumer.Partition{Topic: testTopic})
+	var b content
+	err := read.take(t.Context(), &b, &protocol.Record{Headers: h("ce_specversion: 1.0", ours), Value: protocol.NewBytes([]byte(data))})
+	if err != nil || len(b.rejects) != 1 || b.rejects[0].Reason != consumer.InvalidEvent || !strings.Contains(string(b.rejects[0].Payload), data) {
 		t.Errorf("got %+v, %v; want a reject with its payload", b, err)
 	}
 }
@@ -146,10 +187,10 @@ func TestIgnoringAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := newTranslator(d, consumer.Partition{Topic: testTopic})
+	read := newTranslator(d, nil, consumer.Partition{Topic: testTopic})
 	record := &protocol.Record{Headers: h("ce_specversion: 1.0", "ce_id: 1", "ce_type: com.example.other"), Value: protocol.NewBytes([]byte(data))}
-	var b batch
-	if n := testing.AllocsPerRun(100, func() { _ = read.take(&b, record) }); n > 0 {
+	var b content
+	if n := testing.AllocsPerRun(100, func() { _ = read.take(t.Context(), &b, record) }); n > 0 {
 		t.Errorf("%v allocations for a record that is ignored", n)
 	}
 	if b.ignored == 0 {
@@ -158,7 +199,7 @@ func TestIgnoringAllocatesNothing(t *testing.T) {
 }
 
 func TestTypesRememberedAreBounded(t *testing.T) {
-	read := newTranslator(panics{}, consumer.Partition{Topic: testTopic})
+	read := newTranslator(panics{}, nil, consumer.Partition{Topic: testTopic})
 	for i := range 5 * mostTypes {
 		if read.ours(fmt.Append(nil, i)) || !read.ours([]byte(consumer.TypeTerminated)) {
 			t.Fatal("wrong about whose a type is")

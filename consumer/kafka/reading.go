@@ -32,6 +32,7 @@ type readiness struct {
 	paused     string            // why nothing can be recorded
 	away       map[string]string // what does not answer, and why
 	needs      map[string]string // partitions that nobody said where to begin with
+	waiting    map[string]string // partitions that wait with a record in hand, and what for
 	partitions map[consumer.Partition]*progress
 
 	shown  outlook // last logged and counted; used by write only
@@ -53,7 +54,8 @@ type progress struct {
 func newReadiness(l Ledger, m *metrics.Kafka, log *zap.Logger) *readiness {
 	return &readiness{
 		ledger: l, metrics: m, log: log,
-		away: map[string]string{}, needs: map[string]string{}, partitions: map[consumer.Partition]*progress{},
+		away: map[string]string{}, needs: map[string]string{}, waiting: map[string]string{},
+		partitions: map[consumer.Partition]*progress{},
 	}
 }
 
@@ -81,6 +83,7 @@ func (r *readiness) leave() {
 	r.joined, r.paused = false, ""
 	clear(r.partitions)
 	clear(r.needs)
+	clear(r.waiting)
 }
 
 // found notes that the broker was asked for the topics, before the group is
@@ -121,6 +124,23 @@ func (r *readiness) answers(what string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.away, what)
+}
+
+// waits notes that a partition waits with a record that can't be read now. The
+// first reason stands, as with silent.
+func (r *readiness) waits(p consumer.Partition, why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.waiting[name(p)]; !ok {
+		r.waiting[name(p)] = why.Error()
+	}
+}
+
+// goesOn notes that a partition waits no more.
+func (r *readiness) goesOn(p consumer.Partition) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.waiting, name(p))
 }
 
 // unplaced notes that nobody said where to begin with a partition.
@@ -169,6 +189,8 @@ func (r *readiness) now() outlook {
 		return outlook{consumer.Away, list(r.away)}
 	case !r.joined:
 		return outlook{consumer.Joining, r.missing}
+	case len(r.waiting) > 0:
+		return outlook{consumer.Paused, list(r.waiting)}
 	}
 	for _, pr := range r.partitions {
 		if pr.goal < 0 || pr.next < pr.goal {
@@ -186,9 +208,10 @@ func (r *readiness) now() outlook {
 func (r *readiness) write(ctx context.Context) {
 	now := r.now()
 	// An outage takes in one thing after another: that is one line, not many.
-	if now.state != r.shown.state || now.state != consumer.Away && now.detail != r.shown.detail {
+	outage := now.state == consumer.Away || now.state == consumer.Paused
+	if now.state != r.shown.state || !outage && now.detail != r.shown.detail {
 		log := r.log.Info
-		if now.state == consumer.Away || now.state == consumer.Paused || now.state == consumer.NeedsFrom {
+		if outage || now.state == consumer.NeedsFrom {
 			log = r.log.Warn
 		}
 		log("reading of Kafka", zap.String("state", string(now.state)), zap.String("detail", now.detail))

@@ -87,9 +87,28 @@ func (t TLS) secure(ctx context.Context, conn net.Conn, address string) (net.Con
 	}
 	over := tls.Client(conn, cfg)
 	if err := over.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("TLS with %s: %w", address, err)
+		return nil, fmt.Errorf("TLS with %s: %w%s", address, err, advice(err))
 	}
 	return over, nil
+}
+
+// advice is what a person has to do about a broker that does not come through
+// to us, "" if that can't be told.
+func advice(err error) string {
+	var header tls.RecordHeaderError
+	var name x509.HostnameError
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &header):
+		return ": the broker does not speak TLS at this port: leave kafka.tls out, or name another port"
+	case errors.As(err, &name):
+		return ": kafka.brokers must name it as its certificate does"
+	case errors.As(err, &unknown):
+		return ": kafka.tls.ca_file must hold who vouches for the broker"
+	case errors.Is(err, kafka.SASLAuthenticationFailed):
+		return ": the broker does not take the mechanism, username and password of kafka.sasl"
+	}
+	return ""
 }
 
 // config reads the files.
@@ -153,7 +172,7 @@ func (s SASL) signIn(ctx context.Context, conn net.Conn, address, clientID strin
 		err = authenticate(broker, session, message)
 	}
 	if err != nil {
-		return fmt.Errorf("sign in to %s: %w", address, err)
+		return fmt.Errorf("sign in to %s: %w%s", address, err, advice(err))
 	}
 	return nil
 }

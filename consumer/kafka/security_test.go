@@ -53,7 +53,10 @@ func (a *authority) sign(t *testing.T, template *x509.Certificate, files ...stri
 		t.Fatal(err)
 	}
 	template.SerialNumber, template.Subject = big.NewInt(time.Now().UnixNano()), pkix.Name{CommonName: "test"}
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	template.NotBefore = time.Now().Add(-time.Hour)
+	if template.NotAfter.IsZero() {
+		template.NotAfter = time.Now().Add(time.Hour)
+	}
 	issuer, issuerKey := a.cert, a.key
 	if issuer == nil {
 		issuer, issuerKey = template, key

@@ -3,7 +3,9 @@
 // It promises that an offset is committed only once all before it is in the
 // ledger, and that reading goes on from the ledger's own watermark, never from
 // the committed offset unless a person says so. A record that can't be
-// understood becomes a reject; one that is none of our business is counted.
+// understood becomes a reject; one that is none of our business is counted. One
+// that a directory must be asked about, which is away, is offered again until it
+// answers, and its partition waits.
 //
 // It joins a consumer group and fetches on its own: the library's Reader
 // commits without regard to who owns a partition by now, delivers what a
@@ -21,6 +23,7 @@ import (
 	"go.uber.org/zap"
 
 	"signoff/consumer"
+	"signoff/consumer/mapping"
 	"signoff/metrics"
 )
 
@@ -49,7 +52,8 @@ type Decoder interface {
 	Kind(ceType string) (consumer.Kind, bool)
 
 	// Decode makes an Event of a CloudEvent of ours. Its error is a
-	// *consumer.UnreadableError.
+	// *consumer.UnreadableError, or else says that the same event may be offered
+	// again later.
 	Decode(ctx context.Context, e event.Event, origin string, received time.Time) (consumer.Event, error)
 }
 
@@ -72,6 +76,7 @@ type Source struct {
 	from    From
 	ledger  Ledger
 	decoder Decoder
+	mappers map[string]mapper // by topic
 	metrics *metrics.Kafka
 	ignored func(n int)
 	log     *zap.Logger
@@ -81,19 +86,28 @@ type Source struct {
 	state     *readiness
 	series    map[consumer.Partition]bool // partitions that have metrics
 	member    string                      // what the ledger remembers of us
+
+	longestRead time.Duration
 }
 
-// New returns a Source; it does nothing until Run. ignored counts events that
-// are none of our business, m holds the rest of what is observed.
-func New(cfg Config, from From, l Ledger, d Decoder, m *metrics.Kafka, ignored func(n int), log *zap.Logger) *Source {
+// New returns a Source; it does nothing until Run. Its error names a mapping of
+// cfg that is not among mappings. ignored counts events that are none of our
+// business, m holds the rest of what is observed.
+func New(cfg Config, from From, l Ledger, d Decoder, mappings *mapping.Set, m *metrics.Kafka, ignored func(n int), log *zap.Logger) (*Source, error) {
+	mappers, err := cfg.mappers(mappings)
+	if err != nil {
+		return nil, err
+	}
 	client := cfg.Client()
 	return &Source{
-		cfg: cfg, from: from, ledger: l, decoder: d, metrics: m, ignored: ignored, log: log,
+		cfg: cfg, from: from, ledger: l, decoder: d, mappers: mappers, metrics: m, ignored: ignored, log: log,
 		transport: client.Transport.(*kafka.Transport),
 		client:    client,
 		state:     newReadiness(l, m, log),
 		series:    map[consumer.Partition]bool{},
-	}
+
+		longestRead: longestRead,
+	}, nil
 }
 
 // errTopicsChanged ends a membership: the group must be joined for other
@@ -188,7 +202,7 @@ func (s *Source) groupConfig(topics map[string]int) kafka.ConsumerGroupConfig {
 		Timeout:           dialTimeout,
 		Dialer:            &kafka.Dialer{Timeout: dialTimeout, ClientID: clientID(s.cfg), DialFunc: newDialer(s.cfg).dialToLook},
 	}
-	for _, t := range s.cfg.Topics {
+	for _, t := range s.cfg.TopicNames() {
 		if topics[t] > 0 { // asked for one that is not there, the library finds none at all
 			cfg.Topics = append(cfg.Topics, t)
 		}

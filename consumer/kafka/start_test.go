@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"fmt"
+	"maps"
 	"testing"
+	"time"
 
 	"go.uber.org/zap/zapcore"
 
@@ -85,7 +87,9 @@ func TestEmptyLedgerBesideCommittedOffsets(t *testing.T) {
 	newTopic := func(t *testing.T) *cluster {
 		c := newCluster(t, 2)
 		cl := newProducer(t, c)
-		produce(t, cl, append(leavers(0, "a", 10), leavers(1, "a", 10)...)...)
+		all := append(leavers(0, "a", 10), leavers(1, "a", 10)...)
+		all[4].Timestamp = time.Unix(1795000004, 0)
+		produce(t, cl, all...)
 		commit(t, c, 0, 4)
 		return c
 	}
@@ -108,7 +112,7 @@ func TestEmptyLedgerBesideCommittedOffsets(t *testing.T) {
 			t.Errorf("committed %d, want 4", n)
 		}
 		lag := func() float64 { return r.gauge(t, "signoff_kafka_lag", "0", testTopic) }
-		eventually(t, "lag 6", func() bool { return lag() == 6 })
+		eventually(t, "lag 6", func() bool { return lag() == 6 && r.oldest(t, "0") == 1795000004 })
 		produce(t, newProducer(t, c), leavers(0, "b", 24)...)
 		eventually(t, "lag 30", func() bool { return lag() == 30 })
 	})
@@ -233,7 +237,15 @@ func checkJump(t *testing.T, r *run, m *memory, want consumer.Span, lost float64
 	if got := r.gauge(t, "signoff_kafka_lost_offsets_total", testTopic); got != lost {
 		t.Errorf("%v lost, want %v", got, lost)
 	}
-	if n := r.logs.FilterMessageSnippet(says).FilterLevelExact(zapcore.ErrorLevel).Len(); n != 1 {
-		t.Errorf("%d log lines about it, want 1", n)
+	lines := r.logs.FilterMessageSnippet(says).FilterLevelExact(zapcore.ErrorLevel).All()
+	if len(lines) != 1 {
+		t.Fatalf("%d log lines about it, want 1", len(lines))
+	}
+	fields := map[string]any{"topic": testTopic, "partition": int64(0), "read_up_to": want.From, "going_on_from": want.Next}
+	if lost > 1 {
+		fields["lost"] = int64(lost)
+	}
+	if got := lines[0].ContextMap(); !maps.Equal(got, fields) {
+		t.Errorf("it says %v, want %v", got, fields)
 	}
 }

@@ -1,0 +1,205 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"signoff/consumer"
+	"signoff/consumer/mapping"
+)
+
+var _ mapper = (*mapping.Mapping)(nil)
+
+// lines is a mapping that makes a termination of each line of the payload, and
+// knows some words.
+type lines struct{ got []string }
+
+func (l *lines) Events(_ context.Context, payload []byte, fallback string) (all []event.Event, err error) {
+	l.got = append(l.got, string(payload))
+	for i, line := range strings.Fields(string(payload)) {
+		switch line {
+		case "nothing":
+			return nil, nil
+		case "odd":
+			return nil, &consumer.UnreadableError{Reason: consumer.MappingFailed, Detail: "no such key"}
+		case "panic":
+			panic("odd payload")
+		case "later":
+			return nil, context.DeadlineExceeded
+		}
+		e := event.New()
+		e.SetType(consumer.TypeTerminated)
+		e.SetSource("lines")
+		id := fallback
+		if i > 0 {
+			id = fmt.Sprintf("%s/%d", fallback, i)
+		}
+		if line != "anonymous" {
+			e.SetID(id)
+		}
+		e.DataEncoded = fmt.Appendf(nil, `{"email":%q,"effectiveAt":"2026-11-20T12:00:00Z"}`, line)
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+func newTestDecoder(t testing.TB, directory consumer.Directory) *consumer.Decoder {
+	t.Helper()
+	d, err := consumer.NewDecoder(consumer.Config{}, directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestMapped(t *testing.T) {
+	binary := func(ceType string) []protocol.Header {
+		return h("ce_specversion: 1.0", "ce_source: /hr", "ce_id: e-1", "ce_type: "+ceType)
+	}
+	label := h("content-type: application/cloudevents+json")
+	for name, c := range map[string]struct {
+		headers []protocol.Header
+		value   string   // "": nil
+		given   string   // to the mapping; "": it is not asked
+		ids     []string // of the events
+		rejects []string // reason and id of each
+		ignored int
+	}{
+		"plain":                                   {value: "a@example.com", given: "a@example.com", ids: []string{"3/42"}},
+		"several events":                          {value: "a@example.com b@example.com", given: "a@example.com b@example.com", ids: []string{"3/42", "3/42/1"}},
+		"some of them unreadable":                 {value: "x a@example.com y", given: "x a@example.com y", ids: []string{"3/42/1"}, rejects: []string{"invalid_data 3/42", "invalid_data 3/42/2"}},
+		"events without a name":                   {value: "anonymous anonymous", given: "anonymous anonymous", rejects: []string{"invalid_event 3/42", "invalid_event 3/42/1"}},
+		"nothing in it":                           {value: "nothing", given: "nothing", ignored: 1},
+		"the mapping fails":                       {value: "odd", given: "odd", rejects: []string{"mapping_failed 3/42"}},
+		"the mapping panics":                      {value: "panic", given: "panic", rejects: []string{"mapping_failed 3/42"}},
+		"JSON that is no CloudEvent":              {value: `{"type":"dev.signoff.employee.terminated.v1"}`, given: `{"type":"dev.signoff.employee.terminated.v1"}`, rejects: []string{"invalid_data 3/42"}},
+		"ours, in binary mode":                    {headers: binary(consumer.TypeTerminated), value: data, ids: []string{"e-1"}},
+		"ours, structured":                        {headers: label, value: wholeEvent(consumer.TypeTerminated), ids: []string{"e-1"}},
+		"ours, structured, without a label":       {value: wholeEvent(consumer.TypeTerminated), ids: []string{"e-1"}},
+		"another's, in binary mode":               {headers: binary("com.example.left"), value: `"nothing "`, given: `{"specversion":"1.0","id":"e-1","source":"/hr","type":"com.example.left","data_base64":"Im5vdGhpbmcgIg=="}`, rejects: []string{"invalid_data 3/42"}},
+		"another's, in binary mode, without data": {headers: binary("com.example.left"), given: `{"specversion":"1.0","id":"e-1","source":"/hr","type":"com.example.left"}`, rejects: []string{"invalid_data 3/42"}},
+		"another's, structured":                   {headers: label, value: wholeEvent("nothing"), given: wholeEvent("nothing"), rejects: []string{"invalid_data 3/42"}},
+		"another's, in binary mode, and broken":   {headers: h("ce_id: e-1", "ce_type: com.example.left"), value: "{}", given: `{"specversion":"","id":"e-1","type":"com.example.left","data":{}}`, rejects: []string{"invalid_data 3/42"}},
+		"ours, in binary mode, and broken":        {headers: h("ce_id: e-1", "ce_type: "+consumer.TypeTerminated), value: data, rejects: []string{"invalid_event e-1"}},
+		"an event of no type, in binary mode":     {headers: h("ce_specversion: 1.0", "ce_source: /hr", "ce_id: e-1"), value: data, rejects: []string{"invalid_event e-1"}},
+		"an event of no type, structured":         {value: `{"specversion":"1.0","id":"e-1"}`, rejects: []string{"invalid_event e-1"}},
+		"a tombstone":                             {headers: h("trace: 1"), ignored: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &lines{}
+			read := newTranslator(newTestDecoder(t, nil), m, consumer.Partition{Topic: testTopic, ID: 3})
+			record := func() *protocol.Record {
+				r := &protocol.Record{Offset: 42, Headers: c.headers}
+				if c.value != "" {
+					r.Value = protocol.NewBytes([]byte(c.value))
+				}
+				return r
+			}
+			for range 2 { // a record that comes again comes to the same
+				var got content
+				if err := read.take(t.Context(), &got, record()); err != nil {
+					t.Fatal(err)
+				}
+				checkMapped(t, got, c.ids, c.rejects, c.ignored)
+				if strings.Join(m.got, "|") != c.given {
+					t.Errorf("the mapping was given %q, want %q", m.got, c.given)
+				}
+				if m.got = nil; c.value == "" && c.ids == nil {
+					continue
+				}
+				anew, err := read.understand(t.Context(), fromJSON(append(got.payloads(), []byte(c.value))[0], false), 42)
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkMapped(t, anew, c.ids, c.rejects, c.ignored)
+				m.got = nil
+			}
+		})
+	}
+}
+
+func checkMapped(t *testing.T, got content, ids, rejects []string, ignored int) {
+	t.Helper()
+	var gotIDs, gotRejects []string
+	for _, e := range got.events {
+		gotIDs = append(gotIDs, e.Key.ID)
+	}
+	for _, r := range got.rejects {
+		gotRejects = append(gotRejects, fmt.Sprintf("%s %s", r.Reason, r.Key.ID))
+		if r.Key.Origin != testTopic || r.Position != testTopic+"/3/42" || r.Detail == "" {
+			t.Errorf("reject %+v", r)
+		}
+	}
+	if fmt.Sprint(gotIDs) != fmt.Sprint(ids) || fmt.Sprint(gotRejects) != fmt.Sprint(rejects) || got.ignored != ignored {
+		t.Errorf("events %v, rejects %v, %d ignored; want %v, %v, %d", gotIDs, gotRejects, got.ignored, ids, rejects, ignored)
+	}
+	for _, payload := range got.payloads() {
+		if !bytes.Equal(payload, got.payloads()[0]) {
+			t.Errorf("payloads differ: %q and %q", payload, got.payloads()[0])
+		}
+	}
+}
+
+func TestMappingThatHasNoTime(t *testing.T) {
+	read := newTranslator(newTestDecoder(t, nil), &lines{}, consumer.Partition{Topic: testTopic})
+	var got content
+	err := read.take(t.Context(), &got, &protocol.Record{Value: protocol.NewBytes([]byte("later"))})
+	if _, ok := errors.AsType[*laterError](err); !ok || len(got.payloads()) > 0 || got.ignored > 0 {
+		t.Errorf("got %+v, %v; want to be asked later", got, err)
+	}
+}
+
+func TestReadsThroughAMapping(t *testing.T) {
+	parallel(t)
+	c := newCluster(t, 1)
+	for _, value := range []string{"a@example.com b@example.com", "nothing", "odd", wholeEvent(consumer.TypeTerminated)} {
+		produce(t, newProducer(t, c), &kgo.Record{Topic: testTopic, Value: []byte(value)})
+	}
+	produce(t, newProducer(t, c), leaver(0, "a"))
+	m := newMemory()
+	r := start(t, c, m, setup{mapper: &lines{}})
+	awaitEvents(t, m, 4)
+	awaitState(t, m, consumer.UpToDate)
+	if _, rejects, _ := m.count(); rejects != 1 || r.ignored.Load() != 1 {
+		t.Errorf("%d rejects, %d ignored; want 1 each", rejects, r.ignored.Load())
+	}
+	r.stop()
+	again := newMemory()
+	start(t, c, again, setup{mapper: &lines{}, from: Earliest})
+	awaitEvents(t, again, 4)
+	for key := range m.events {
+		if _, ok := again.events[key]; !ok {
+			t.Errorf("read again, %v is gone", key)
+		}
+	}
+}
+
+func TestReread(t *testing.T) {
+	received := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+	r := start(t, newCluster(t, 1), newMemory(), setup{mapper: &lines{}, topics: []string{testTopic, "hr.later"}})
+	events, rejects, ignored, err := r.Reread(t.Context(), testTopic, testTopic+"/3/42", []byte("a@example.com x"), received)
+	if err != nil || len(events) != 1 || len(rejects) != 1 || ignored != 0 ||
+		events[0].Key.ID != "3/42" || rejects[0].Key.ID != "3/42/1" || !rejects[0].ReceivedAt.Equal(received) {
+		t.Errorf("%+v %+v %d %v", events, rejects, ignored, err)
+	}
+	if _, rejects, _, err := r.Reread(t.Context(), "hr.later", "hr.later/0/7", []byte("a@example.com"), received); err != nil || len(rejects) != 1 || rejects[0].Reason != consumer.InvalidEvent {
+		t.Errorf("without a mapping: %+v %v", rejects, err)
+	}
+	if _, _, _, err := r.Reread(t.Context(), "hr.gone", "hr.gone/0/7", nil, received); fmt.Sprint(err) != `kafka.topics: "hr.gone": not among them any more` {
+		t.Errorf("a topic that is not read: %v", err)
+	}
+	for _, position := range []string{"", "hr.later/0/7", testTopic + "/0", testTopic + "/x/1", testTopic + "/1/-1", testTopic + "/1/2/3"} {
+		if _, _, _, err := r.Reread(t.Context(), testTopic, position, nil, received); err == nil {
+			t.Errorf("position %q is taken", position)
+		}
+	}
+}
