@@ -200,7 +200,7 @@ func TestReread(t *testing.T) {
 	if _, err := r.Reread(t.Context(), stored(testTopic, "later")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("with no time: %v", err)
 	}
-	if _, err := r.Reread(t.Context(), stored("hr.gone", "")); !errors.Is(err, consumer.ErrOrigin) || !strings.HasPrefix(err.Error(), "kafka.topics: hr.gone: ") {
+	if _, err := r.Reread(t.Context(), stored("hr.gone", "")); !errors.Is(err, consumer.ErrOrigin) {
 		t.Errorf("a topic that is not read: %v", err)
 	}
 }

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -15,7 +14,7 @@ import (
 func (s *Source) Reread(ctx context.Context, r consumer.Reject) (consumer.Content, error) {
 	topic := r.Key.Origin
 	if !slices.Contains(s.cfg.TopicNames(), topic) {
-		return consumer.Content{}, fmt.Errorf("kafka.topics: %s: %w", topic, consumer.ErrOrigin)
+		return consumer.Content{}, consumer.ErrOrigin
 	}
 	p := fromJSON(r.Payload, false)
 	p.Position, p.Received = r.Position, r.ReceivedAt

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -25,7 +24,7 @@ import (
 func (s *Server) Reread(ctx context.Context, r consumer.Reject) (consumer.Content, error) {
 	ep := s.endpoints[r.Key.Origin]
 	if ep == nil {
-		return consumer.Content{}, fmt.Errorf("webhook.endpoints: %s: %w", r.Key.Origin, consumer.ErrOrigin)
+		return consumer.Content{}, consumer.ErrOrigin
 	}
 	into := ep.reading(s.decoder, r.ReceivedAt)
 	if ep.mapping == nil {
