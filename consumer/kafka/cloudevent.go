@@ -61,14 +61,18 @@ func (h headers) structured() bool {
 }
 
 // fromStructured reads an event whose content-type says that it is one in
-// structured mode.
+// structured mode. JSON that says so itself is read whatever the format is said to
+// be: so it is read anew, too, when the content-type is known no more.
 func fromStructured(mediaType, value []byte) consumer.Payload {
 	media, _, _ := bytes.Cut(mediaType, []byte(";"))
 	if bytes.EqualFold(bytes.TrimSpace(media), []byte(event.ApplicationCloudEventsJSON)) {
 		return fromJSON(value, true)
 	}
-	return consumer.Payload{Text: value,
-		Event: wrong("content-type: of the CloudEvents formats, only application/cloudevents+json is understood")}
+	p := fromJSON(value, false)
+	if p.Event == nil {
+		p.Event = wrong("content-type: of the CloudEvents formats, only application/cloudevents+json is understood")
+	}
+	return p
 }
 
 // wrong is an event that is none. What is said to be wrong with it quotes nothing

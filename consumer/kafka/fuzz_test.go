@@ -20,6 +20,7 @@ func FuzzTake(f *testing.F) {
 	f.Add("ce_id: \xff\nCE_TYPE: \"\\", "\x00")
 	f.Add("content-type: application/cloudevents+json; charset=UTF-8", wholeEvent(consumer.TypeTerminated))
 	f.Add("", wholeEvent(consumer.TypeTerminated))
+	f.Add("content-type: application/cloudevents", wholeEvent(consumer.TypeTerminated))
 	f.Add("", `{"specversion":"1.0","type":"`+consumer.TypeTerminated+`","source":"/hr","id":"e-1","data_base64":1}`)
 	f.Add("content-type: application/json", `{"left":["a@example.com"]}`)
 	d := newTestDecoder(f, nil)

@@ -72,6 +72,7 @@ func TestTake(t *testing.T) {
 		"an id that is not an event's":       {value: `{"type":"` + consumer.TypeTerminated + `","id":"e-1","source":"/hr"}`, reason: consumer.InvalidEvent, key: unread},
 		"a batch":                            {headers: h("content-type: application/cloudevents-batch+json"), value: "[" + wholeEvent(consumer.TypeTerminated) + "]", reason: consumer.InvalidEvent, key: unread},
 		"a CloudEvents format we don't have": {headers: h("content-type: application/cloudevents+avro"), value: "xyz", reason: consumer.InvalidEvent, key: unread},
+		"JSON under another format's label":  {headers: h("content-type: application/cloudevents"), value: wholeEvent(consumer.TypeTerminated), event: true, key: good},
 		"tombstone of our type":              {headers: with(ours), reason: consumer.InvalidData, key: good},
 		"tombstone without headers":          {ignored: true},
 		"tombstone with a trace only":        {headers: h("traceparent: 00-1"), ignored: true},
