@@ -17,8 +17,9 @@ import (
 // goroutines.
 type Decoder struct {
 	kinds     *kinds
-	zone      *time.Location // of a date without a time; nil: there is none
-	directory Directory      // nil: there is none
+	zone      *time.Location    // of a date without a time; nil: there is none
+	directory Directory         // nil: there is none
+	expected  map[string]string // sources of the config, by themselves
 }
 
 // NewDecoder returns a Decoder, or what is wrong with cfg. It asks the directory,
@@ -31,7 +32,11 @@ func NewDecoder(cfg Config, directory Directory) (*Decoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Decoder{kinds: newKinds(cfg.Types), zone: zone, directory: directory}, nil
+	d := &Decoder{kinds: newKinds(cfg.Types), zone: zone, directory: directory, expected: make(map[string]string)}
+	for _, source := range cfg.Expected {
+		d.expected[source] = source
+	}
+	return d, nil
 }
 
 // Kind returns the kind of event that a CloudEvents type stands for; false if

@@ -1,7 +1,8 @@
 // Package consumer holds what every source of terminations speaks: the Event
 // that says what happened to one person, the Reject for what could not be
-// understood, and the Recorder that keeps both before the source is
-// acknowledged. The sources themselves are the rooms below: kafka and webhook.
+// understood, the Reader that makes both of what comes in, and the Recorder that
+// keeps them before the source is acknowledged. The sources themselves are the
+// rooms below: kafka and webhook.
 //
 // It knows CloudEvents and the canonical data of a termination. It knows
 // nothing of Docusign, of accounts or of what becomes of an event.

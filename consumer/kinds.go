@@ -24,6 +24,9 @@ type Config struct {
 	Types    Types         `yaml:"types"`
 	TimeZone string        `yaml:"time_zone"` // IANA name; "": an event with a date only is a reject
 	MaxAge   time.Duration `yaml:"max_age"`   // 0: no limit
+
+	// Expected are the sources that should be heard from, also by what is ignored.
+	Expected []string `yaml:"-"`
 }
 
 // Types names the CloudEvents types that are accepted besides the canonical

@@ -87,7 +87,7 @@ func TestConfigValidate(t *testing.T) {
 		want string // the beginning of the error; "": valid
 	}{
 		"nothing set":               {Config{}, ""},
-		"all set":                   {Config{Types{[]string{"a", "b.*"}, []string{"c"}, []string{"d"}}, "Europe/Lisbon", time.Hour}, ""},
+		"all set":                   {Config{Types: Types{[]string{"a", "b.*"}, []string{"c"}, []string{"d"}}, TimeZone: "Europe/Lisbon", MaxAge: time.Hour}, ""},
 		"a canonical name, again":   {Config{Types: Types{Rehired: []string{TypeRehired}}}, ""},
 		"a canonical name, wrongly": {Config{Types: Types{Terminated: []string{TypeRehired}}}, `events.types.terminated: "` + TypeRehired + `": already means rehired`},
 		"a name of two kinds":       {Config{Types: Types{Terminated: []string{"a"}, Rescinded: []string{"a"}}}, `events.types.terminated: "a": already means rescinded`},

@@ -70,7 +70,8 @@ type Ledger struct {
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	closed  sync.Once
-	heard   map[string]time.Time // the sources of the config and when they were heard from; the writer's own
+	hearing sync.Mutex
+	heard   map[string]time.Time // the sources of the config and when they were heard from
 }
 
 var _ consumer.Recorder = (*Ledger)(nil)

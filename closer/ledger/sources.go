@@ -54,6 +54,8 @@ func (l *Ledger) nameSources(ctx context.Context) error {
 		return err
 	}
 	sources, err := l.Sources(ctx)
+	l.hearing.Lock()
+	defer l.hearing.Unlock()
 	l.heard = make(map[string]time.Time, len(sources))
 	for _, s := range sources {
 		l.heard[s.Name] = s.HeardAt
@@ -67,14 +69,20 @@ func (t *tx) hear(in consumer.Intake) error {
 		if err := t.exec(`UPDATE sources SET heard_at = $2 WHERE source = $1`, source, micros(t.now)); err != nil {
 			return err
 		}
-		t.afterwards(func() { t.ledger.heard[source] = t.now })
+		t.afterwards(func() {
+			t.ledger.hearing.Lock()
+			defer t.ledger.hearing.Unlock()
+			t.ledger.heard[source] = t.now
+		})
 	}
 	return nil
 }
 
 // newsIn are the sources of an intake of which it is time to write that they were
-// heard from. Only the writer calls it.
+// heard from.
 func (l *Ledger) newsIn(in consumer.Intake, now time.Time) (news []string) {
+	l.hearing.Lock()
+	defer l.hearing.Unlock()
 	if len(l.heard) == 0 {
 		return nil
 	}

@@ -96,6 +96,32 @@ func TestHearingIsCheap(t *testing.T) {
 	})
 }
 
+// What is ignored comes all the time.
+func TestHearingOnlyIsNoTransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook(t, naming("hr"))
+		defer func() { _ = b.Close() }()
+		writes := 0
+		b.observe.Write = func(time.Duration) { writes++ }
+		hear := func(want int, sources ...string) {
+			t.Helper()
+			for range 3 {
+				if err := b.Record(t.Context(), consumer.Intake{Source: consumer.Webhook, Heard: sources}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if writes != want {
+				t.Errorf("%d transactions for %q, want %d", writes, sources, want)
+			}
+		}
+		hear(0)
+		hear(0, "payroll")
+		hear(1, "payroll", "hr")
+		time.Sleep(heardEvery)
+		hear(2, "hr")
+	})
+}
+
 func TestSourcesOutliveTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook(t, naming("hr", "quiet"))

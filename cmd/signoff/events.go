@@ -39,7 +39,9 @@ func (e eventsConfig) open(log *zap.Logger) (*consumer.Decoder, *mapping.Set, er
 	if err != nil {
 		return nil, nil, err
 	}
-	decoder, err := consumer.NewDecoder(e.Config, directory)
+	cfg := e.Config
+	cfg.Expected = sourceNames(e.Sources)
+	decoder, err := consumer.NewDecoder(cfg, directory)
 	return decoder, mappings, err
 }
 

@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	segmentio "github.com/segmentio/kafka-go"
 
 	"signoff/closer/console"
 	"signoff/closer/ledger"
@@ -201,6 +204,62 @@ func TestRejectsOfTheLedgerItself(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A mapping that fails loses nothing: once it is mended, what came by a topic and by
+// an endpoint is read by it anew.
+func TestRejectsOfAMappingAreMendedAndReplayed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{users: leaverUsers(3)})
+	mapping := s.write(t, "acme.cel", `body.leavers.map(l, {"email": l.mail})`)
+	config := s.config(t, map[string]string{
+		"events.mappings":   "[{name: acme, file: " + mapping + "}]",
+		"kafka.topics":      "[{name: " + demoTopic + ", mapping: acme}]",
+		"webhook.endpoints": "[{path: /acme, auth: none, mapping: acme}]",
+	})
+	r := s.start(t, config)
+	payload := func(people ...int) []byte {
+		var all []string
+		for _, i := range people {
+			all = append(all, fmt.Sprintf(`{"emails": [%q]}`, email(i)))
+		}
+		return []byte(`{"leavers": [` + strings.Join(all, ", ") + `, {"emails": ["nobody"]}]}`)
+	}
+	if status := postAs(t, "http://"+r.webhook.Addr().String()+"/acme", "application/json", payload(0, 1)); status != 200 {
+		t.Fatalf("posted: %d", status)
+	}
+	s.produce(t, segmentio.Message{Value: payload(2)})
+	eventually(t, "both are rejects", func() bool { return r.stats(t).Rejects == 2 })
+	for _, reject := range listedRejects(t, s.as(r, "alice")) {
+		if reject.Reason != "mapping_failed" || reject.EventSource != "" || reject.EventID == "" {
+			t.Errorf("the list has %+v", reject)
+		}
+	}
+	if status, out, _ := rejectsOf(s.as(r, "alice"), "replay", "--all"); status != 3 || strings.Count(out, "fails again: mapping_failed") != 2 {
+		t.Errorf("before it is mended: %d %s", status, out)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, "acme.cel", `body.leavers.map(l, {"email": l.emails[0]})`)
+	r = s.start(t, config)
+	status, out, errOut := rejectsOf(s.as(r, "alice"), "replay", "--all")
+	if status != 0 || out != "2 replayed, 0 not\n" {
+		t.Errorf("replay: %d %s%s", status, out, errOut)
+	}
+	r.await(t, ledger.Closed, 3)
+	s.closedOnce(t, 3)
+	var origins []string
+	for _, reject := range listedRejects(t, s.as(r, "alice")) { // those of each payload that still have no email
+		if reject.Reason != "invalid_data" || reject.EventSource != "acme" {
+			t.Errorf("the list has %+v", reject)
+		}
+		origins = append(origins, reject.Origin)
+	}
+	if slices.Sort(origins); !slices.Equal(origins, []string{"/acme", demoTopic}) {
+		t.Errorf("rejects of what is wrong still are by %v", origins)
+	}
+	noLeak(t, "the log", r.logs.String())
 }
 
 func TestReplayOfAnEndpointThatIsGone(t *testing.T) {

@@ -4,22 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"signoff/closer/console"
 	"signoff/closer/ledger"
 	"signoff/consumer"
+	"signoff/consumer/kafka"
 	"signoff/consumer/webhook"
 )
 
-// replayer replays rejects by the config as it is now.
+// replayer has rejects read anew by the way in by which they came.
 type replayer struct {
-	cfg     config
 	ledger  *ledger.Ledger
-	decoder *consumer.Decoder
+	kafka   *kafka.Source   // nil without kafka
+	webhook *webhook.Server // nil without webhook
 }
 
 var _ console.Replayer = replayer{}
+
+// originKeys are where the config names what rejects came by.
+var originKeys = map[consumer.Source]string{consumer.Kafka: "kafka.topics", consumer.Webhook: "webhook.endpoints"}
 
 // Replay implements console.Replayer.
 func (p replayer) Replay(ctx context.Context, id int64, by string) (ledger.Reject, error) {
@@ -27,70 +30,31 @@ func (p replayer) Replay(ctx context.Context, id int64, by string) (ledger.Rejec
 	if err == nil {
 		err = r.Replayable()
 	}
-	if err == nil {
-		err = p.known(r)
-	}
 	if err != nil {
 		return ledger.Reject{}, err
 	}
-	events, rejects, err := p.reread(ctx, r)
-	if err != nil {
+	got, err := p.reread(ctx, r)
+	switch {
+	case errors.Is(err, consumer.ErrOrigin):
+		return ledger.Reject{}, fmt.Errorf("reject %d: %s: %s: %w", id, originKeys[r.Via], r.Key.Origin, console.ErrOrigin)
+	case errors.Is(err, ledger.ErrGone):
+		return ledger.Reject{}, fmt.Errorf("reject %d: %w", id, err)
+	case err != nil:
 		return ledger.Reject{}, fmt.Errorf("reject %d: %w; %w", id, err, console.ErrLater)
 	}
-	return p.ledger.ReplayReject(ctx, id, events, rejects, by)
+	return p.ledger.ReplayReject(ctx, id, got.Events, got.Rejects, by)
 }
 
-// known refuses what came by a topic or an endpoint that there is no more.
-func (p replayer) known(r ledger.Reject) error {
-	origin := r.Key.Origin
-	here := func(e webhook.Endpoint) bool { return e.Path == origin }
+// reread returns what a reject's payload comes to when it comes now.
+func (p replayer) reread(ctx context.Context, r ledger.Reject) (consumer.Content, error) {
+	stored := consumer.Reject{Key: r.Key, Position: r.Position, Payload: r.Payload, ReceivedAt: r.ReceivedAt}
 	switch {
-	case r.Via == consumer.Kafka && !slices.Contains(p.cfg.Kafka.TopicNames(), origin):
-		return fmt.Errorf("reject %d: kafka.topics: %s: %w", r.ID, origin, console.ErrOrigin)
-	case r.Via == consumer.Webhook && !slices.ContainsFunc(p.cfg.Webhook.Endpoints, here):
-		return fmt.Errorf("reject %d: webhook.endpoints: %s: %w", r.ID, origin, console.ErrOrigin)
+	case r.Via == consumer.Kafka && p.kafka != nil:
+		return p.kafka.Reread(ctx, stored)
+	case r.Via == consumer.Webhook && p.webhook != nil:
+		return p.webhook.Reread(ctx, stored)
 	case r.Via == consumer.CSV: // the whole file is read again by whoever brings it
-		return fmt.Errorf("reject %d: %w", r.ID, ledger.ErrGone)
+		return consumer.Content{}, ledger.ErrGone
 	}
-	return nil
-}
-
-// reread makes of a reject's payload what its topic or endpoint makes of it when it
-// comes now. An error says that this cannot be told at the moment.
-func (p replayer) reread(ctx context.Context, r ledger.Reject) (events []consumer.Event, rejects []consumer.Reject, err error) {
-	e, ours, err := p.readEvent(ctx, r)
-	var unreadable *consumer.UnreadableError
-	switch {
-	case errors.As(err, &unreadable):
-		key := e.Key
-		if key == (consumer.Key{}) {
-			key = r.Key
-		}
-		return nil, []consumer.Reject{{Key: key, Reason: unreadable.Reason, Detail: unreadable.Detail}}, nil
-	case err != nil || !ours:
-		return nil, nil, err
-	}
-	return []consumer.Event{e}, nil, nil
-}
-
-// readEvent reads a payload that is a CloudEvent in the JSON format. The Event holds
-// its Key even with an error, if that could be read.
-func (p replayer) readEvent(ctx context.Context, r ledger.Reject) (e consumer.Event, ours bool, err error) {
-	defer func() {
-		if recover() != nil { // of the SDK, on some payloads
-			err = &consumer.UnreadableError{Reason: consumer.InvalidEvent, Detail: "the event can't be decoded"}
-		}
-	}()
-	read, err := consumer.ParseStructured(r.Payload)
-	if err == nil {
-		err = consumer.Validate(read)
-	}
-	if err != nil {
-		return e, false, err
-	}
-	if _, ours := p.decoder.Kind(read.Type()); !ours {
-		return e, false, nil
-	}
-	e, err = p.decoder.Decode(ctx, read, r.Key.Origin, r.ReceivedAt)
-	return e, true, err
+	return consumer.Content{}, consumer.ErrOrigin
 }

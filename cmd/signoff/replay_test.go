@@ -9,11 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"signoff/closer/console"
 	"signoff/closer/ledger"
 	"signoff/consumer"
 	"signoff/consumer/kafka"
 	"signoff/consumer/webhook"
+	"signoff/metrics"
 )
 
 // people is a directory that knows E-1, and may be away.
@@ -33,16 +36,23 @@ func (p people) Find(_ context.Context, employeeID string) (consumer.Person, err
 func openReplayer(t *testing.T, directory consumer.Directory) replayer {
 	t.Helper()
 	var p replayer
-	p.cfg.Kafka.Topics = []kafka.Topic{{Name: "hr.employee"}}
-	p.cfg.Webhook.Endpoints = []webhook.Endpoint{{Path: "/events"}}
-	var err error
-	if p.decoder, err = consumer.NewDecoder(consumer.Config{}, directory); err != nil {
+	decoder, err := consumer.NewDecoder(consumer.Config{}, directory)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if p.ledger, err = ledger.Open(t.Context(), ledger.Config{URL: "sqlite://" + filepath.Join(t.TempDir(), "ledger.db")}, ledger.Observe{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.ledger.Close() })
+	ignored := func(int) { t.Error("counted as ignored once more") }
+	topics := kafka.Config{Brokers: []string{"127.0.0.1:9"}, Topics: []kafka.Topic{{Name: "hr.employee"}}, Group: "signoff"}
+	if p.kafka, err = kafka.New(topics, "", p.ledger, decoder, nil, metrics.NewKafka(nil, nil, nil), ignored, zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	endpoints := webhook.Config{Listen: "127.0.0.1:0", Endpoints: []webhook.Endpoint{{Path: "/events", Auth: webhook.Auth{None: true}}}}
+	if p.webhook, err = webhook.New(endpoints, p.ledger, decoder, nil, ignored, zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
 	return p
 }
 
@@ -136,6 +146,12 @@ func TestReplayThatIsRefused(t *testing.T) {
 		})
 	}
 	p := openReplayer(t, people{})
+	p.kafka, p.webhook = nil, nil
+	for _, via := range []consumer.Source{consumer.Kafka, consumer.Webhook} {
+		if _, err := p.Replay(t.Context(), p.reject(t, via, "hr.employee", ours), "ana"); !errors.Is(err, console.ErrOrigin) {
+			t.Errorf("of a daemon without %s: %v", via, err)
+		}
+	}
 	if _, err := p.Replay(t.Context(), 99, "ana"); !errors.Is(err, ledger.ErrNoReject) {
 		t.Errorf("of none: %v", err)
 	}

@@ -97,7 +97,6 @@ type daemon struct {
 	closer  *closer.Closer
 	console *console.Server
 	keeper  *keeper
-	decoder *consumer.Decoder
 
 	publishers []*outcomes.Publisher
 }
@@ -142,7 +141,7 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 			}
 		},
 		Leavers: leavers{cfg, d.ledger, client, log.Named("leavers")},
-		Rejects: replayer{cfg, d.ledger, d.decoder},
+		Rejects: replayer{d.ledger, d.source, d.webhook},
 		Sources: d.keeper.report,
 		Sinks:   cfg.sinks(),
 	}, log.Named("admin"))
@@ -181,7 +180,6 @@ func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prom
 	if err != nil {
 		return err
 	}
-	d.decoder = decoder
 	if d.cfg.Webhook.Listen != "" {
 		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, mappings, d.ignored(consumer.Webhook), d.log.Named("webhook"))
 		if err != nil {

@@ -45,6 +45,31 @@ func TestSourcesAreSeen(t *testing.T) {
 	noLeak(t, "the log", r.logs.String())
 }
 
+// What is none of our business shows, too, that its source is there.
+func TestSourcesAreSeenByWhatIsIgnored(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{})
+	r := s.start(t, s.config(t, map[string]string{
+		"events.sources": "[{source: https://hr.example.com, expect_within: 72h}, {source: /payroll, expect_within: 72h}," +
+			" {source: acme, expect_within: 72h}, {source: quiet, expect_within: 72h}]",
+		"events.mappings":   "[{name: acme, expression: '[]'}]",
+		"webhook.endpoints": "[{path: /events, auth: none}, {path: /acme, auth: none, mapping: acme}]",
+	}))
+	s.produce(t, unrelated(1))
+	shows(t, r.admin()+"/readyz?verbose", "source https://hr.example.com: ok, last heard ")
+	for path, body := range map[string]string{
+		"/events": `{"specversion": "1.0", "id": "1", "source": "/payroll", "type": "com.example.paid"}`, "/acme": "{}",
+	} {
+		kind := map[string]string{"/events": "application/cloudevents+json", "/acme": "application/json"}[path]
+		if status := postAs(t, "http://"+r.webhook.Addr().String()+path, kind, []byte(body)); status >= 300 {
+			t.Fatalf("posted to %s: %d", path, status)
+		}
+	}
+	shows(t, r.admin()+"/readyz?verbose", "source /payroll: ok, last heard ")
+	shows(t, r.admin()+"/readyz?verbose", "source acme: ok, last heard ")
+	shows(t, r.admin()+"/readyz?verbose", "source quiet: ok, never heard")
+}
+
 // TestWhoMayTakeBack is a rescind by another source than the one that announced the
 // termination.
 func TestWhoMayTakeBack(t *testing.T) {

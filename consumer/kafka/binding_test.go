@@ -89,16 +89,16 @@ func (s *scenario) check(t *testing.T) {
 		}
 		s.record.Value, record.Value = protocol.NewBytes(value), protocol.NewBytes(value)
 	}
-	var got content
+	var got consumer.Content
 	if err := read.take(t.Context(), &got, &record); err != nil {
 		t.Fatal(err)
 	}
 	then, with := "ignored", map[string]string{}
-	for _, e := range got.events {
+	for _, e := range got.Events {
 		then = "event"
 		with = map[string]string{"source": e.Key.Source, "id": e.Key.ID, "email": e.Email, "employeeId": e.EmployeeID, "time": e.OccurredAt.Format(time.RFC3339)}
 	}
-	for _, r := range got.rejects {
+	for _, r := range got.Rejects {
 		then = string(r.Reason)
 		with = map[string]string{"source": r.Key.Source, "id": r.Key.ID}
 	}

@@ -13,25 +13,16 @@ import (
 	"github.com/cloudevents/sdk-go/v2/binding/spec"
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/segmentio/kafka-go/protocol"
-)
 
-// cloudEvent is a record read as a CloudEvent, or what is wrong with it. What
-// is said to be wrong quotes nothing of the record, which may be personal.
-type cloudEvent struct {
-	claims             bool        // it says that it is one
-	nameless           bool        // and not of which type, or in a way that readers would differ about
-	ceType, source, id string      // as far as they could be read; "" of what does not claim to be one
-	event              event.Event // in binary mode
-	whole              []byte      // in structured mode: the event, still to be parsed
-	payload            []byte      // what is kept of it, and what a mapping is given
-	wrong              string
-}
+	"signoff/consumer"
+)
 
 // headers is what the headers say of how a record is to be read. The last of
 // several headers of a name counts.
 type headers struct {
 	contentType []byte
 	ceType      []byte
+	ceSource    []byte
 	ce          bool // there are attributes of a CloudEvent
 }
 
@@ -49,8 +40,11 @@ func readHeaders(all []protocol.Header) (h headers) {
 			h.contentType = all[i].Value
 		case isAttribute(key):
 			h.ce = true
-			if strings.EqualFold(key[len(prefix):], "type") {
+			switch name := key[len(prefix):]; {
+			case strings.EqualFold(name, "type"):
 				h.ceType = all[i].Value
+			case strings.EqualFold(name, "source"):
+				h.ceSource = all[i].Value
 			}
 		}
 	}
@@ -67,44 +61,56 @@ func (h headers) structured() bool {
 }
 
 // fromStructured reads an event whose content-type says that it is one in
-// structured mode.
-func fromStructured(mediaType, value []byte) cloudEvent {
+// structured mode. JSON that says so itself is read whatever the format is said to
+// be: so it is read anew, too, when the content-type is known no more.
+func fromStructured(mediaType, value []byte) consumer.Payload {
 	media, _, _ := bytes.Cut(mediaType, []byte(";"))
 	if bytes.EqualFold(bytes.TrimSpace(media), []byte(event.ApplicationCloudEventsJSON)) {
 		return fromJSON(value, true)
 	}
-	return cloudEvent{claims: true, nameless: true, payload: value,
-		wrong: "content-type: of the CloudEvents formats, only application/cloudevents+json is understood"}
+	p := fromJSON(value, false)
+	if p.Event == nil {
+		p.Event = wrong("content-type: of the CloudEvents formats, only application/cloudevents+json is understood")
+	}
+	return p
+}
+
+// wrong is an event that is none. What is said to be wrong with it quotes nothing
+// of the record, which may be personal.
+func wrong(detail string) func() (event.Event, error) {
+	return func() (event.Event, error) {
+		return event.Event{}, &consumer.UnreadableError{Reason: consumer.InvalidEvent, Detail: detail}
+	}
 }
 
 // fromJSON reads of an event in structured mode only what tells whether it is
 // ours, and which it is. Of a payload that nobody said to be one, a member
 // specversion says so: many producers leave the content-type out.
-func fromJSON(value []byte, claims bool) cloudEvent {
-	c := cloudEvent{claims: claims, whole: value, payload: value}
+func fromJSON(value []byte, claims bool) consumer.Payload {
+	p := consumer.Payload{Text: value, Event: func() (event.Event, error) { return consumer.ParseStructured(value) }}
 	types := 0
 	whole := eachMember(value, func(key string, member json.RawMessage) {
 		switch key {
 		case "specversion":
-			c.claims = true
+			claims = true
 		case "type":
 			types++
-			c.ceType = text(member)
+			p.Type = text(member)
 		case "source":
-			c.source = text(member)
+			p.Source = text(member)
 		case "id":
-			c.id = text(member)
+			p.ID = text(member)
 		}
 	})
 	switch {
-	case !c.claims: // and its type or id may mean anything
-		return cloudEvent{payload: value}
+	case !claims: // and its type or id may mean anything
+		return consumer.Payload{Text: value}
 	case !whole:
-		c.nameless, c.wrong = true, "not a JSON object"
-	case types != 1 || c.ceType == "":
-		c.nameless, c.wrong = true, "type: not given once, as a string"
+		p.Type, p.Event = "", wrong("not a JSON object")
+	case types != 1 || p.Type == "": // or readers would differ about it
+		p.Type, p.Event = "", wrong("type: not given once, as a string")
 	}
-	return c
+	return p
 }
 
 // eachMember calls what for the members of a JSON object, as far as it can be
@@ -136,7 +142,7 @@ func text(value json.RawMessage) (s string) {
 }
 
 // fromHeaders reads an event in binary mode.
-func fromHeaders(all []protocol.Header, mediaType, value []byte) cloudEvent {
+func fromHeaders(all []protocol.Header, mediaType, value []byte) consumer.Payload {
 	attributes := map[string]string{}
 	for _, h := range all {
 		if isAttribute(h.Key) {
@@ -146,33 +152,33 @@ func fromHeaders(all []protocol.Header, mediaType, value []byte) cloudEvent {
 	if mediaType != nil {
 		attributes["datacontenttype"] = string(mediaType)
 	}
-	c := cloudEvent{claims: true, ceType: attributes["type"], source: attributes["source"], id: attributes["id"],
-		payload: formatJSON(attributes, value)}
+	p := consumer.Payload{Text: formatJSON(attributes, value), Type: attributes["type"], Source: attributes["source"], ID: attributes["id"]}
 	version := spec.VS.Version(attributes["specversion"])
 	switch {
-	case c.ceType == "":
-		c.nameless, c.wrong = true, "ce_type: missing"
-		return c
+	case p.Type == "":
+		p.Event = wrong("ce_type: missing")
+		return p
 	case version == nil:
-		c.wrong = "ce_specversion: neither 1.0 nor 0.3"
-		return c
+		p.Event = wrong("ce_specversion: neither 1.0 nor 0.3")
+		return p
 	}
-	c.event.Context = version.NewContext()
+	e := event.Event{Context: version.NewContext()}
 	for _, attribute := range slices.Sorted(maps.Keys(attributes)) {
 		v := attributes[attribute]
-		if utf8.ValidString(v) && !isData(attribute) && version.SetAttribute(c.event.Context, attribute, v) == nil {
+		if utf8.ValidString(v) && !isData(attribute) && version.SetAttribute(e.Context, attribute, v) == nil {
 			continue
 		}
-		c.wrong = "a header that begins with ce_: not valid"
+		p.Event = wrong("a header that begins with ce_: not valid")
 		if version.Attribute(attribute) != nil { // not a name that the producer made up
-			c.wrong = prefix + attribute + ": not valid"
+			p.Event = wrong(prefix + attribute + ": not valid")
 		}
-		return c
+		return p
 	}
 	if len(value) > 0 {
-		c.event.DataEncoded = value
+		e.DataEncoded = value
 	}
-	return c
+	p.Event = func() (event.Event, error) { return e, nil }
+	return p
 }
 
 // isData says whether an attribute's name is one that the JSON format has for the data.

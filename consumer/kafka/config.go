@@ -9,6 +9,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"signoff/consumer"
 	"signoff/consumer/mapping"
 )
 
@@ -118,8 +119,8 @@ func (c Config) FindMappings(all *mapping.Set) error {
 }
 
 // mappers are the mappings of the topics that have one.
-func (c Config) mappers(all *mapping.Set) (map[string]mapper, error) {
-	found := map[string]mapper{}
+func (c Config) mappers(all *mapping.Set) (map[string]consumer.Mapper, error) {
+	found := map[string]consumer.Mapper{}
 	for i, t := range c.Topics {
 		if t.Mapping == "" {
 			continue

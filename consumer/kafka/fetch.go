@@ -30,7 +30,7 @@ const (
 // batch is what one fetch made of a stretch of a partition. Records that are
 // none of our business leave only their number.
 type batch struct {
-	content
+	consumer.Content
 	span   consumer.Span
 	placed *placement // the reading begins here, or goes on elsewhere; no records
 	end    int64      // where the partition ends, the high watermark
@@ -311,9 +311,9 @@ func (f *fetcher) readAll(ctx context.Context, b *batch, records protocol.Record
 		if err != nil {
 			return fmt.Errorf("record after offset %d: %w", b.span.Next, err)
 		}
-		had := len(b.events) + len(b.rejects)
+		had := len(b.Events) + len(b.Rejects)
 		if r.Offset >= b.span.Next && !skip {
-			err = f.read.take(ctx, &b.content, r)
+			err = f.read.take(ctx, &b.Content, r)
 			if b.oldest.IsZero() && err == nil {
 				b.oldest = f.timestamp(r)
 			}
@@ -328,7 +328,7 @@ func (f *fetcher) readAll(ctx context.Context, b *batch, records protocol.Record
 			return fmt.Errorf("record at offset %d: %w", r.Offset, err)
 		}
 		b.span.Next = max(b.span.Next, r.Offset+1)
-		if len(b.events)+len(b.rejects) > had && time.Since(f.read.received) > f.longestRead {
+		if len(b.Events)+len(b.Rejects) > had && time.Since(f.read.received) > f.longestRead {
 			return errEnough
 		}
 	}

@@ -20,27 +20,28 @@ func FuzzTake(f *testing.F) {
 	f.Add("ce_id: \xff\nCE_TYPE: \"\\", "\x00")
 	f.Add("content-type: application/cloudevents+json; charset=UTF-8", wholeEvent(consumer.TypeTerminated))
 	f.Add("", wholeEvent(consumer.TypeTerminated))
+	f.Add("content-type: application/cloudevents", wholeEvent(consumer.TypeTerminated))
 	f.Add("", `{"specversion":"1.0","type":"`+consumer.TypeTerminated+`","source":"/hr","id":"e-1","data_base64":1}`)
 	f.Add("content-type: application/json", `{"left":["a@example.com"]}`)
 	d := newTestDecoder(f, nil)
 	f.Fuzz(func(t *testing.T, headers, value string) {
 		read := newTranslator(d, nil, consumer.Partition{Topic: testTopic})
 		read.received = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
-		var got content
+		var got consumer.Content
 		record := &protocol.Record{Offset: 1, Headers: h(strings.Split(headers, "\n")...), Value: protocol.NewBytes([]byte(value))}
 		if err := read.take(t.Context(), &got, record); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(got.events) + len(got.rejects) + got.ignored; n != 1 {
+		if n := len(got.Events) + len(got.Rejects) + got.Ignored; n != 1 {
 			t.Fatalf("came to %d things: %+v", n, got)
 		}
-		for _, payload := range got.payloads() {
+		for _, payload := range payloads(got) {
 			anew, err := read.understand(t.Context(), fromJSON(payload, false), 1)
-			if err != nil || len(anew.events) != len(got.events) {
+			if err != nil || len(anew.Events) != len(got.Events) {
 				t.Fatalf("%q\nfirst %+v\nanew %+v, %v", payload, got, anew, err)
 			}
-			for i, e := range anew.events {
-				if e.Key != got.events[i].Key || e.Hash != got.events[i].Hash || !e.EffectiveAt.Equal(got.events[i].EffectiveAt) {
+			for i, e := range anew.Events {
+				if e.Key != got.Events[i].Key || e.Hash != got.Events[i].Hash || !e.EffectiveAt.Equal(got.Events[i].EffectiveAt) {
 					t.Fatalf("%q\nfirst %+v\nanew %+v", payload, got, anew)
 				}
 			}

@@ -161,8 +161,8 @@ func (g *generation) settle() {
 		g.state.recorded(p, span.Next)
 		g.lags[p].recorded(span.Next)
 	}
-	if g.hand.ignored > 0 {
-		g.ignored(g.hand.ignored)
+	if g.hand.Ignored > 0 {
+		g.ignored(g.hand.Ignored)
 	}
 	g.hand = hand{}
 	g.state.write(g.work)
@@ -266,7 +266,7 @@ func partitionLabel(p consumer.Partition) string { return strconv.Itoa(p.ID) }
 // hand is what has been read and is not recorded yet: at most a queue's worth
 // of batches, since a stretch that holds nothing of ours takes no room.
 type hand struct {
-	content
+	consumer.Content
 	spans  map[consumer.Partition]consumer.Span
 	urgent bool // not to wait for the tick
 }
@@ -281,13 +281,13 @@ func (h *hand) add(b batch) {
 		b.span.From = had.From
 	}
 	h.spans[p] = b.span
-	h.content.add(b.content)
-	h.urgent = h.urgent || len(b.events)+len(b.rejects) > 0
+	h.Content.Add(b.Content)
+	h.urgent = h.urgent || len(b.Events)+len(b.Rejects) > 0
 }
 
 // intake is what is in hand, as the ledger takes it.
 func (h *hand) intake() consumer.Intake {
-	in := consumer.Intake{Source: consumer.Kafka, Events: h.events, Rejects: h.rejects}
+	in := h.Intake(consumer.Kafka)
 	for _, span := range h.spans {
 		in.Spans = append(in.Spans, span)
 	}

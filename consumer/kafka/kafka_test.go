@@ -81,11 +81,11 @@ type run struct {
 }
 
 type setup struct {
-	topics   []string // testTopic, if nil
-	mapper   mapper   // of testTopic
-	hasty    bool     // hands on each event at once
+	topics   []string        // testTopic, if nil
+	mapper   consumer.Mapper // of testTopic
+	hasty    bool            // hands on each event at once
 	from     From
-	decoder  Decoder
+	decoder  *consumer.Decoder
 	clientID string
 }
 

@@ -9,8 +9,6 @@ import (
 	"signoff/consumer"
 )
 
-var _ Decoder = (*consumer.Decoder)(nil)
-
 // memory is a ledger in memory that several sources may share. It takes an
 // intake whole or not at all, and only at the watermark.
 type memory struct {

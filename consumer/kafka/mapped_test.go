@@ -14,14 +14,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"signoff/consumer"
-	"signoff/consumer/mapping"
 )
-
-var _ mapper = (*mapping.Mapping)(nil)
 
 // lines is a mapping that makes a termination of each line of the payload, and
 // knows some words.
 type lines struct{ got []string }
+
+func (l *lines) Name() string { return "lines" }
 
 func (l *lines) Events(_ context.Context, payload []byte, fallback string) (all []event.Event, err error) {
 	l.got = append(l.got, string(payload))
@@ -77,7 +76,7 @@ func TestMapped(t *testing.T) {
 		"plain":                                   {value: "a@example.com", given: "a@example.com", ids: []string{"3/42"}},
 		"several events":                          {value: "a@example.com b@example.com", given: "a@example.com b@example.com", ids: []string{"3/42", "3/42/1"}},
 		"some of them unreadable":                 {value: "x a@example.com y", given: "x a@example.com y", ids: []string{"3/42/1"}, rejects: []string{"invalid_data 3/42", "invalid_data 3/42/2"}},
-		"events without a name":                   {value: "anonymous anonymous", given: "anonymous anonymous", rejects: []string{"invalid_event 3/42", "invalid_event 3/42/1"}},
+		"events without a name":                   {value: "anonymous anonymous", given: "anonymous anonymous", rejects: []string{"mapping_failed 3/42", "mapping_failed 3/42/1"}},
 		"nothing in it":                           {value: "nothing", given: "nothing", ignored: 1},
 		"the mapping fails":                       {value: "odd", given: "odd", rejects: []string{"mapping_failed 3/42"}},
 		"the mapping panics":                      {value: "panic", given: "panic", rejects: []string{"mapping_failed 3/42"}},
@@ -105,7 +104,7 @@ func TestMapped(t *testing.T) {
 				return r
 			}
 			for range 2 { // a record that comes again comes to the same
-				var got content
+				var got consumer.Content
 				if err := read.take(t.Context(), &got, record()); err != nil {
 					t.Fatal(err)
 				}
@@ -116,7 +115,7 @@ func TestMapped(t *testing.T) {
 				if m.got = nil; c.value == "" && c.ids == nil {
 					continue
 				}
-				anew, err := read.understand(t.Context(), fromJSON(append(got.payloads(), []byte(c.value))[0], false), 42)
+				anew, err := read.understand(t.Context(), fromJSON(append(payloads(got), []byte(c.value))[0], false), 42)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -127,33 +126,33 @@ func TestMapped(t *testing.T) {
 	}
 }
 
-func checkMapped(t *testing.T, got content, ids, rejects []string, ignored int) {
+func checkMapped(t *testing.T, got consumer.Content, ids, rejects []string, ignored int) {
 	t.Helper()
 	var gotIDs, gotRejects []string
-	for _, e := range got.events {
+	for _, e := range got.Events {
 		gotIDs = append(gotIDs, e.Key.ID)
 	}
-	for _, r := range got.rejects {
+	for _, r := range got.Rejects {
 		gotRejects = append(gotRejects, fmt.Sprintf("%s %s", r.Reason, r.Key.ID))
 		if r.Key.Origin != testTopic || r.Position != testTopic+"/3/42" || r.Detail == "" {
 			t.Errorf("reject %+v", r)
 		}
 	}
-	if fmt.Sprint(gotIDs) != fmt.Sprint(ids) || fmt.Sprint(gotRejects) != fmt.Sprint(rejects) || got.ignored != ignored {
-		t.Errorf("events %v, rejects %v, %d ignored; want %v, %v, %d", gotIDs, gotRejects, got.ignored, ids, rejects, ignored)
+	if fmt.Sprint(gotIDs) != fmt.Sprint(ids) || fmt.Sprint(gotRejects) != fmt.Sprint(rejects) || got.Ignored != ignored {
+		t.Errorf("events %v, rejects %v, %d ignored; want %v, %v, %d", gotIDs, gotRejects, got.Ignored, ids, rejects, ignored)
 	}
-	for _, payload := range got.payloads() {
-		if !bytes.Equal(payload, got.payloads()[0]) {
-			t.Errorf("payloads differ: %q and %q", payload, got.payloads()[0])
+	for _, payload := range payloads(got) {
+		if !bytes.Equal(payload, payloads(got)[0]) {
+			t.Errorf("payloads differ: %q and %q", payload, payloads(got)[0])
 		}
 	}
 }
 
 func TestMappingThatHasNoTime(t *testing.T) {
 	read := newTranslator(newTestDecoder(t, nil), &lines{}, consumer.Partition{Topic: testTopic})
-	var got content
+	var got consumer.Content
 	err := read.take(t.Context(), &got, &protocol.Record{Value: protocol.NewBytes([]byte("later"))})
-	if _, ok := errors.AsType[*laterError](err); !ok || len(got.payloads()) > 0 || got.ignored > 0 {
+	if _, ok := errors.AsType[*laterError](err); !ok || len(payloads(got)) > 0 || got.Ignored > 0 {
 		t.Errorf("got %+v, %v; want to be asked later", got, err)
 	}
 }
@@ -186,20 +185,22 @@ func TestReadsThroughAMapping(t *testing.T) {
 func TestReread(t *testing.T) {
 	received := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 	r := start(t, newCluster(t, 1), newMemory(), setup{mapper: &lines{}, topics: []string{testTopic, "hr.later"}})
-	events, rejects, ignored, err := r.Reread(t.Context(), testTopic, testTopic+"/3/42", []byte("a@example.com x"), received)
-	if err != nil || len(events) != 1 || len(rejects) != 1 || ignored != 0 ||
-		events[0].Key.ID != "3/42" || rejects[0].Key.ID != "3/42/1" || !rejects[0].ReceivedAt.Equal(received) {
-		t.Errorf("%+v %+v %d %v", events, rejects, ignored, err)
+	stored := func(topic, payload string) consumer.Reject {
+		return consumer.Reject{Key: consumer.Key{Origin: topic}, Position: topic + "/3/42", Payload: []byte(payload), ReceivedAt: received}
 	}
-	if _, rejects, _, err := r.Reread(t.Context(), "hr.later", "hr.later/0/7", []byte("a@example.com"), received); err != nil || len(rejects) != 1 || rejects[0].Reason != consumer.InvalidEvent {
-		t.Errorf("without a mapping: %+v %v", rejects, err)
+	got, err := r.Reread(t.Context(), stored(testTopic, "a@example.com x"))
+	if err != nil || len(got.Events) != 1 || !got.Events[0].ReceivedAt.Equal(received) {
+		t.Errorf("%+v %v", got, err)
 	}
-	if _, _, _, err := r.Reread(t.Context(), "hr.gone", "hr.gone/0/7", nil, received); fmt.Sprint(err) != `kafka.topics: "hr.gone": not among them any more` {
+	checkMapped(t, got, []string{"3/42"}, []string{"invalid_data 3/42/1"}, 0)
+	got, err = r.Reread(t.Context(), stored("hr.later", "a@example.com"))
+	if err != nil || len(got.Rejects) != 1 || got.Rejects[0].Reason != consumer.InvalidEvent || got.Rejects[0].Key.ID != "3/42" {
+		t.Errorf("without a mapping: %+v %v", got, err)
+	}
+	if _, err := r.Reread(t.Context(), stored(testTopic, "later")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("with no time: %v", err)
+	}
+	if _, err := r.Reread(t.Context(), stored("hr.gone", "")); !errors.Is(err, consumer.ErrOrigin) {
 		t.Errorf("a topic that is not read: %v", err)
-	}
-	for _, position := range []string{"", "hr.later/0/7", testTopic + "/0", testTopic + "/x/1", testTopic + "/1/-1", testTopic + "/1/2/3"} {
-		if _, _, _, err := r.Reread(t.Context(), testTopic, position, nil, received); err == nil {
-			t.Errorf("position %q is taken", position)
-		}
 	}
 }

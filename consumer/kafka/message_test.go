@@ -1,14 +1,12 @@
 package kafka
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/segmentio/kafka-go/protocol"
 
 	"signoff/consumer"
@@ -74,6 +72,7 @@ func TestTake(t *testing.T) {
 		"an id that is not an event's":       {value: `{"type":"` + consumer.TypeTerminated + `","id":"e-1","source":"/hr"}`, reason: consumer.InvalidEvent, key: unread},
 		"a batch":                            {headers: h("content-type: application/cloudevents-batch+json"), value: "[" + wholeEvent(consumer.TypeTerminated) + "]", reason: consumer.InvalidEvent, key: unread},
 		"a CloudEvents format we don't have": {headers: h("content-type: application/cloudevents+avro"), value: "xyz", reason: consumer.InvalidEvent, key: unread},
+		"JSON under another format's label":  {headers: h("content-type: application/cloudevents"), value: wholeEvent(consumer.TypeTerminated), event: true, key: good},
 		"tombstone of our type":              {headers: with(ours), reason: consumer.InvalidData, key: good},
 		"tombstone without headers":          {ignored: true},
 		"tombstone with a trace only":        {headers: h("traceparent: 00-1"), ignored: true},
@@ -100,27 +99,27 @@ func TestTake(t *testing.T) {
 			if c.value != "" {
 				record.Value = protocol.NewBytes([]byte(c.value))
 			}
-			var b content
+			var b consumer.Content
 			if err := read.take(t.Context(), &b, record); err != nil {
 				t.Fatal(err)
 			}
-			check := func(b content, payload string) {
+			check := func(b consumer.Content, payload string) {
 				t.Helper()
 				switch {
 				case c.event:
-					if len(b.events) != 1 || b.events[0].Key != c.key || b.events[0].Email != "ada@example.com" ||
-						b.events[0].Position != testTopic+"/3/42" || string(b.events[0].Payload) != payload {
+					if len(b.Events) != 1 || b.Events[0].Key != c.key || b.Events[0].Email != "ada@example.com" ||
+						b.Events[0].Position != testTopic+"/3/42" || string(b.Events[0].Payload) != payload {
 						t.Fatalf("got %+v, want the event %v", b, c.key)
 					}
 				case c.ignored:
-					if b.ignored != 1 || len(b.events)+len(b.rejects) > 0 {
+					if b.Ignored != 1 || len(b.Events)+len(b.Rejects) > 0 {
 						t.Fatalf("got %+v, want it ignored", b)
 					}
 				default:
-					if len(b.rejects) != 1 || len(b.events) > 0 || b.ignored > 0 {
+					if len(b.Rejects) != 1 || len(b.Events) > 0 || b.Ignored > 0 {
 						t.Fatalf("got %+v, want a reject", b)
 					}
-					r := b.rejects[0]
+					r := b.Rejects[0]
 					if r.Reason != c.reason || r.Key != c.key || r.Position != testTopic+"/3/42" || string(r.Payload) != payload || !r.ReceivedAt.Equal(read.received) {
 						t.Fatalf("got %+v, want reason %s and key %v", r, c.reason, c.key)
 					}
@@ -131,7 +130,7 @@ func TestTake(t *testing.T) {
 			}
 			payload := c.value
 			if h := readHeaders(c.headers); h.ce && !h.structured() && !c.ignored {
-				payload = string(slices.Concat(b.payloads()...)) // in the JSON format, by which it is read anew
+				payload = string(slices.Concat(payloads(b)...)) // in the JSON format, by which it is read anew
 				if payload == c.value {
 					t.Error("the attributes are not kept")
 				}
@@ -145,61 +144,43 @@ func TestTake(t *testing.T) {
 				t.Fatal(err)
 			}
 			check(anew, payload)
-			if c.event && anew.events[0].Hash != b.events[0].Hash {
+			if c.event && anew.Events[0].Hash != b.Events[0].Hash {
 				t.Error("read anew, it is another event")
 			}
 		})
 	}
 }
 
-func (c content) payloads() (all [][]byte) {
-	for _, e := range c.events {
+func payloads(c consumer.Content) (all [][]byte) {
+	for _, e := range c.Events {
 		all = append(all, e.Payload)
 	}
-	for _, r := range c.rejects {
+	for _, r := range c.Rejects {
 		all = append(all, r.Payload)
 	}
 	return all
 }
 
-// panics is a decoder that fails on everything of ours.
-type panics struct{}
-
-func (panics) Kind(t string) (consumer.Kind, bool) {
-	return consumer.Terminated, t == consumer.TypeTerminated
-}
-
-func (panics) Decode(context.Context, event.Event, string, time.Time) (consumer.Event, error) {
-	panic("odd payload")
-}
-
-func TestTakeSurvivesAPanic(t *testing.T) {
-	read := newTranslator(panics{}, nil, consumer.Partition{Topic: testTopic})
-	var b content
-	err := read.take(t.Context(), &b, &protocol.Record{Headers: h("ce_specversion: 1.0", ours), Value: protocol.NewBytes([]byte(data))})
-	if err != nil || len(b.rejects) != 1 || b.rejects[0].Reason != consumer.InvalidEvent || !strings.Contains(string(b.rejects[0].Payload), data) {
-		t.Errorf("got %+v, %v; want a reject with its payload", b, err)
-	}
-}
-
 func TestIgnoringAllocatesNothing(t *testing.T) {
-	d, err := consumer.NewDecoder(consumer.Config{}, nil)
+	d, err := consumer.NewDecoder(consumer.Config{Expected: []string{"/payroll"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	read := newTranslator(d, nil, consumer.Partition{Topic: testTopic})
-	record := &protocol.Record{Headers: h("ce_specversion: 1.0", "ce_id: 1", "ce_type: com.example.other"), Value: protocol.NewBytes([]byte(data))}
-	var b content
-	if n := testing.AllocsPerRun(100, func() { _ = read.take(t.Context(), &b, record) }); n > 0 {
-		t.Errorf("%v allocations for a record that is ignored", n)
-	}
-	if b.ignored == 0 {
-		t.Error("not ignored")
+	for _, source := range []string{"/crm", "/payroll"} {
+		record := &protocol.Record{Headers: h("ce_specversion: 1.0", "ce_id: 1", "ce_source: "+source, "ce_type: com.example.other"), Value: protocol.NewBytes([]byte(data))}
+		var b consumer.Content
+		if n := testing.AllocsPerRun(100, func() { _ = read.take(t.Context(), &b, record) }); n > 0 {
+			t.Errorf("%v allocations for a record that is ignored", n)
+		}
+		if heard := slices.Contains(b.Heard, source); b.Ignored == 0 || len(b.Heard) > 1 || heard != (source == "/payroll") {
+			t.Errorf("%d ignored, %q heard", b.Ignored, b.Heard)
+		}
 	}
 }
 
 func TestTypesRememberedAreBounded(t *testing.T) {
-	read := newTranslator(panics{}, nil, consumer.Partition{Topic: testTopic})
+	read := newTranslator(newTestDecoder(t, nil), nil, consumer.Partition{Topic: testTopic})
 	for i := range 5 * mostTypes {
 		if read.ours(fmt.Append(nil, i)) || !read.ours([]byte(consumer.TypeTerminated)) {
 			t.Fatal("wrong about whose a type is")

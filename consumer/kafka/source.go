@@ -18,7 +18,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/segmentio/kafka-go"
 	"go.uber.org/zap"
 
@@ -46,17 +45,6 @@ type Ledger interface {
 	SetReading(ctx context.Context, state consumer.Reading, detail string) error
 }
 
-// Decoder knows our events. It is called from many goroutines.
-type Decoder interface {
-	// Kind says whether a CloudEvents type is one of ours.
-	Kind(ceType string) (consumer.Kind, bool)
-
-	// Decode makes an Event of a CloudEvent of ours. Its error is a
-	// *consumer.UnreadableError, or else says that the same event may be offered
-	// again later.
-	Decode(ctx context.Context, e event.Event, origin string, received time.Time) (consumer.Event, error)
-}
-
 const (
 	sessionTimeout   = 10 * time.Second // how long the broker waits for a dead member that nobody takes out
 	heartbeatEvery   = time.Second      // also the time until a rebalance is noticed
@@ -75,8 +63,8 @@ type Source struct {
 	cfg     Config
 	from    From
 	ledger  Ledger
-	decoder Decoder
-	mappers map[string]mapper // by topic
+	decoder *consumer.Decoder
+	mappers map[string]consumer.Mapper // by topic
 	metrics *metrics.Kafka
 	ignored func(n int)
 	log     *zap.Logger
@@ -93,7 +81,7 @@ type Source struct {
 // New returns a Source; it does nothing until Run. Its error names a mapping of
 // cfg that is not among mappings. ignored counts events that are none of our
 // business, m holds the rest of what is observed.
-func New(cfg Config, from From, l Ledger, d Decoder, mappings *mapping.Set, m *metrics.Kafka, ignored func(n int), log *zap.Logger) (*Source, error) {
+func New(cfg Config, from From, l Ledger, d *consumer.Decoder, mappings *mapping.Set, m *metrics.Kafka, ignored func(n int), log *zap.Logger) (*Source, error) {
 	mappers, err := cfg.mappers(mappings)
 	if err != nil {
 		return nil, err

@@ -48,13 +48,13 @@ func FuzzRequest(f *testing.F) {
 				t.Fatalf("answered %d, but took %+v, %+v", status, events, rejects)
 			}
 			for _, e := range events {
-				in, _, err := fix.Reread(ctx, path, e.Payload, e.ReceivedAt)
+				in, err := fix.Reread(ctx, stored(path, string(e.Payload), e.ReceivedAt))
 				if err != nil || !slices.ContainsFunc(in.Events, func(n consumer.Event) bool { return n.Key == e.Key && n.Hash == e.Hash }) {
 					t.Fatalf("%+v reads as %+v, %v", e, in, err)
 				}
 			}
 			for _, e := range rejects {
-				in, _, err := fix.Reread(ctx, path, e.Payload, e.ReceivedAt)
+				in, err := fix.Reread(ctx, e)
 				if err != nil || !slices.ContainsFunc(in.Rejects, func(n consumer.Reject) bool { return n.Key == e.Key && n.Reason == e.Reason }) {
 					t.Fatalf("%+v reads as %+v, %v", e, in, err)
 				}

@@ -142,11 +142,11 @@ func (s *Server) work(r *http.Request, ep *endpoint, m mode, body []byte) *refus
 	if no != nil {
 		return no
 	}
-	if no := s.record(r.Context(), got.in); no != nil {
+	if no := s.record(r.Context(), got.Intake(consumer.Webhook)); no != nil {
 		return no
 	}
-	if got.ignored > 0 {
-		s.ignored(got.ignored)
+	if got.Ignored > 0 {
+		s.ignored(got.Ignored)
 	}
 	return nil
 }
@@ -154,7 +154,7 @@ func (s *Server) work(r *http.Request, ep *endpoint, m mode, body []byte) *refus
 // understand sorts the events of a request: ours, those that were not understood,
 // and the number of those that are none of our business. If one of them is no
 // CloudEvent, or can't be understood now, then none is taken.
-func (s *Server) understand(r *http.Request, ep *endpoint, m mode, body []byte) (got *reading, no *refusal) {
+func (s *Server) understand(r *http.Request, ep *endpoint, m mode, body []byte) (got consumer.Content, no *refusal) {
 	defer func() {
 		if recover() != nil { // a payload that breaks a reader must not be tried for ever
 			no = &refusal{status: http.StatusBadRequest, detail: "not readable"}
@@ -162,14 +162,13 @@ func (s *Server) understand(r *http.Request, ep *endpoint, m mode, body []byte) 
 	}()
 	ctx, cancel := context.WithTimeout(r.Context(), ep.patience(m))
 	defer cancel()
-	got = ep.reading(s.decoder, time.Now().UTC())
-	err := m.read(ctx, r.Header, body, got)
+	got, err := ep.reading(s.decoder, time.Now().UTC()).read(ctx, m, r.Header, body)
 	var unreadable *consumer.UnreadableError
 	switch {
 	case errors.As(err, &unreadable):
-		return nil, &refusal{status: http.StatusBadRequest, detail: unreadable.Detail}
+		return got, &refusal{status: http.StatusBadRequest, detail: unreadable.Detail}
 	case err != nil:
-		return nil, &refusal{status: http.StatusServiceUnavailable, detail: "whom this is about can't be found out at the moment",
+		return got, &refusal{status: http.StatusServiceUnavailable, detail: "whom this is about can't be found out at the moment",
 			retryAfter: 5 * time.Second, cause: err}
 	}
 	return got, nil
@@ -185,7 +184,7 @@ func (ep *endpoint) patience(m mode) time.Duration {
 }
 
 func (s *Server) record(ctx context.Context, in consumer.Intake) *refusal {
-	if len(in.Events)+len(in.Rejects) == 0 {
+	if len(in.Events)+len(in.Rejects)+len(in.Heard) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)

@@ -21,6 +21,8 @@ type leavers struct {
 	t testing.TB
 }
 
+func (leavers) Name() string { return "acme" }
+
 func (m leavers) Events(ctx context.Context, payload []byte, fallback string) ([]event.Event, error) {
 	if left, ok := ctx.Deadline(); !ok || time.Until(left) > 3*time.Second && !strings.Contains(string(payload), "specversion") {
 		m.t.Error("a mapping may take longer than a vendor waits")
@@ -274,9 +276,9 @@ func TestReread(t *testing.T) {
 				t.Fatal("no reject to replay")
 			}
 			for _, r := range rejects {
-				in, ignored, err := f.Reread(deadline(t), r.Key.Origin, r.Payload, r.ReceivedAt)
-				if err != nil || ignored != 0 || len(in.Events) != 0 || in.Source != consumer.Webhook {
-					t.Fatalf("%+v, %d, %v", in, ignored, err)
+				in, err := f.Reread(deadline(t), r)
+				if err != nil || in.Ignored != 0 || len(in.Events) != 0 {
+					t.Fatalf("%+v, %v", in, err)
 				}
 				found := slices.IndexFunc(in.Rejects, func(n consumer.Reject) bool { return n.Key == r.Key })
 				if found < 0 || in.Rejects[found].Reason != r.Reason || in.Rejects[found].Detail != r.Detail {
@@ -298,6 +300,11 @@ func deadline(t *testing.T) context.Context {
 	return ctx
 }
 
+// stored is a reject, as far as it is read anew.
+func stored(path, payload string, received time.Time) consumer.Reject {
+	return consumer.Reject{Key: consumer.Key{Origin: path}, Payload: []byte(payload), ReceivedAt: received}
+}
+
 func TestRereadOnceItIsMended(t *testing.T) {
 	f := newMapped(t).knowing(t, directory{})
 	now := time.Now().UTC()
@@ -314,9 +321,9 @@ func TestRereadOnceItIsMended(t *testing.T) {
 		"of an endpoint once mapped":     {"/open", `{"leavers":[]}`, 0, 1, 0},
 		"of which only the head is kept": {"/open", leaver("1", jane)[:20], 0, 1, 0},
 	} {
-		in, ignored, err := f.Reread(deadline(t), c.path, []byte(c.payload), now)
-		if err != nil || len(in.Events) != c.events || len(in.Rejects) != c.rejects || ignored != c.ignored {
-			t.Errorf("%s: %+v, %d, %v", name, in, ignored, err)
+		in, err := f.Reread(deadline(t), stored(c.path, c.payload, now))
+		if err != nil || len(in.Events) != c.events || len(in.Rejects) != c.rejects || in.Ignored != c.ignored {
+			t.Errorf("%s: %+v, %v", name, in, err)
 		}
 		for _, e := range in.Events {
 			if !e.ReceivedAt.Equal(now) || e.Key.Origin != c.path || string(e.Payload) != c.payload {
@@ -324,11 +331,11 @@ func TestRereadOnceItIsMended(t *testing.T) {
 			}
 		}
 	}
-	if _, _, err := f.Reread(t.Context(), "/gone", nil, now); !errors.Is(err, ErrNoEndpoint) {
+	if _, err := f.Reread(t.Context(), stored("/gone", "", now)); !errors.Is(err, consumer.ErrOrigin) {
 		t.Errorf("of an endpoint that is gone: %v", err)
 	}
 	away := newMapped(t).knowing(t, directory{errors.New("no route to host")})
-	if in, _, err := away.Reread(deadline(t), "/mapped", []byte(`{"leavers":[`+jane+`,{"employeeId":"E-1"}]}`), now); err == nil || errors.Is(err, ErrNoEndpoint) || len(in.Events) > 0 {
+	if in, err := away.Reread(deadline(t), stored("/mapped", `{"leavers":[`+jane+`,{"employeeId":"E-1"}]}`, now)); err == nil || errors.Is(err, consumer.ErrOrigin) || len(in.Events) > 0 {
 		t.Errorf("with the directory away: %+v, %v", in, err)
 	}
 }

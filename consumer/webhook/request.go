@@ -3,7 +3,6 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -17,8 +16,6 @@ import (
 	"github.com/cloudevents/sdk-go/v2/binding"
 	"github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
-
-	"signoff/consumer"
 )
 
 // mode is one of the ways in which HTTP carries CloudEvents.
@@ -82,49 +79,6 @@ func (m mode) limit() int64 {
 		return maxBatch
 	}
 	return maxBody
-}
-
-// read reads a request. An error is an *UnreadableError if it is not what its head
-// says, for the sender and quoting nothing of what it sent, and otherwise of the
-// directory.
-func (m mode) read(ctx context.Context, h http.Header, body []byte, into *reading) error {
-	switch m {
-	case batched:
-		return readBatch(ctx, body, into)
-	case structured:
-		return into.structured(ctx, body)
-	case mapped:
-		return into.any(ctx, body)
-	default:
-		e, err := decodeBinary(h, body)
-		if err != nil {
-			return err
-		}
-		return into.event(ctx, e, consumer.Structured(e))
-	}
-}
-
-func readBatch(ctx context.Context, body []byte, into *reading) error {
-	var items []json.RawMessage
-	if err := json.Unmarshal(body, &items); err != nil || items == nil {
-		return notAnEvent("not a JSON array")
-	}
-	for i, item := range items {
-		err := into.structured(ctx, item)
-		var unreadable *consumer.UnreadableError
-		if errors.As(err, &unreadable) {
-			return notAnEvent("event " + strconv.Itoa(i) + ": " + unreadable.Detail)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// notAnEvent is what to tell a sender of something else than a CloudEvent.
-func notAnEvent(detail string) error {
-	return &consumer.UnreadableError{Reason: consumer.InvalidEvent, Detail: detail}
 }
 
 func decodeBinary(h http.Header, body []byte) (e event.Event, err error) {

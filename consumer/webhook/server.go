@@ -64,7 +64,7 @@ type Server struct {
 type endpoint struct {
 	gate
 	path    string
-	mapping mapper // nil: there is none
+	mapping consumer.Mapper // nil: there is none
 	success int
 	origins []string
 }

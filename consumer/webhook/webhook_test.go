@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -267,6 +268,43 @@ type answer struct {
 func (a *answer) WriteHeader(status int) {
 	a.sent = true
 	a.ResponseWriter.WriteHeader(status)
+}
+
+// What is ignored is recorded for its source alone, if that should be heard from.
+func TestIgnoredIsHeard(t *testing.T) {
+	f := newMapped(t)
+	var err error
+	if f.decoder, err = consumer.NewDecoder(consumer.Config{Expected: []string{"/hris", "acme"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	other := func(source string) string {
+		return `{"specversion":"1.0","id":"1","source":"` + source + `","type":"t"}`
+	}
+	for name, c := range map[string]struct {
+		request *http.Request
+		heard   []string
+	}{
+		"an expected source":        {post("/open", ceJSON, other("/hris")), []string{"/hris"}},
+		"several, and one of them":  {post("/open", ceBatch, "["+other("/crm")+","+other("/hris")+","+other("/hris")+"]"), []string{"/hris"}},
+		"another source":            {post("/open", ceJSON, other("/crm")), nil},
+		"mapped to nothing":         {post("/mapped", "application/json", `{"leavers":[]}`), []string{"acme"}},
+		"an event mapped to naught": {post("/mapped", ceJSON, other("/hris")), []string{"acme", "/hris"}},
+		"a ping":                    {post("/mapped", "", "Ping test"), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.rec.intakes = nil
+			if w := f.send(c.request); w.Code >= 300 {
+				t.Fatalf("answered %d", w.Code)
+			}
+			var heard []string
+			for _, in := range f.rec.intakes {
+				heard = append(heard, in.Heard...)
+			}
+			if !slices.Equal(heard, c.heard) || len(f.rec.intakes) != min(1, len(c.heard)) {
+				t.Errorf("recorded %+v, want %q to be heard", f.rec.intakes, c.heard)
+			}
+		})
+	}
 }
 
 func TestAnswersOnlyOnceRecorded(t *testing.T) {
