@@ -54,12 +54,13 @@ type match struct {
 // sign is one of the things that a word calls its leaver.
 type sign struct{ kind, value, origin, source string }
 
-func (t *tx) signsOf(leaver string, cancel int64) ([]sign, error) {
-	s, err := t.prepared(`SELECT kind, value, origin, source FROM identities WHERE leaver = $1 AND cancel = $2`)
+// signs returns those of a leaver or of a cancel: each has an index of its own, which where must name.
+func (t *tx) signs(where string, of any) ([]sign, error) {
+	s, err := t.prepared(`SELECT kind, value, origin, source FROM identities WHERE ` + where)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.QueryContext(t.ctx, leaver, cancel)
+	rows, err := s.QueryContext(t.ctx, of)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func (t *tx) isShared(s sign) (bool, error) {
 
 // called returns the leavers that a cancel may speak of.
 func (t *tx) called(cancel int64) ([]match, error) {
-	signs, err := t.signsOf("", cancel)
+	signs, err := t.signs(`cancel = $1 AND cancel > 0`, cancel)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +141,7 @@ func (t *tx) called(cancel int64) ([]match, error) {
 // calling returns the cancels that may speak of a leaver, in the order in which
 // they were said.
 func (t *tx) calling(leaver string) ([]int64, error) {
-	signs, err := t.signsOf(leaver, 0)
+	signs, err := t.signs(`leaver = $1 AND cancel = 0`, leaver)
 	if err != nil {
 		return nil, err
 	}
