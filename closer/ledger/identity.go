@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 
@@ -43,6 +44,40 @@ func (t *tx) identify(e consumer.Event, leaver string, cancel int64) error {
 	}
 	return add("employee", e.EmployeeID, e.Key.Origin, e.Key.Source)
 }
+
+// nameLeavers writes what those go by whose entries a signoff of before identities
+// has made, put back for a while in the place of a newer one: else no cancel would
+// find them. Their entries have no origin yet.
+func (l *Ledger) nameLeavers(ctx context.Context) error {
+	var found bool
+	err := l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM entries WHERE origin = '' AND `+hasKey+`)`).Scan(&found)
+	if err != nil || !found {
+		return err
+	}
+	return l.write(ctx, func(t *tx) error {
+		for _, statement := range []string{
+			`INSERT OR IGNORE INTO identities (kind, value, leaver) SELECT CASE a.value WHEN entries.leaver THEN 'email' ELSE 'other' END,
+				a.value, entries.leaver FROM entries, json_each(entries.emails) a WHERE origin = '' AND ` + hasKey,
+			`INSERT OR IGNORE INTO identities (kind, value, leaver) SELECT 'termination', termination_id, leaver FROM entries
+				WHERE termination_id <> '' AND origin = '' AND ` + hasKey,
+			`UPDATE entries SET origin = (SELECT k.origin FROM keys k WHERE ` + isKey + ` ORDER BY k.received_at DESC LIMIT 1)
+				WHERE origin = '' AND ` + hasKey,
+			`INSERT OR IGNORE INTO identities (kind, value, origin, source, leaver) SELECT 'employee', employee_id, origin, source, leaver
+				FROM entries WHERE employee_id <> ''`,
+		} {
+			if err := t.exec(statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// isKey joins an entry to the keys of what was said of its leaving by its source.
+const (
+	isKey  = `k.entry = CASE entries.split_from WHEN 0 THEN entries.id ELSE entries.split_from END AND k.source = entries.source`
+	hasKey = `EXISTS (SELECT 1 FROM keys k WHERE ` + isKey + `)`
+)
 
 // match says by which sign a cancel and a leaver were found to go together, the
 // id of a termination aside.
