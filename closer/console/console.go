@@ -250,6 +250,9 @@ func Show(h ledger.Hold, users bool) Hold {
 	}
 	showReopens(&shown, h, users)
 	if !users {
+		if shown.Decided != nil {
+			shown.Decided.Reason = "" // a person's words may name anybody
+		}
 		return shown
 	}
 	for _, u := range h.Users {

@@ -31,6 +31,8 @@ func showReopens(shown *Hold, h ledger.Hold, users bool) {
 		s := Reopen{From: r.DueAt, State: string(r.State), Reason: r.Reason, What: becameOf(r), TraceToken: r.Trace}
 		if users {
 			s.UserID, s.Email = r.User.ID, r.User.Email
+		} else if h.State == ledger.HoldRejected { // it is what the person said
+			s.Reason, s.What = "", "not done"
 		}
 		shown.Reopens = append(shown.Reopens, s)
 	}

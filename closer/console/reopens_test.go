@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -121,8 +122,15 @@ func TestRejectedReopening(t *testing.T) {
 
 func TestReopeningsNameNobodyToStrangers(t *testing.T) {
 	r := open(t, setup{noTokens: true})
-	r.reopening(t)
+	id := r.reopening(t)
 	if a := r.ask(t, "GET", "/api/v1/holds", "", ""); !strings.Contains(a.body, "waits for a person") || strings.Contains(a.body, "ann") {
 		t.Errorf("%s", a.body)
+	}
+	if _, _, err := r.ledger.Reject(t.Context(), id, "alice", "ann@example.com has really left"); err != nil {
+		t.Fatal(err)
+	}
+	a := r.ask(t, "GET", fmt.Sprint("/api/v1/holds/", id), "", "")
+	if !strings.Contains(a.body, "not done") || strings.Contains(a.body, "ann") {
+		t.Errorf("a person's reason is shown to strangers: %s", a.body)
 	}
 }

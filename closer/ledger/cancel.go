@@ -333,9 +333,10 @@ func (t *tx) cancelInEffect(now time.Time) error {
 	return nil
 }
 
-// inEffect finds the entries whose cancel has come into effect.
+// inEffect finds the entries whose cancel has come into effect: by those that
+// have one, not by all that are open, which is why the state has a sign.
 const inEffect = `FROM entries e JOIN cancels c ON c.id = e.cancel WHERE e.cancel > 0
-	AND e.state IN ('waiting', 'due', 'held', 'would_close', 'failed') AND c.effective_at <= $1`
+	AND +e.state IN ('waiting', 'due', 'held', 'would_close', 'failed') AND c.effective_at <= $1`
 
 // keptCancel returns the cancel that an entry bears in mind, and whether it takes
 // the termination back now; its id is 0 if there is none.

@@ -454,3 +454,27 @@ func TestRescindOfWhoReturned(t *testing.T) {
 		t.Errorf("entries %+v, want the one that returned cancelled", got)
 	}
 }
+
+// An upgrade can be taken back for a while: who was announced to the older signoff,
+// which writes neither origin nor identities, is found all the same.
+func TestCancelFindsWhomAnOlderVersionTookIn(t *testing.T) {
+	for name, back := range map[string]func(*consumer.Event){
+		"by the email":       rescind,
+		"by the employee":    both(goingBy(""), employee("E1"), rescind),
+		"by the termination": both(goingBy(""), termination("T1"), rescind),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(t)
+			b.record(b.left("ann", employee("E1"), termination("T1"), b.leaving(time.Hour)))
+			cfg := b.cfg
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			b.raw(`UPDATE entries SET origin = ''`)
+			b.raw(`DELETE FROM identities`)
+			b.Ledger = openLedger(t, cfg)
+			b.record(b.left("ann", back, b.said(0)))
+			b.only(Cancelled, "ann@acme.com")
+		})
+	}
+}

@@ -1,6 +1,13 @@
 package ledger
 
-import "signoff/consumer"
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+
+	"signoff/consumer"
+)
 
 // rank is how sure the sign is by which a cancel speaks of a leaver; 0: it does not.
 type rank int
@@ -38,6 +45,40 @@ func (t *tx) identify(e consumer.Event, leaver string, cancel int64) error {
 	return add("employee", e.EmployeeID, e.Key.Origin, e.Key.Source)
 }
 
+// nameLeavers writes what those go by whose entries a signoff of before identities
+// has made, put back for a while in the place of a newer one: else no cancel would
+// find them. Their entries have no origin yet.
+func (l *Ledger) nameLeavers(ctx context.Context) error {
+	var found bool
+	err := l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM entries WHERE origin = '' AND `+hasKey+`)`).Scan(&found)
+	if err != nil || !found {
+		return err
+	}
+	return l.write(ctx, func(t *tx) error {
+		for _, statement := range []string{
+			`INSERT OR IGNORE INTO identities (kind, value, leaver) SELECT CASE a.value WHEN entries.leaver THEN 'email' ELSE 'other' END,
+				a.value, entries.leaver FROM entries, json_each(entries.emails) a WHERE origin = '' AND ` + hasKey,
+			`INSERT OR IGNORE INTO identities (kind, value, leaver) SELECT 'termination', termination_id, leaver FROM entries
+				WHERE termination_id <> '' AND origin = '' AND ` + hasKey,
+			`UPDATE entries SET origin = (SELECT k.origin FROM keys k WHERE ` + isKey + ` ORDER BY k.received_at DESC LIMIT 1)
+				WHERE origin = '' AND ` + hasKey,
+			`INSERT OR IGNORE INTO identities (kind, value, origin, source, leaver) SELECT 'employee', employee_id, origin, source, leaver
+				FROM entries WHERE employee_id <> ''`,
+		} {
+			if err := t.exec(statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// isKey joins an entry to the keys of what was said of its leaving by its source.
+const (
+	isKey  = `k.entry = CASE entries.split_from WHEN 0 THEN entries.id ELSE entries.split_from END AND k.source = entries.source`
+	hasKey = `EXISTS (SELECT 1 FROM keys k WHERE ` + isKey + `)`
+)
+
 // match says by which sign a cancel and a leaver were found to go together, the
 // id of a termination aside.
 type match struct {
@@ -45,39 +86,131 @@ type match struct {
 	sign   rank // 0: only by the id of a termination
 }
 
-// together joins what cancels call their leaver (c) to what leavers go by (l).
-const together = `FROM identities c JOIN identities l ON l.value = c.value AND l.origin = c.origin AND l.source = c.source AND
-	(c.kind = l.kind AND c.kind <> 'other' OR c.kind = 'email' AND l.kind = 'other' OR c.kind = 'other' AND l.kind = 'email')
-	WHERE l.cancel = 0 AND c.cancel > 0 AND `
+// sign is one of the things that a word calls its leaver.
+type sign struct{ kind, value, origin, source string }
 
-// called returns the leavers that a cancel may speak of.
-func (t *tx) called(cancel int64) ([]match, error) {
-	s, err := t.prepared(`SELECT l.leaver, MAX(CASE WHEN c.kind = 'termination' THEN 0 WHEN c.kind = 'employee' THEN 3
-		WHEN c.kind = l.kind THEN 2 ELSE 1 END) ` + together + `c.cancel = $1 GROUP BY l.leaver ORDER BY l.leaver`)
+// signs returns those of a leaver or of a cancel: each has an index of its own, which where must name.
+func (t *tx) signs(where string, of any) ([]sign, error) {
+	s, err := t.prepared(`SELECT kind, value, origin, source FROM identities WHERE ` + where)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.QueryContext(t.ctx, cancel)
+	rows, err := s.QueryContext(t.ctx, of)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var all []match
+	var all []sign
 	for rows.Next() {
-		var m match
-		if err := rows.Scan(&m.leaver, &m.sign); err != nil {
+		var one sign
+		if err := rows.Scan(&one.kind, &one.value, &one.origin, &one.source); err != nil {
 			return nil, err
 		}
-		all = append(all, m)
+		all = append(all, one)
 	}
 	return all, rows.Err()
+}
+
+// counterpart is how a sign of a cancel and one of a leaver go together.
+type counterpart struct {
+	cancel, leaver string // kinds
+	sure           rank   // 0: by the id of a termination
+}
+
+var counterparts = []counterpart{
+	{"email", "email", byEmail},
+	{"email", "other", byOther},
+	{"other", "email", byOther},
+	{"employee", "employee", byEmployee},
+	{"termination", "termination", 0},
+}
+
+// isShared says whether those who go by a sign have gone by so many first emails
+// that it says nothing of who is meant: it is a filler, such as 0, or an address
+// that many have.
+func (t *tx) isShared(s sign) (bool, error) {
+	if s.kind == "email" {
+		return false, nil
+	}
+	var n int
+	err := t.one(`SELECT COUNT(*) FROM (SELECT 1 FROM identities s JOIN identities a ON a.leaver = s.leaver AND a.kind = 'email' AND a.cancel = 0
+		WHERE s.value = $1 AND s.kind = $2 AND s.origin = $3 AND s.source = $4 AND s.cancel = 0 LIMIT $5)`,
+		[]any{s.value, s.kind, s.origin, s.source, manyAddresses + 1}, &n)
+	return n > manyAddresses, err
+}
+
+// called returns the leavers that a cancel may speak of.
+func (t *tx) called(cancel int64) ([]match, error) {
+	signs, err := t.signs(`cancel = $1 AND cancel > 0`, cancel)
+	if err != nil {
+		return nil, err
+	}
+	sure := make(map[string]rank)
+	for _, s := range signs {
+		for _, c := range counterparts {
+			if c.cancel != s.kind {
+				continue
+			}
+			of := sign{c.leaver, s.value, s.origin, s.source}
+			if shared, err := t.isShared(of); err != nil {
+				return nil, err
+			} else if shared {
+				continue
+			}
+			leavers, err := t.goingBy(of)
+			if err != nil {
+				return nil, err
+			}
+			for _, l := range leavers {
+				sure[l] = max(sure[l], c.sure)
+			}
+		}
+	}
+	var all []match
+	for _, l := range slices.Sorted(maps.Keys(sure)) {
+		all = append(all, match{l, sure[l]})
+	}
+	return all, nil
 }
 
 // calling returns the cancels that may speak of a leaver, in the order in which
 // they were said.
 func (t *tx) calling(leaver string) ([]int64, error) {
-	return t.ids(`SELECT c.cancel `+together+`l.leaver = $1 GROUP BY c.cancel
-		ORDER BY (SELECT word_at FROM cancels WHERE id = c.cancel), c.cancel`, leaver)
+	signs, err := t.signs(`leaver = $1 AND cancel = 0`, leaver)
+	if err != nil {
+		return nil, err
+	}
+	said := make(map[int64]int64) // cancel -> when
+	for _, s := range signs {
+		if shared, err := t.isShared(s); err != nil {
+			return nil, err
+		} else if shared {
+			continue
+		}
+		for _, c := range counterparts {
+			if c.leaver != s.kind {
+				continue
+			}
+			ids, err := t.ids(`SELECT cancel FROM identities WHERE value = $1 AND kind = $2 AND origin = $3 AND source = $4
+				AND leaver = '' AND cancel > 0`, s.value, c.cancel, s.origin, s.source)
+			if err != nil {
+				return nil, err
+			}
+			for _, id := range ids {
+				said[id] = 0
+			}
+		}
+	}
+	for id := range said {
+		var at int64
+		if err := t.one(`SELECT word_at FROM cancels WHERE id = $1`, []any{id}, &at); err != nil {
+			return nil, err
+		}
+		said[id] = at
+	}
+	return slices.SortedFunc(maps.Keys(said), func(a, b int64) int {
+		return cmp.Or(cmp.Compare(said[a], said[b]), cmp.Compare(a, b))
+	}), nil
 }
 
 // sureness says by which sign a cancel speaks of the termination that a leaver

@@ -7,9 +7,9 @@ import (
 	"signoff/consumer"
 )
 
-// manyAddresses is how many first emails an employee's id may have gone by
-// before it is taken for a filler, such as 0, that says nothing of who is meant.
-const manyAddresses = 8
+// manyAddresses is how many first emails may have gone by a sign, such as an
+// employee's id, before it is taken for one that says nothing of who is meant.
+const manyAddresses = 4
 
 // leaversOf returns the leavers to whom a termination speaks: those who are to be
 // closed, or were until that was taken back, under its email or under an earlier
@@ -17,7 +17,7 @@ const manyAddresses = 8
 // go by what it calls its leaver. Whoever else it may mean, such as somebody who
 // has left under another email, is in linked as well.
 func (t *tx) leaversOf(e consumer.Event) (speaksTo, linked []string, err error) {
-	byEmail, err := t.goingBy("email", e.Email, consumer.Key{})
+	byEmail, err := t.goingBy(sign{kind: "email", value: e.Email})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -56,9 +56,9 @@ func (t *tx) leaversOf(e consumer.Event) (speaksTo, linked []string, err error) 
 }
 
 // goingBy returns the leavers who go by this sign, the first known first.
-func (t *tx) goingBy(kind, value string, by consumer.Key) ([]string, error) {
+func (t *tx) goingBy(s sign) ([]string, error) {
 	return t.texts(`SELECT leaver FROM identities WHERE value = $1 AND kind = $2 AND origin = $3 AND source = $4 AND cancel = 0
-		ORDER BY (SELECT MIN(id) FROM entries WHERE entries.leaver = identities.leaver)`, value, kind, by.Origin, by.Source)
+		ORDER BY (SELECT MIN(id) FROM entries WHERE entries.leaver = identities.leaver)`, s.value, s.kind, s.origin, s.source)
 }
 
 // employees returns the leavers who go by the event's id of the employee.
@@ -66,22 +66,11 @@ func (t *tx) employees(e consumer.Event) ([]string, error) {
 	if e.EmployeeID == "" {
 		return nil, nil
 	}
-	all, err := t.goingBy("employee", e.EmployeeID, e.Key)
-	if err != nil {
+	id := sign{"employee", e.EmployeeID, e.Key.Origin, e.Key.Source}
+	if shared, err := t.isShared(id); err != nil || shared {
 		return nil, err
 	}
-	addresses := 0
-	for _, leaver := range all {
-		var n int
-		if err := t.one(`SELECT COUNT(*) FROM identities WHERE leaver = $1 AND kind = 'email' AND cancel = 0`, []any{leaver}, &n); err != nil {
-			return nil, err
-		}
-		addresses += n
-	}
-	if addresses > manyAddresses {
-		return nil, nil
-	}
-	return all, nil
+	return t.goingBy(id)
 }
 
 // isCurrent says whether a leaver is to be closed, or was until that was taken

@@ -198,6 +198,39 @@ func TestFillerIsNoEmployee(t *testing.T) {
 	}
 }
 
+// By what many go by, a word of one of them takes nobody else's termination back,
+// whichever of the two comes first.
+func TestFillerTakesNobodyElseBack(t *testing.T) {
+	for name, shared := range map[string]func(*consumer.Event){
+		"an employee's id": employee("0"), "a termination's id": termination("layoff"), "a further address": also("hr@acme.com"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(t)
+			back := b.left("p10", shared, rescind, b.said(0))
+			if name == "a further address" {
+				back = b.left("hr", rescind, b.said(0))
+			}
+			for i := range 5 * manyAddresses {
+				b.record(b.left(fmt.Sprint("p", i), shared, b.leaving(time.Hour)))
+			}
+			before := len(b.all())
+			b.record(back)
+			var cancelled []string
+			for _, e := range b.all() {
+				if e.State == Cancelled {
+					cancelled = append(cancelled, e.Emails...)
+				}
+			}
+			if want := []string{"p10@acme.com"}; name == "a further address" && len(cancelled) > 0 ||
+				name != "a further address" && !slices.Equal(cancelled, want) {
+				t.Errorf("of %d entries %v were cancelled, want %v", before, cancelled, want)
+			}
+			b.record(b.left("late", shared, b.leaving(time.Hour), b.said(2*time.Hour)))
+			b.is("late", Waiting)
+		})
+	}
+}
+
 // Whatever the order of arrival, a person of changing emails ends as who goes by
 // the order in which the words were said, and never with two open entries.
 func TestOrderOfArrivalDoesNotMatterToWhoChangesEmails(t *testing.T) {

@@ -151,8 +151,10 @@ func open(ctx context.Context, cfg Config, observe Observe, path string) (*Ledge
 		return nil, errors.Join(err, conn.Close(), db.Close())
 	}
 	l.stopped.Go(l.writer)
-	if err := l.nameSources(ctx); err != nil {
-		return nil, errors.Join(err, l.shut())
+	for _, step := range []func(context.Context) error{l.nameLeavers, l.nameSources} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("ledger %s: %w", path, err), l.shut())
+		}
 	}
 	return l, nil
 }

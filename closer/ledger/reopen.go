@@ -172,7 +172,7 @@ func (t *tx) decideReopens(h Hold) error {
 			h.ID, entry, string(state), reason, settledIf(state == ReopenDropped, t.now)); err != nil {
 			return err
 		}
-		if err := t.exec(`UPDATE entries SET watch_over = 1 WHERE id = $1 AND $2 = 'approved'`, entry, string(state)); err != nil {
+		if err := t.watchAsDecided(entry, h.ID, state); err != nil {
 			return err
 		}
 		if err := t.audit(row{action: "reopen_" + string(state), entry: entry, actor: h.DecidedBy,
@@ -181,6 +181,18 @@ func (t *tx) decideReopens(h Hold) error {
 		}
 	}
 	return nil
+}
+
+// watchAsDecided ends the watch with an approval. With a no to what a rescind has
+// proposed it goes on: the person has left after all. A rehire has ended it.
+func (t *tx) watchAsDecided(entry, hold int64, state ReopenState) error {
+	if state == ReopenApproved {
+		return t.exec(`UPDATE entries SET watch_over = 1 WHERE id = $1`, entry)
+	}
+	return t.exec(`UPDATE entries SET watch_over = 0 WHERE id = $1
+		AND NOT EXISTS (SELECT 1 FROM reopens r JOIN cancels c ON c.id = r.cancel WHERE r.hold = $2 AND r.entry = $1 AND c.kind = 'rehired')
+		AND NOT EXISTS (SELECT 1 FROM entries later WHERE later.leaver = entries.leaver AND later.account = entries.account AND later.id > $1)`,
+		entry, hold)
 }
 
 func settledIf(settled bool, now time.Time) int64 {

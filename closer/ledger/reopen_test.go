@@ -140,6 +140,41 @@ func TestRejectedReopenStaysClosed(t *testing.T) {
 	}
 }
 
+func TestWatchGoesOnForWhomAPersonLeavesClosed(t *testing.T) {
+	for name, c := range map[string]struct {
+		back    func(*book) func(*consumer.Event)
+		decide  func(*book, int64) error
+		watched int
+	}{
+		"rescinded, and left closed": {func(*book) func(*consumer.Event) { return rescind }, (*book).sayNo, 1},
+		"rescinded, and approved":    {func(*book) func(*consumer.Event) { return rescind }, (*book).sayYes, 0},
+		"rehired, and left closed":   {func(b *book) func(*consumer.Event) { return b.rehired(-time.Minute) }, (*book).sayNo, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(t, func(c *Config) { c.Watch = week })
+			b.toState(Closed)
+			b.record(b.left("ann", c.back(b), b.said(0)))
+			if err := c.decide(b, b.proposal().ID); err != nil {
+				t.Fatal(err)
+			}
+			watched, err := b.Watched(t.Context(), account, time.Now().Add(time.Hour))
+			if err != nil || len(watched) != c.watched {
+				t.Errorf("%d are looked for again (%v), want %d", len(watched), err, c.watched)
+			}
+		})
+	}
+}
+
+func (b *book) sayNo(id int64) error {
+	_, _, err := b.Reject(b.t.Context(), id, "ana", "has really left")
+	return err
+}
+
+func (b *book) sayYes(id int64) error {
+	_, err := b.Approve(b.t.Context(), id, "ana", "")
+	return err
+}
+
 func TestProposalOutlivesARestart(t *testing.T) {
 	for name, dryRun := range map[string]bool{"": false, "into a dry run": true} {
 		t.Run(name, func(t *testing.T) {

@@ -79,6 +79,10 @@ func (s *server) Find(ctx context.Context, employeeID string) (consumer.Person, 
 			s.warn("the SCIM server refuses a filter by this attribute", attribute)
 			continue
 		}
+		if err != nil && s.answersOthers(ctx, attribute, err) {
+			s.warn("the SCIM server answers, but not when it is asked for some of the ids by this attribute: they are nobody", attribute)
+			continue
+		}
 		if err != nil {
 			return consumer.Person{}, err
 		}
@@ -104,6 +108,25 @@ func (s *server) Find(ctx context.Context, employeeID string) (consumer.Person, 
 		return consumer.Person{}, consumer.ErrNoPerson
 	}
 	return consumer.Person{}, consumer.ErrNoPerson
+}
+
+// oddAnswerError is an answer that is of no use, of a server that is there.
+type oddAnswerError struct{ error }
+
+func (o oddAnswerError) Unwrap() error { return o.error }
+
+// harmless is an id that no server stumbles over.
+const harmless = "0"
+
+// answersOthers says whether the answer is one to this id alone, such as one that
+// the server or a firewall before it stumbles over: asked again for ever, it would
+// hold up all who come after it.
+func (s *server) answersOthers(ctx context.Context, attribute string, err error) bool {
+	if _, odd := errors.AsType[oddAnswerError](err); !odd {
+		return false
+	}
+	_, _, err = s.users(ctx, attribute, harmless)
+	return err == nil
 }
 
 // warn says a thing once, since it may be so for every leaver.
@@ -142,9 +165,12 @@ func (s *server) users(ctx context.Context, attribute, id string) (users []map[s
 	case resp.StatusCode != http.StatusOK:
 		return nil, false, s.refusal(resp)
 	case len(body) > maxAnswer:
-		return nil, false, fmt.Errorf("scim: an answer larger than %d KiB", maxAnswer>>10)
+		return nil, false, oddAnswerError{fmt.Errorf("scim: an answer larger than %d KiB", maxAnswer>>10)}
 	}
-	return listed(body)
+	if users, more, err = listed(body); err != nil {
+		return nil, false, oddAnswerError{err}
+	}
+	return users, more, nil
 }
 
 // refusal is nil for a server that says so that there is nobody.
@@ -156,7 +182,7 @@ func (s *server) refusal(resp *http.Response) error {
 	case http.StatusBadRequest, http.StatusNotImplemented:
 		return errFilter
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("scim: %d: the token of events.directory.token_file may not read users", code)
+		return oddAnswerError{fmt.Errorf("scim: %d: the token of events.directory.token_file may not read users", code)}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		now := time.Now()
 		if wait := retryAfter(resp.Header.Get("Retry-After"), now); wait > 0 {
@@ -167,7 +193,7 @@ func (s *server) refusal(resp *http.Response) error {
 		if code/100 == 3 {
 			return fmt.Errorf("scim: %d: redirects are not followed: give events.directory.scim the address it leads to", code)
 		}
-		return fmt.Errorf("scim: %d", code)
+		return oddAnswerError{fmt.Errorf("scim: %d", code)}
 	}
 }
 

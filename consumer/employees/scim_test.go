@@ -93,6 +93,35 @@ func external(id, email string) string {
 	return fmt.Sprintf(`{"id":"u","externalId":%q,"userName":%q}`, id, email)
 }
 
+// Asked for ever for an id that it stumbles over, a server would hold up all
+// leavers who come after that one.
+func TestServerThatStumblesOverAnID(t *testing.T) {
+	for name, stumbles := range map[string]func(http.ResponseWriter){
+		"by a failure of its own":  status(500),
+		"by a firewall before it":  status(403),
+		"by what is no list":       body(`<html>`),
+		"by more than is ever due": body(strings.Repeat(" ", maxAnswer+1)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newIDP(t, nil)
+			s.answers = map[string]func(http.ResponseWriter){"": func(w http.ResponseWriter) {
+				if strings.Contains(s.filters[len(s.filters)-1], "E'1") {
+					stumbles(w)
+					return
+				}
+				found(0)(w)
+			}}
+			d, logs := s.directory(t, "externalId")
+			if _, err := d.Find(t.Context(), "E'1"); !errors.Is(err, consumer.ErrNoPerson) {
+				t.Errorf("got %v, want that there is nobody", err)
+			}
+			if n := logs.FilterMessageSnippet("answers, but not").Len(); n != 1 {
+				t.Errorf("%d lines say why", n)
+			}
+		})
+	}
+}
+
 func TestServerFinds(t *testing.T) {
 	for name, c := range map[string]struct {
 		attribute string

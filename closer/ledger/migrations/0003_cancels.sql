@@ -71,7 +71,7 @@ CREATE TABLE reopens (
 CREATE INDEX reopens_entry ON reopens (entry);
 CREATE INDEX reopens_hold ON reopens (hold);
 CREATE INDEX reopens_due ON reopens (account, due_at) WHERE state IN ('approved', 'submitted');
-CREATE INDEX reopens_user ON reopens (user_id) WHERE state = 'submitted';
+CREATE INDEX reopens_user ON reopens (user_id);
 
 -- How a reject was settled: by whom, and why.
 ALTER TABLE rejects ADD COLUMN settled_at BIGINT NOT NULL DEFAULT 0;
