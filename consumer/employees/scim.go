@@ -44,6 +44,8 @@ type server struct {
 
 	until atomic.Int64 // Unix nanoseconds: asked to be left alone until then
 	said  sync.Map     // warnings that were logged: each is said once
+
+	recent recent
 }
 
 func newServer(cfg Config, log *zap.Logger) (*server, error) {
@@ -65,14 +67,26 @@ func newServer(cfg Config, log *zap.Logger) (*server, error) {
 // errFilter is a server's refusal of a filter: it may know another attribute.
 var errFilter = errors.New("the filter was refused")
 
-// Find asks for the user whose attribute is the id, active or not.
+// Find asks for the user whose attribute is the id, active or not. Whom it found
+// is not asked for again in the next minutes.
 func (s *server) Find(ctx context.Context, employeeID string) (consumer.Person, error) {
+	employeeID = strings.TrimSpace(employeeID)
+	if p, ok := s.recent.find(employeeID, time.Now()); ok {
+		return p, nil
+	}
+	p, err := s.ask(ctx, employeeID)
+	if err == nil {
+		s.recent.add(employeeID, p, time.Now())
+	}
+	return p, err
+}
+
+func (s *server) ask(ctx context.Context, employeeID string) (consumer.Person, error) {
 	if wait := time.Until(time.Unix(0, s.until.Load())); wait > 0 {
 		return consumer.Person{}, fmt.Errorf("the server asked to wait for %v more", wait.Round(time.Second))
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	employeeID = strings.TrimSpace(employeeID)
 	for _, attribute := range s.attributes {
 		users, more, err := s.users(ctx, attribute, employeeID)
 		if errors.Is(err, errFilter) {

@@ -138,11 +138,12 @@ func (s *Server) work(r *http.Request, ep *endpoint, m mode, body []byte) *refus
 	}
 	defer s.inFlight.Release(weight)
 
-	got, no := s.understand(r, ep, m, body)
+	ctx := context.WithoutCancel(r.Context()) // a vendor that waits no longer will send it again: then it is on record
+	got, no := s.understand(ctx, r.Header, ep, m, body)
 	if no != nil {
 		return no
 	}
-	if no := s.record(r.Context(), got.Intake(consumer.Webhook)); no != nil {
+	if no := s.record(ctx, got.Intake(consumer.Webhook)); no != nil {
 		return no
 	}
 	if got.Ignored > 0 {
@@ -154,15 +155,15 @@ func (s *Server) work(r *http.Request, ep *endpoint, m mode, body []byte) *refus
 // understand sorts the events of a request: ours, those that were not understood,
 // and the number of those that are none of our business. If one of them is no
 // CloudEvent, or can't be understood now, then none is taken.
-func (s *Server) understand(r *http.Request, ep *endpoint, m mode, body []byte) (got consumer.Content, no *refusal) {
+func (s *Server) understand(ctx context.Context, h http.Header, ep *endpoint, m mode, body []byte) (got consumer.Content, no *refusal) {
 	defer func() {
 		if recover() != nil { // a payload that breaks a reader must not be tried for ever
 			no = &refusal{status: http.StatusBadRequest, detail: "not readable"}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(r.Context(), ep.patience(m))
+	ctx, cancel := context.WithTimeout(ctx, readingTimeout)
 	defer cancel()
-	got, err := ep.reading(s.decoder, time.Now().UTC()).read(ctx, m, r.Header, body)
+	got, err := ep.reading(s.decoder, time.Now().UTC()).read(ctx, m, h, body)
 	var unreadable *consumer.UnreadableError
 	switch {
 	case errors.As(err, &unreadable):
@@ -172,15 +173,6 @@ func (s *Server) understand(r *http.Request, ep *endpoint, m mode, body []byte) 
 			retryAfter: 5 * time.Second, cause: err}
 	}
 	return got, nil
-}
-
-// patience is how long it may take to understand a request. Okta and Personio
-// wait for no more than three seconds in all.
-func (ep *endpoint) patience(m mode) time.Duration {
-	if ep.mapping != nil && m != batched {
-		return mappedTimeout
-	}
-	return readingTimeout
 }
 
 func (s *Server) record(ctx context.Context, in consumer.Intake) *refusal {

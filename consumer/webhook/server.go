@@ -32,7 +32,6 @@ import (
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
-	mappedTimeout     = 2 * time.Second // to understand what a vendor sent
 	readingTimeout    = 10 * time.Second
 	recordTimeout     = 10 * time.Second
 	writeTimeout      = readTimeout + readingTimeout + recordTimeout + 10*time.Second
