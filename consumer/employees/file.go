@@ -8,100 +8,53 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"go.uber.org/zap"
 
 	"signoff/consumer"
 )
 
-const (
-	maxFile   = 64 << 20 // bytes
-	statEvery = time.Second
-)
+const maxFile = 64 << 20 // bytes
 
-// file is a CSV of people. While a new version of it is missing or wrong, the
-// last good one stands.
+// file is a CSV of people, by their ids; without an email: an id that several have.
 type file struct {
-	path string
-	log  *zap.Logger
-
-	mu      sync.Mutex
-	people  map[string]consumer.Person // without an email: an id that several people have
-	info    os.FileInfo                // of the version last looked at
-	checked time.Time
+	people *consumer.Kept[map[string]consumer.Person]
 }
 
-func openFile(path string, log *zap.Logger) (*file, error) {
-	f := &file{path: path, log: log, checked: time.Now()}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	f.info = info
-	if err := f.read(); err != nil {
-		return nil, err
-	}
-	return f, nil
+func openFile(path string, log *zap.Logger) (file, error) {
+	read := func() (map[string]consumer.Person, error) { return readFile(path, log) }
+	people, err := consumer.Keep("events.directory.csv", log, read, path)
+	return file{people}, err
 }
 
 // Find returns whoever has the id in the file as it is now.
-func (f *file) Find(_ context.Context, employeeID string) (consumer.Person, error) {
-	p := f.current()[strings.TrimSpace(employeeID)]
+func (f file) Find(_ context.Context, employeeID string) (consumer.Person, error) {
+	p := f.people.Get()[strings.TrimSpace(employeeID)]
 	if p.Email == "" {
 		return p, consumer.ErrNoPerson
 	}
 	return p, nil
 }
 
-// current reads the file again if it has changed, looking once a second at most.
-func (f *file) current() map[string]consumer.Person {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if time.Since(f.checked) < statEvery {
-		return f.people
-	}
-	f.checked = time.Now()
-	info, err := os.Stat(f.path)
-	if err == nil && f.info != nil && os.SameFile(info, f.info) &&
-		info.ModTime().Equal(f.info.ModTime()) && info.Size() == f.info.Size() {
-		return f.people
-	}
-	if err != nil && f.info == nil { // still away, and said so
-		return f.people
-	}
-	f.info = info // nil if it is away
-	if err == nil {
-		err = f.read()
-	}
+func readFile(path string, log *zap.Logger) (map[string]consumer.Person, error) {
+	opened, err := os.Open(path)
 	if err != nil {
-		f.log.Error("events.directory.csv could not be read again, the people of before stand", zap.Error(err))
-	}
-	return f.people
-}
-
-// read replaces the people, or leaves them as they are.
-func (f *file) read() error {
-	opened, err := os.Open(f.path)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	defer opened.Close()
 	raw, err := io.ReadAll(io.LimitReader(opened, maxFile+1))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(raw) > maxFile {
-		return fmt.Errorf("%s: larger than %d MiB", f.path, maxFile>>20)
+		return nil, fmt.Errorf("%s: larger than %d MiB", path, maxFile>>20)
 	}
 	people, ambiguous, err := readPeople(raw)
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	f.people = people
-	f.log.Info("events.directory.csv read", zap.String("file", f.path), zap.Int("people", len(people)-ambiguous), zap.Int("ambiguous", ambiguous))
-	return nil
+	log.Info("events.directory.csv read", zap.String("file", path), zap.Int("people", len(people)-ambiguous), zap.Int("ambiguous", ambiguous))
+	return people, nil
 }
 
 // columns are where in a line a field stands; -1 where there is no such column.

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf16"
 
@@ -23,16 +24,16 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-func open(t *testing.T, text string) (*file, *observer.ObservedLogs) {
+func open(t *testing.T, text string) (f file, path string, logs *observer.ObservedLogs) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "people.csv")
+	path = filepath.Join(t.TempDir(), "people.csv")
 	write(t, path, text)
 	core, logs := observer.New(zap.InfoLevel)
 	f, err := openFile(path, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f, logs
+	return f, path, logs
 }
 
 func utf16File(text string) string {
@@ -70,7 +71,7 @@ func TestFile(t *testing.T) {
 				GivenName: "Jane", FamilyName: "Doe, Jr.", TimeZone: "Asia/Tokyo"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, _ := open(t, c.text)
+			f, _, _ := open(t, c.text)
 			got, err := f.Find(t.Context(), c.id)
 			if c.want.Email == "" {
 				if !errors.Is(err, consumer.ErrNoPerson) {
@@ -110,19 +111,18 @@ func TestFileRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := New(Config{CSV: "/nowhere/people.csv"}, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "events.directory.csv: stat /nowhere") {
+	if _, err := New(Config{CSV: "/nowhere/people.csv"}, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "events.directory.csv: open /nowhere") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// later lets the file be looked at again at once.
-func (f *file) later() { f.checked = time.Time{} }
+func TestFileIsReadAgain(t *testing.T) { synctest.Test(t, fileIsReadAgain) }
 
-func TestFileIsReadAgain(t *testing.T) {
-	f, logs := open(t, "employeeId,email\nE-1,jane@example.com\n")
+func fileIsReadAgain(t *testing.T) {
+	f, path, logs := open(t, "employeeId,email\nE-1,jane@example.com\n")
 	find := func(id, want string) {
 		t.Helper()
-		f.later()
+		time.Sleep(consumer.LookAgain)
 		if got, err := f.Find(t.Context(), id); got.Email != want || (err == nil) != (want != "") {
 			t.Errorf("%s is %q, %v, want %q", id, got.Email, err, want)
 		}
@@ -140,22 +140,22 @@ func TestFileIsReadAgain(t *testing.T) {
 		}
 	}
 	find("E-2", "")
-	write(t, f.path, "employeeId,email\nE-1,jane@example.com\nE-2,sam@example.com\n")
+	write(t, path, "employeeId,email\nE-1,jane@example.com\nE-2,sam@example.com\n")
 	find("E-2", "sam@example.com")
 
-	write(t, f.path, "employeeId,email\nE-1,\"jane@exa")
+	write(t, path, "employeeId,email\nE-1,\"jane@exa")
 	find("E-2", "sam@example.com")
 	find("E-2", "sam@example.com")
 	errorsLogged(1) // though looked at twice
 
-	if err := os.Remove(f.path); err != nil {
+	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 	find("E-1", "jane@example.com")
 	find("E-1", "jane@example.com")
 	errorsLogged(2)
 
-	write(t, f.path, "employeeId,email\nE-3,max@example.com\n")
+	write(t, path, "employeeId,email\nE-3,max@example.com\n")
 	find("E-3", "max@example.com")
 	find("E-1", "")
 	errorsLogged(2)

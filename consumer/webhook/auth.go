@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"signoff/consumer"
 )
 
 // Auth says who may send: in the configuration either the word `none` or a
@@ -55,8 +57,8 @@ func (a Auth) validate(at string) error {
 
 // gate is an Auth at work; all fields are nil where anybody may send.
 type gate struct {
-	bearers *kept[[]digest]
-	okta    *kept[[]digest]
+	bearers *consumer.Kept[[]digest]
+	okta    *consumer.Kept[[]digest]
 	signed  *verifier
 }
 
@@ -96,9 +98,9 @@ func (a Auth) verifier(log *zap.Logger) (*verifier, error) {
 // head tells; where bodies are signed, the claim is about the rest.
 func (g gate) admit(r *http.Request, now time.Time) (*claim, *refusal) {
 	switch {
-	case g.bearers != nil && !knows(g.bearers.get(), bearer(r)):
+	case g.bearers != nil && !knows(g.bearers.Get(), bearer(r)):
 		return nil, &refusal{status: http.StatusUnauthorized, detail: "no bearer token, or one that is not known", challenge: "Bearer"}
-	case g.okta != nil && !knows(g.okta.get(), strings.TrimSpace(r.Header.Get("Authorization"))):
+	case g.okta != nil && !knows(g.okta.Get(), strings.TrimSpace(r.Header.Get("Authorization"))):
 		return nil, &refusal{status: http.StatusUnauthorized, detail: "no authorization, or one that is not known"}
 	case g.signed != nil:
 		c, err := g.signed.scheme.claim(r.Header, now)

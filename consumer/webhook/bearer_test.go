@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"signoff/consumer"
 )
 
 // sendAs posts an event with a token and returns the status of the answer.
@@ -49,7 +51,7 @@ func TestTokensRotate(t *testing.T) {
 			{"back again", func() { write(t, f.tokens, next) }, 401, 202},
 		} {
 			step.change()
-			time.Sleep(lookAgain)
+			time.Sleep(consumer.LookAgain)
 			if got, gotNext := f.sendAs(token), f.sendAs(next); got != step.old || gotNext != step.new {
 				t.Errorf("%s: the old one gets %d, the new one %d", step.name, got, gotNext)
 			}
@@ -59,7 +61,7 @@ func TestTokensRotate(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 10 {
-			time.Sleep(lookAgain)
+			time.Sleep(consumer.LookAgain)
 			f.sendAs(next)
 		}
 		if n := f.logs.FilterMessageSnippet("could not be read").Len(); n != 1 {
@@ -72,7 +74,7 @@ func TestTokensAreLookedAtOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
 		write(t, f.tokens, strings.Repeat("x", minSecret))
-		time.Sleep(lookAgain - time.Nanosecond)
+		time.Sleep(consumer.LookAgain - time.Nanosecond)
 		if got := f.sendAs(token); got != http.StatusAccepted {
 			t.Errorf("just before the second: %d", got)
 		}

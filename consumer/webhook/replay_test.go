@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"signoff/consumer"
 )
 
 // signedFixture is a fixture with the endpoint /signed besides, whose senders
@@ -126,7 +128,7 @@ func TestSecretsRotate(t *testing.T) {
 			{"the old again", inBase64Key, 202, 401},
 		} {
 			write(t, f.secrets, step.text)
-			time.Sleep(lookAgain)
+			time.Sleep(consumer.LookAgain)
 			if got, gotNext := status(inBase64Key), status(next); got != step.old || gotNext != step.new {
 				t.Errorf("%s: the old one gets %d, the new one %d", step.name, got, gotNext)
 			}

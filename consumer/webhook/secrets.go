@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+
+	"signoff/consumer"
 )
 
 // minSecret is how many characters a token has at least, and how many bytes a
@@ -45,8 +47,8 @@ func readLines[T any](file string, parse func(line string) (T, error)) ([]T, err
 }
 
 // keepLines keeps what readLines reads.
-func keepLines[T any](what, file string, parse func(line string) (T, error), log *zap.Logger) (*kept[[]T], error) {
-	return keep(what, log, func() ([]T, error) { return readLines(file, parse) }, file)
+func keepLines[T any](what, file string, parse func(line string) (T, error), log *zap.Logger) (*consumer.Kept[[]T], error) {
+	return consumer.Keep(what, log, func() ([]T, error) { return readLines(file, parse) }, file)
 }
 
 type digest = [sha256.Size]byte

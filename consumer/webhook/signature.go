@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"signoff/consumer"
 )
 
 const (
@@ -19,7 +21,7 @@ const (
 // verifier tells whether a body was signed with one of our secrets.
 type verifier struct {
 	scheme   *scheme
-	secrets  *kept[[][]byte]
+	secrets  *consumer.Kept[[][]byte]
 	recorded *replays // nil where the time is not signed
 }
 
@@ -108,7 +110,7 @@ var errNotSigned = errors.New("no signature that was made with a secret of this 
 // takes says nothing of how much was right.
 func (v *verifier) holds(c *claim, method string, body []byte) error {
 	good := false
-	for _, secret := range v.secrets.get() {
+	for _, secret := range v.secrets.Get() {
 		mac := hmac.New(v.scheme.hash, secret)
 		for _, p := range v.scheme.content {
 			switch p.kind {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"signoff/consumer"
 )
 
 // What follows was signed by openssl: `openssl dgst -sha256 -mac HMAC -macopt
@@ -247,13 +249,17 @@ func FuzzClaim(f *testing.F) {
 		}
 	}
 	f.Add("v1, v1,= v1,==== \t v1a,", "1676312382000", "", "")
+	secrets, err := consumer.Keep("secrets", zap.NewNop(), func() ([][]byte, error) { return [][]byte{[]byte("only the test knows this secret")}, nil })
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, signature, timestamp, id, body string) {
 		for _, preset := range []string{"standard-webhooks", "bamboohr", "hibob"} {
 			s, err := HMAC{Preset: preset}.scheme("hmac")
 			if err != nil {
 				t.Fatal(err)
 			}
-			v := &verifier{scheme: s, secrets: &kept[[][]byte]{next: time.Now().Add(time.Hour), value: [][]byte{[]byte("only the test knows this secret")}}}
+			v := &verifier{scheme: s, secrets: secrets}
 			h := http.Header{}
 			for _, name := range s.headers() {
 				h[name] = []string{id}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"signoff/consumer"
 )
 
 // TLS says how the server shows who it is, and who may connect. The files are
@@ -36,13 +38,13 @@ func (t TLS) config(log *zap.Logger) (*tls.Config, error) {
 	if t.ClientCAFile != "" {
 		files = append(files, t.ClientCAFile)
 	}
-	current, err := keep("webhook.tls", log, func() (*tls.Config, error) { return t.read(log) }, files...)
+	current, err := consumer.Keep("webhook.tls", log, func() (*tls.Config, error) { return t.read(log) }, files...)
 	if err != nil {
 		return nil, err
 	}
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return current.get(), nil },
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return current.Get(), nil },
 	}, nil
 }
 

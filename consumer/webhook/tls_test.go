@@ -21,7 +21,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
 	"go.uber.org/zap/zaptest/observer"
+	"signoff/consumer"
 )
 
 // authority vouches for servers and for senders.
@@ -271,7 +273,7 @@ func TestCertificatesRotate(t *testing.T) {
 		} {
 			logs.TakeAll()
 			step.change()
-			time.Sleep(lookAgain)
+			time.Sleep(consumer.LookAgain)
 			if gotUs, gotThem := shake(t, cfg, us), shake(t, cfg, them); gotUs != step.us || gotThem != step.them {
 				t.Errorf("%s: we see %d, want %d; they see %d, want %d", step.name, gotUs, step.us, gotThem, step.them)
 			}

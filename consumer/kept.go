@@ -1,4 +1,4 @@
-package webhook
+package consumer
 
 import (
 	"os"
@@ -9,13 +9,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// lookAgain is how often at most a file is asked whether it has changed.
-const lookAgain = time.Second
+// LookAgain is how often at most a file is asked whether it has changed.
+const LookAgain = time.Second
 
-// kept is what was read from files that may change while we run. While a new
-// version of them is missing or wrong, what the last good one said stands: an
-// edit half done must not turn the senders away.
-type kept[T any] struct {
+// Kept is what was read from files that may change while we run: secrets,
+// certificates, people. While a new version of them is missing or wrong, what the
+// last good one said stands: an edit half done must not turn the senders away. It
+// may be used by many goroutines.
+type Kept[T any] struct {
 	what  string // for the log
 	files []string
 	read  func() (T, error)
@@ -27,24 +28,24 @@ type kept[T any] struct {
 	next  time.Time     // to look
 }
 
-// keep reads the files for the first time. An error is that of read, whose texts
-// name the file and quote nothing of it.
-func keep[T any](what string, log *zap.Logger, read func() (T, error), files ...string) (*kept[T], error) {
-	k := &kept[T]{what: what, files: files, read: read, log: log, seen: stat(files), next: time.Now().Add(lookAgain)}
+// Keep reads the files for the first time; what is their name in the log. An error
+// is that of read, whose texts name the file and quote nothing of it.
+func Keep[T any](what string, log *zap.Logger, read func() (T, error), files ...string) (*Kept[T], error) {
+	k := &Kept[T]{what: what, files: files, read: read, log: log, seen: stat(files), next: time.Now().Add(LookAgain)}
 	var err error
 	k.value, err = read()
 	return k, err
 }
 
-// get reads the files again if one of them has changed.
-func (k *kept[T]) get() T {
+// Get reads the files again if one of them has changed.
+func (k *Kept[T]) Get() T {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := time.Now()
 	if now.Before(k.next) {
 		return k.value
 	}
-	k.next = now.Add(lookAgain)
+	k.next = now.Add(LookAgain)
 	found := stat(k.files) // before they are read: what changes meanwhile is seen next time
 	if slices.EqualFunc(found, k.seen, sameVersion) {
 		return k.value
