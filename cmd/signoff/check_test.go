@@ -35,7 +35,7 @@ func TestCheckIsContent(t *testing.T) {
 		}
 		noLeak(t, "check", out)
 	}
-	wants("config    ok      mode close", "events    ok      0 mappings compiled, no directory", "ledger    ok      not there yet, can be made",
+	wants("config    ok      mode close", "events    ok      mappings compiled: 0, no directory", "ledger    ok      not there yet, can be made",
 		"kafka     ok      "+demoTopic+" (2 partitions)", "webhook   ok      1 endpoints on 127.0.0.1:0", "docusign  ok      account "+demoAccount+", 5 active users, 9999")
 	if left, err := os.ReadDir(s.dir); err != nil || len(left) != 6 {
 		t.Errorf("check leaves %v behind, %v", left, err)
