@@ -107,7 +107,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"a key twice, far inside":          {`{"email":"a@example.com","x":[{"a@b":1,"a@b":2}]}`, nil, InvalidData, "second time"},
 		"nested too deeply":                {`{"email":"a@example.com","x":` + deep + `}`, nil, InvalidData, "nested"},
 		"XML":                              {"<a/>", func(e *event.Event) { e.SetDataContentType("text/xml") }, InvalidData, "datacontenttype"},
-		"email missing":                    {`{"employeeId":"E-1"}`, nil, NoEmail, "email: missing"},
+		"email missing":                    {`{"employeeId":"E-1"}`, nil, NoEmail, "email: missing, and there is no events.directory"},
 		"email blank":                      {`{"email":"  "}`, nil, NoEmail, "email and employeeId: missing"},
 		"email in another case":            {`{"Email":"a@example.com"}`, nil, NoEmail, "email and employeeId: missing"},
 		"email null":                       {`{"email":null}`, nil, InvalidData, "email: not a string"},
