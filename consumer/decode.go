@@ -82,9 +82,13 @@ func (d *Decoder) content(ctx context.Context, e event.Event, kind Kind, receive
 	zone := timeZone(data)
 	switch {
 	case out.Email != "":
+	case kind != Terminated: // what takes it back finds its leaver by an id
+		if out.EmployeeID == "" && out.TerminationID == "" {
+			return Event{}, &UnreadableError{NoEmail, "email, employeeId and terminationId: missing"}
+		}
 	case out.EmployeeID == "":
 		return Event{}, &UnreadableError{NoEmail, "email and employeeId: missing"}
-	case kind == Terminated: // a word that takes it back finds its leaver by the id
+	default:
 		found, err := d.lookUp(ctx, &out)
 		if err != nil {
 			return Event{}, err

@@ -36,7 +36,7 @@ var ErrNoPerson = errors.New("the directory has no email for this employee")
 // the person's time zone, "" if that is not known.
 func (d *Decoder) lookUp(ctx context.Context, e *Event) (zone string, err error) {
 	if d.directory == nil {
-		return "", &UnreadableError{NoEmail, "email: missing"}
+		return "", &UnreadableError{NoEmail, "email: missing, and there is no events.directory to ask for the employeeId"}
 	}
 	p, err := d.directory.Find(ctx, e.EmployeeID)
 	if errors.Is(err, ErrNoPerson) {

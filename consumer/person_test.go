@@ -147,12 +147,14 @@ func TestDirectoryIsAway(t *testing.T) {
 
 func TestDirectoryIsNotAskedByWhatTakesBack(t *testing.T) {
 	for _, ceType := range []string{TypeRescinded, TypeRehired} {
-		s := &staff{err: errors.New("no answer")}
-		e := termination(`{"employeeId":"E-1"}`)
-		e.SetType(ceType)
-		got, err := newDecoderWith(t, "", s).Decode(t.Context(), e, "/events", received)
-		if err != nil || got.EmployeeID != "E-1" || got.Email != "" || s.asked != 0 {
-			t.Errorf("%s: got %+v, %v, asked %d times", ceType, got, err, s.asked)
+		for _, data := range []string{`{"employeeId":"E-1"}`, `{"terminationId":"T-1"}`} {
+			s := &staff{err: errors.New("no answer")}
+			e := termination(data)
+			e.SetType(ceType)
+			got, err := newDecoderWith(t, "", s).Decode(t.Context(), e, "/events", received)
+			if err != nil || got.EmployeeID+got.TerminationID == "" || got.Email != "" || s.asked != 0 {
+				t.Errorf("%s of %s: got %+v, %v, asked %d times", ceType, data, got, err, s.asked)
+			}
 		}
 	}
 }

@@ -130,6 +130,7 @@ func TestWhomARescindSpeaksOf(t *testing.T) {
 		"by email, the employee changed":  {[]func(*consumer.Event){employee("E2")}, Cancelled},
 		"by another source's employee":    {[]func(*consumer.Event){goingBy(""), employee("E1"), from("may")}, Waiting},
 		"by termination alone":            {[]func(*consumer.Event){goingBy("new@acme.com"), employee("E2"), termination("T1")}, Cancelled},
+		"by nothing but the termination":  {[]func(*consumer.Event){goingBy(""), termination("T1")}, Cancelled},
 		"of another termination":          {[]func(*consumer.Event){termination("T2"), employee("E1")}, Waiting},
 		"another source's id of its own":  {[]func(*consumer.Event){termination("X9"), from("may")}, Cancelled},
 		"another source's id of somebody": {[]func(*consumer.Event){termination("T1"), goingBy("bob@acme.com"), from("may")}, Waiting},

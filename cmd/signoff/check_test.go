@@ -35,7 +35,7 @@ func TestCheckIsContent(t *testing.T) {
 		}
 		noLeak(t, "check", out)
 	}
-	wants("config    ok      mode close", "events    ok      0 mappings compiled, no directory", "ledger    ok      not there yet, can be made",
+	wants("config    ok      mode close", "events    ok      mappings compiled: 0, no directory", "ledger    ok      not there yet, can be made",
 		"kafka     ok      "+demoTopic+" (2 partitions)", "webhook   ok      1 endpoints on 127.0.0.1:0", "docusign  ok      account "+demoAccount+", 5 active users, 9999")
 	if left, err := os.ReadDir(s.dir); err != nil || len(left) != 6 {
 		t.Errorf("check leaves %v behind, %v", left, err)
@@ -69,7 +69,7 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 		}, "events", "acme.cel:2:1: \"emial\": no event has this key"},
 		"a directory that is not there": {func(*testing.T, *site) map[string]string {
 			return map[string]string{"events.directory": "{csv: /nowhere/people.csv}"}
-		}, "events", "events.directory.csv: stat /nowhere/people.csv"},
+		}, "events", "events.directory.csv: open /nowhere/people.csv"},
 		"a directory that is away": {func(t *testing.T, s *site) map[string]string {
 			return map[string]string{"events.directory": fmt.Sprintf("{scim: 'http://127.0.0.1:%d', token_file: %s}", freePort(t), s.write(t, "scim", "token"))}
 		}, "events", "events.directory: scim: dial tcp"},

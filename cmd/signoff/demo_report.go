@@ -64,21 +64,26 @@ func (d *demo) report(ctx context.Context, began time.Time, settled bool) error 
 	}
 	fmt.Fprintln(d.out)
 	w := tabwriter.NewWriter(d.out, 0, 4, 2, ' ', tabwriter.AlignRight)
+	var notes []string
 	line := func(what string, value any) { fmt.Fprintf(w, "%s\t%v\t\n", what, value) }
 	line("events in", d.company.events.Load())
 	line("leavers", d.company.leavers())
 	for _, s := range ledger.States() {
 		if tally[s] > 0 {
 			line(string(s), tally[s])
+			if means[s] != "" {
+				notes = append(notes, fmt.Sprintf("%s: %s.", s, means[s]))
+			}
 		}
 	}
 	line("Docusign calls", d.apiCalls())
-	line("refused for the quota", d.docusign.Stats().Exhausted)
+	line("of them refused for the quota", d.docusign.Stats().Exhausted)
 	line("slowest close, from event", slowest.Round(time.Millisecond))
 	line("all took", time.Since(began).Round(100*time.Millisecond))
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	fmt.Fprintf(d.out, "\n%s\n", strings.Join(notes, "\n"))
 	switch {
 	case len(wrong) > 0:
 		slices.Sort(wrong)
@@ -88,6 +93,15 @@ func (d *demo) report(ctx context.Context, began time.Time, settled bool) error 
 	}
 	fmt.Fprintf(d.out, "\nEvery leaver ended as the HR system knows is right; nobody else was closed.\n")
 	return nil
+}
+
+// means is what has to be said of a state to who has never seen one.
+var means = map[ledger.State]string{
+	ledger.Waiting:       "whose last day is yet to come",
+	ledger.Held:          "for a person to decide, since they are administrators or protected by the config",
+	ledger.AlreadyClosed: "somebody closed their user before",
+	ledger.NotFound:      "Docusign has no user with their email",
+	ledger.Cancelled:     "the HR system took their leaving back in time",
 }
 
 // wrongAtDocusign says what Docusign knows of a person that should not be so.

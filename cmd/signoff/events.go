@@ -29,20 +29,26 @@ func (e eventsConfig) validate() error {
 	return validateSources(e.Sources)
 }
 
-// open makes what understands events, and the mappings of those that are none yet.
-func (e eventsConfig) open(log *zap.Logger) (*consumer.Decoder, *mapping.Set, error) {
+// open makes what understands events, the mappings of those that are none yet, and
+// the directory, nil if there is none.
+func (e eventsConfig) open(log *zap.Logger) (*consumer.Decoder, *mapping.Set, *askedDirectory, error) {
 	mappings, err := mapping.Compile(e.Mappings)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, nil, usageError{err}
 	}
 	directory, err := employees.New(e.Directory, log)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	cfg := e.Config
 	cfg.Expected = sourceNames(e.Sources)
-	decoder, err := consumer.NewDecoder(cfg, directory)
-	return decoder, mappings, err
+	if directory == nil {
+		decoder, err := consumer.NewDecoder(cfg, nil)
+		return decoder, mappings, nil, err
+	}
+	asked := &askedDirectory{Directory: directory}
+	decoder, err := consumer.NewDecoder(cfg, asked)
+	return decoder, mappings, asked, err
 }
 
 // checkEvents compiles the mappings, reads the directory's file and asks its
@@ -51,7 +57,7 @@ func checkEvents(ctx context.Context, cfg config) (string, error) {
 	if _, err := mapping.Compile(cfg.Events.Mappings); err != nil {
 		return "", err
 	}
-	found := fmt.Sprintf("%d mappings compiled", len(cfg.Events.Mappings))
+	found := fmt.Sprintf("mappings compiled: %d", len(cfg.Events.Mappings))
 	var said bytes.Buffer
 	encoder := zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "message", LineEnding: "; "})
 	log := zap.New(zapcore.NewCore(encoder, zapcore.AddSync(&said), zap.WarnLevel))

@@ -56,6 +56,9 @@ func dispatch(ctx context.Context, args []string, out, errOut io.Writer) int {
 		help(errOut)
 		return exitUsage
 	}
+	if args[0] == "help" && len(args) == 2 {
+		args = []string{args[1], "-h"}
+	}
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
 		help(out)
@@ -102,7 +105,7 @@ func help(w io.Writer) {
 	for _, c := range commands() {
 		fmt.Fprintf(w, "  signoff %-60s %s\n", c.usage, c.summary)
 	}
-	fmt.Fprint(w, "\nExit status: 0 done, 1 failed, 2 wrong usage or config, 3 done in part or held.\n")
+	fmt.Fprint(w, "\nsignoff help COMMAND shows its flags.\nExit status: 0 done, 1 failed, 2 wrong usage or config, 3 done in part or held.\n")
 }
 
 // parse reads the flags of a subcommand, which may stand before and after its

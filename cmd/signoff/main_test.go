@@ -43,6 +43,8 @@ func TestExitStatus(t *testing.T) {
 		"help":                      {[]string{"help"}, 0, "signoff holds", ""},
 		"help by flag":              {[]string{"--help"}, 0, "Exit status: 0 done", ""},
 		"help of a command":         {[]string{"run", "-h"}, 0, "-config FILE", ""},
+		"help with a command":       {[]string{"help", "rejects"}, 0, "-output table", ""},
+		"help with no command":      {[]string{"help", "rejcts"}, 2, "", `"rejcts": no such command`},
 		"help after a word":         {[]string{"holds", "list", "--help"}, 0, "-token-file", ""},
 		"version":                   {[]string{"version"}, 0, "signoff " + version, ""},
 		"a flag there is not":       {[]string{"run", "--verbose"}, 2, "", "signoff run: flag provided but not defined: -verbose"},

@@ -70,7 +70,7 @@ func openMapping(name, configFile string) (*mapping.Mapping, *consumer.Decoder, 
 	if err != nil {
 		return nil, nil, err
 	}
-	decoder, mappings, err := cfg.Events.open(zap.NewNop())
+	decoder, mappings, _, err := cfg.Events.open(zap.NewNop())
 	if err != nil {
 		return nil, nil, err
 	}

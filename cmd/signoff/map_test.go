@@ -50,7 +50,7 @@ func TestMap(t *testing.T) {
 		"a date, with the config's zone": {[]string{"--mapping", acme, "--config", config, dated}, 0, []string{"effective 2026-11-30T15:00:00Z"}, "", false},
 		"the config's mapping":           {[]string{"--mapping", "mine", "--config", config, one}, 0, []string{"source:   mine\n"}, "", false},
 		"the config's directory":         {[]string{"--mapping", "mine", "--config", config, thin}, 0, []string{"email:    jane@example.com\n", "employee: E-1\n"}, "", false},
-		"no directory":                   {[]string{"--mapping", acme, thin}, 1, []string{"a reject: no_email: email: missing\n"}, "", false},
+		"no directory":                   {[]string{"--mapping", acme, thin}, 1, []string{"a reject: no_email: email: missing, and there is no events.directory to ask for the employeeId\n"}, "", false},
 		"a preset beside a config":       {[]string{"--mapping", "hibob", "--config", config, file("ping.json", `"Ping test"`)}, 0, []string{"nothing"}, "", false},
 		"a mapping that is wrong":        {[]string{"--mapping", wrong, one}, 2, nil, "wrong.cel:2:2: \"emial\": no event has this key", true},
 		"a mapping that is not there":    {[]string{"--mapping", "oktta", one}, 2, nil, "nor is that a preset; there are: bamboohr, entra", true},

@@ -104,6 +104,9 @@ func (c *rejectsCall) command(words []string) (func(rejectsCall, context.Context
 }
 
 func (c *rejectsCall) validFilter() error {
+	if s := c.filter.State; s != "" && !slices.Contains(ledger.RejectStates(), s) { // which do not have our word for all of them
+		return usageError{fmt.Errorf("--state: %q: none of open, replayed, discarded, all", string(s))}
+	}
 	if err := c.filter.Validate(); err != nil {
 		return usageError{fmt.Errorf("--%w", err)}
 	}
@@ -198,7 +201,7 @@ func (c rejectsCall) replay(ctx context.Context) error {
 	case err != nil && len(results) > failed:
 		return partlyError{err}
 	case err == nil && failed > 0:
-		return partlyError{fmt.Errorf("%d of %d rejects are still open", failed, len(results))}
+		return partlyError{fmt.Errorf("%d of %d were not replayed", failed, len(results))}
 	}
 	return err
 }

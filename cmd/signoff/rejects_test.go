@@ -76,7 +76,7 @@ func TestRejectsAreMendedAndReplayed(t *testing.T) {
 	r.await(t, ledger.Closed, 1)
 	status, out, errOut = rejectsOf(alice, "replay", "--all")
 	if status != 3 || !strings.Contains(out, "reject 3: fails again: no_email") || !strings.Contains(out, "1 replayed, 1 not") ||
-		!strings.Contains(errOut, "1 of 2 rejects are still open") {
+		!strings.Contains(errOut, "1 of 2 were not replayed") {
 		t.Errorf("replay of all: %d %s%s", status, out, errOut)
 	}
 	r.await(t, ledger.Closed, 2)
@@ -160,7 +160,7 @@ func TestRejectsAreRefused(t *testing.T) {
 		"replay of some and all":          {alice, []string{"replay", "1", "--all"}, 2, "goes with replay and without ids"},
 		"replay of one, narrowed down":    {alice, []string{"replay", "1", "--origin", "/events"}, 2, "goes with replay and without ids"},
 		"narrowed down without all":       {alice, []string{"replay", "--reason", "no_email"}, 2, "--all, and what narrows it down"},
-		"a state there is not":            {alice, []string{"list", "--state", "opne"}, 2, `--state: "opne": none of`},
+		"a state there is not":            {alice, []string{"list", "--state", "opne"}, 2, `--state: "opne": none of open, replayed, discarded, all`},
 		"a reason there is not":           {alice, []string{"replay", "--all", "--reason", "no_mail"}, 2, `--reason: "no_mail": none of`},
 		"a way in there is not":           {alice, []string{"list", "--source", "hr"}, 2, `--source: "hr": neither kafka`},
 		"an output there is not":          {alice, []string{"list", "--output", "xml"}, 2, `--output: "xml"`},

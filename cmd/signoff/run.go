@@ -98,6 +98,8 @@ type daemon struct {
 	console *console.Server
 	keeper  *keeper
 
+	directory *askedDirectory // nil without events.directory
+
 	publishers []*outcomes.Publisher
 }
 
@@ -142,7 +144,7 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 		},
 		Leavers: leavers{cfg, d.ledger, client, log.Named("leavers")},
 		Rejects: replayer{d.ledger, d.source, d.webhook},
-		Sources: d.keeper.report,
+		Sources: d.intakeReport,
 		Sinks:   cfg.sinks(),
 	}, log.Named("admin"))
 	return d, err
@@ -176,10 +178,11 @@ func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer,
 
 // openSources makes what terminations come in by.
 func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prometheus.Registerer) error {
-	decoder, mappings, err := d.cfg.Events.open(d.log.Named("events"))
+	decoder, mappings, directory, err := d.cfg.Events.open(d.log.Named("events"))
 	if err != nil {
 		return err
 	}
+	d.directory = directory
 	if d.cfg.Webhook.Listen != "" {
 		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, mappings, d.ignored(consumer.Webhook), d.log.Named("webhook"))
 		if err != nil {

@@ -98,6 +98,7 @@ func advice(err error) string {
 	var header tls.RecordHeaderError
 	var name x509.HostnameError
 	var unknown x509.UnknownAuthorityError
+	var op *net.OpError
 	switch {
 	case errors.As(err, &header):
 		return ": the broker does not speak TLS at this port: leave kafka.tls out, or name another port"
@@ -105,6 +106,8 @@ func advice(err error) string {
 		return ": kafka.brokers must name it as its certificate does"
 	case errors.As(err, &unknown):
 		return ": kafka.tls.ca_file must hold who vouches for the broker"
+	case errors.As(err, &op) && op.Op == "remote error": // an alert of TLS
+		return ": the broker refuses us: it may want a certificate that it trusts, kafka.tls.cert_file"
 	case errors.Is(err, kafka.SASLAuthenticationFailed):
 		return ": the broker does not take the mechanism, username and password of kafka.sasl"
 	}

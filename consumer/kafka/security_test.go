@@ -188,7 +188,7 @@ func TestRefused(t *testing.T) {
 		"a broker that is a stranger": {func(_ *testing.T, c *Config) { c.TLS.CAFile = stranger.file }, "certificate signed by unknown authority"},
 		"a CA file without one":       {func(_ *testing.T, c *Config) { c.TLS.CAFile = keyFile }, "kafka.tls.ca_file: " + keyFile + ": no certificate in it"},
 		"no CA file":                  {func(_ *testing.T, c *Config) { c.TLS.CAFile = "/not/there" }, "kafka.tls.ca_file: open /not/there"},
-		"no certificate of ours":      {func(_ *testing.T, c *Config) { c.TLS.CertFile, c.TLS.KeyFile = "", "" }, "certificate required"},
+		"no certificate of ours":      {func(_ *testing.T, c *Config) { c.TLS.CertFile, c.TLS.KeyFile = "", "" }, "required: the broker refuses us: it may want a certificate"},
 		"a key of another":            {func(t *testing.T, c *Config) { _, c.TLS.KeyFile = stranger.client(t) }, "kafka.tls.cert_file and key_file: tls: private key does not match"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -204,7 +204,7 @@ func TestRefused(t *testing.T) {
 				t.Errorf("it is away because of %q, want %q", detail, c.says)
 			}
 			// What the group is told by its own way of connecting.
-			if _, err := newDialer(cluster.cfg).dialToLook(t.Context(), "tcp", cluster.cfg.Brokers[0]); c.says != "certificate required" && !strings.Contains(fmt.Sprint(err), c.says) {
+			if _, err := newDialer(cluster.cfg).dialToLook(t.Context(), "tcp", cluster.cfg.Brokers[0]); name != "no certificate of ours" && !strings.Contains(fmt.Sprint(err), c.says) {
 				t.Errorf("the group: %v, want %q", err, c.says)
 			}
 		})

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -12,13 +13,30 @@ import (
 // firstRoom is how much of a body there is room for at first, in bytes.
 const firstRoom = 4 << 10
 
+// How much of a body that is too large is let come, in bytes, and for how long.
+const (
+	mostSent = 4 << 20
+	sentIn   = 2 * time.Second
+)
+
+// letSend reads what nobody wants: many senders look for an answer only once they
+// have sent all, and take a connection that ends meanwhile for an outage, after
+// which they send it again. Who waits for a 100 need not send it at all.
+func letSend(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Expect") != "" || http.NewResponseController(w).SetReadDeadline(time.Now().Add(sentIn)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, mostSent)
+}
+
 // readBody reads a body of at most limit bytes. Room for it is taken as it
 // arrives, so that those who send slowly, and may not even be allowed to send,
 // don't take up the room of others. The function gives it back.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, room *semaphore.Weighted) (body []byte, done func(), no *refusal) {
 	tooLarge := &refusal{status: http.StatusRequestEntityTooLarge,
 		detail: "larger than " + strconv.FormatInt(limit, 10) + " bytes"}
-	if r.ContentLength > limit { // it may wait for a 100: then it need not be sent at all
+	if r.ContentLength > limit {
+		letSend(w, r)
 		return nil, nil, tooLarge
 	}
 	taken := int64(0)
@@ -42,6 +60,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, room *semapho
 		case err == nil, errors.Is(err, io.EOF):
 		case errors.As(err, &large):
 			done()
+			letSend(w, r)
 			return nil, nil, tooLarge
 		default:
 			done()

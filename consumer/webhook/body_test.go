@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -177,5 +178,35 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	if err := stop(); err != nil {
 		t.Errorf("stopped with %v", err)
+	}
+}
+
+// Many senders look for the answer only once they have sent all.
+func TestWhoSendsTooMuchReadsTheAnswer(t *testing.T) {
+	addr, _ := newFixture(t).run(t)
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "POST /open HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: "+ceJSON+"\r\nContent-Length: 1048576\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	for range 16 {
+		time.Sleep(10 * time.Millisecond) // in which it could be hung up on
+		if _, err := conn.Write(make([]byte, 64<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("answered %d", resp.StatusCode)
 	}
 }
