@@ -13,7 +13,7 @@ import (
 
 const (
 	mostUnpacked = 8 << 20 // bytes that the batches of an answer may come to
-	recordCost   = 256      // bytes that the library takes for a record, besides its own
+	recordCost   = 256     // bytes that the library takes for a record, besides its own
 )
 
 // fetching asks for one partition and reads the answer itself, since the library
@@ -55,7 +55,7 @@ func (f *fetching) RawExchange(conn io.ReadWriter) (protocol.Message, error) {
 	}
 	var large *largeBatch
 	if at := recordsAt(raw, f.version); at > 0 {
-		keep := len(raw) - at
+		var keep int
 		if keep, large = unpackable(raw[at:]); large == nil && keep == 0 && !whole {
 			return nil, errors.New("an answer that is too large, and no batch of records")
 		}

@@ -43,7 +43,7 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := from.ReadByte(); err != io.EOF { //nolint:errorlint // as it comes
+	if _, err := from.ReadByte(); err != io.EOF {
 		t.Errorf("got %v, want the end", err)
 	}
 	for !f.open.room.TryAcquire(maxConnections - 1) { // the listener waits with one
