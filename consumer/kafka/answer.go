@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	mostUnpacked = 8 << 20 // bytes that the batches of an answer may come to
-	recordCost   = 256     // bytes that the library takes for a record, besides its own
+	mostUnpacked = 8 << 20   // bytes that the batches of an answer may come to
+	mostRecords  = 128 << 10 // in them: the library takes a quarter of a KiB for each, besides its own
 )
 
 // fetching asks for one partition and reads the answer itself, since the library
@@ -56,7 +56,7 @@ func (f *fetching) RawExchange(conn io.ReadWriter) (protocol.Message, error) {
 	var large *largeBatch
 	if at := recordsAt(raw, f.version); at > 0 {
 		var keep int
-		if keep, large = unpackable(raw[at:]); large == nil && keep == 0 && !whole {
+		if keep, large = unpackable(raw[at:], whole); large == nil && keep == 0 && !whole {
 			return nil, errors.New("an answer that is too large, and no batch of records")
 		}
 		raw = raw[:at+keep]
@@ -148,9 +148,10 @@ const (
 )
 
 // unpackable is how many bytes of the records may be unpacked. If not even the first
-// batch may, that is none.
-func unpackable(records []byte) (keep int, large *largeBatch) {
-	room := int64(mostUnpacked)
+// batch may, that is none. If all of the answer is there, then a batch that is cut
+// off was not asked for.
+func unpackable(records []byte, whole bool) (keep int, large *largeBatch) {
+	room, places := int64(mostUnpacked), int64(mostRecords)
 	for keep+batchHead <= len(records) {
 		b := records[keep:]
 		size := beforeItsSize + int64(int32(binary.BigEndian.Uint32(b[batchLength:])))
@@ -158,17 +159,23 @@ func unpackable(records []byte) (keep int, large *largeBatch) {
 			return len(records), nil // of before Kafka 0.11, or damaged: the library says so
 		}
 		n := int32(binary.BigEndian.Uint32(b[batchRecords:]))
-		cost := int64(mostUnpacked) + 1
-		if size <= int64(len(b)) {
-			cost = int64(n)*recordCost + unpackedSize(b[:size], room)
+		cut := size > int64(len(b))
+		if places -= int64(n); cut || places < 0 {
+			room = -1
+		} else {
+			room -= unpackedSize(b[:size], room)
 		}
-		if room -= cost; room < 0 && keep > 0 {
+		switch {
+		case cut && whole:
 			return keep, nil
-		} else if room < 0 {
+		case room >= 0:
+			keep += int(size)
+		case keep > 0:
+			return keep, nil
+		default:
 			first, last := int64(binary.BigEndian.Uint64(b)), int64(int32(binary.BigEndian.Uint32(b[batchLast:])))
 			return 0, &largeBatch{last: first + last, records: n}
 		}
-		keep += int(size)
 	}
 	return keep, nil
 }

@@ -277,8 +277,8 @@ func (f *fetcher) refuse(b *batch, large *largeBatch) {
 	b.Rejects = append(b.Rejects, consumer.Reject{
 		Key: consumer.Key{Origin: f.partition.Topic, ID: fallback}, Position: f.partition.Topic + "/" + fallback,
 		Reason: consumer.InvalidEvent, Payload: []byte{}, ReceivedAt: time.Now().UTC(),
-		Detail: fmt.Sprintf("a batch of %d records, the last at offset %d, unpacks to more than %d MiB: none of it was read",
-			large.records, large.last, mostUnpacked>>20),
+		Detail: fmt.Sprintf("a batch of %d records, the last at offset %d, unpacks to more than %d MiB or %d records: none of it was read",
+			large.records, large.last, mostUnpacked>>20, mostRecords),
 	})
 	b.span.Next = max(b.span.Next, large.last) + 1
 }
