@@ -43,7 +43,7 @@ func TestBatchThatUnpacksToTooMuch(t *testing.T) {
 	l.see(func() {
 		for _, r := range l.rejects {
 			if r.Reason != consumer.InvalidEvent || !strings.Contains(r.Detail, "unpacks to more than 8 MiB") || r.Position == "" || r.Key.ID == "" {
-				t.Errorf("rejected %+v", r)
+				t.Errorf("rejected %+v at %q: %s: %s", r.Key, r.Position, r.Reason, r.Detail)
 			}
 		}
 		if len(l.rejects) != 4 {
