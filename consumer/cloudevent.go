@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/cloudevents/sdk-go/v2/types"
+	"golang.org/x/sync/semaphore"
 )
 
 // UnreadableError says why an event could not be understood. Detail names the field
@@ -17,6 +19,16 @@ type UnreadableError struct {
 	Reason Reason
 	Detail string
 }
+
+// maxEvent bounds an event in the JSON format, and data: read, they may take a
+// hundred times their size.
+const (
+	maxEvent = 512 << 10 // bytes
+	tooLarge = "larger than 512 KiB"
+)
+
+// underWay bounds the bytes of all that is read at the same time.
+var underWay = semaphore.NewWeighted(maxEvent)
 
 func (u *UnreadableError) Error() string { return string(u.Reason) + ": " + u.Detail }
 
@@ -51,7 +63,12 @@ func ParseStructured(text []byte) (e event.Event, err error) {
 			e, err = event.Event{}, invalidEvent("data or attributes are not as CloudEvents asks")
 		}
 	}()
-	if _, err := ParseJSON(text); err != nil {
+	if len(text) > maxEvent {
+		return event.Event{}, invalidEvent(tooLarge)
+	}
+	_ = underWay.Acquire(context.Background(), int64(len(text))) // others are done soon
+	defer underWay.Release(int64(len(text)))
+	if err := checkJSON(text); err != nil {
 		return event.Event{}, invalidEvent(err.Error())
 	}
 	var members map[string]json.RawMessage
@@ -80,6 +97,11 @@ func ParseStructured(text []byte) (e event.Event, err error) {
 func attributeFault(members map[string]json.RawMessage) string {
 	if _, ok := members[""]; ok { // here the SDK would take the event to be over
 		return "an attribute has no name"
+	}
+	for name, raw := range members { // it would refuse that only after having built it all
+		if name != "data" && name != "data_base64" && (raw[0] == '{' || raw[0] == '[') {
+			return "attributes: one is an object or an array"
+		}
 	}
 	text := make(map[string]string)
 	for _, name := range []string{"specversion", "id", "source", "type", "subject", "time",
@@ -150,7 +172,7 @@ func setData(e *event.Event, data []byte, encoded bool) {
 // same event. What came in binary mode is kept so, since its body alone could not
 // be understood again.
 func Structured(e event.Event) []byte {
-	_, err := ParseJSON(e.Data()) // what ParseStructured would refuse goes in base64
+	err := checkJSON(e.Data()) // what ParseStructured would refuse goes in base64
 	e.DataBase64 = err != nil
 	if old := e.Context; e.DataBase64 && old != nil && old.GetSpecVersion() == event.CloudEventsVersionV03 {
 		encoded, base64 := old.AsV03(), event.Base64 // a copy

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -70,15 +72,11 @@ func (d *Decoder) Decode(ctx context.Context, e event.Event, origin string, rece
 
 // content reads everything but the Key.
 func (d *Decoder) content(ctx context.Context, e event.Event, kind Kind, received time.Time) (Event, error) {
-	data, err := dataOf(e)
+	out, data, err := said(ctx, e)
 	if err != nil {
 		return Event{}, err
 	}
-	out, err := person(&fields{members: data}, subject(e))
-	if err != nil {
-		return Event{}, err
-	}
-	out.Kind, out.Hash = kind, contentHash(e, data)
+	out.Kind = kind
 	zone := timeZone(data)
 	switch {
 	case out.Email != "":
@@ -99,6 +97,30 @@ func (d *Decoder) content(ctx context.Context, e event.Event, kind Kind, receive
 	}
 	err = d.times(&out, e, data, received, zone)
 	return out, err
+}
+
+// timeFields are what content needs of the data once the person is known.
+var timeFields = []string{"effectiveAt", "timeZone"}
+
+// said reads what the data says of the person, and returns what it says of times.
+func said(ctx context.Context, e event.Event) (Event, map[string]any, error) {
+	size := min(int64(len(e.Data())), maxEvent)
+	if err := underWay.Acquire(ctx, size); err != nil {
+		return Event{}, nil, err
+	}
+	defer underWay.Release(size)
+	data, err := dataOf(e)
+	if err != nil {
+		return Event{}, nil, err
+	}
+	out, err := person(&fields{members: data}, subject(e))
+	if err != nil {
+		return Event{}, nil, err
+	}
+	out.Hash = contentHash(e, data)
+	// The rest, which may be anything, is not kept while a directory is asked.
+	maps.DeleteFunc(data, func(name string, _ any) bool { return !slices.Contains(timeFields, name) })
+	return out, data, nil
 }
 
 // maxAttribute is how many bytes of an attribute a database can index.
@@ -130,6 +152,9 @@ func dataOf(e event.Event) (map[string]any, error) {
 	}
 	if len(e.Data()) == 0 {
 		return nil, invalidData("data: missing")
+	}
+	if len(e.Data()) > maxEvent {
+		return nil, invalidData("data: " + tooLarge)
 	}
 	value, err := ParseJSON(e.Data())
 	if err != nil {

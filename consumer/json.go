@@ -16,6 +16,52 @@ const maxDepth = 64
 // differently: keys that repeat and bytes that are not UTF-8. No error quotes
 // the text.
 func ParseJSON(text []byte) (any, error) {
+	dec, err := valueOf(text)
+	if err != nil {
+		return nil, err
+	}
+	return parseValue(dec, 0)
+}
+
+// checkJSON says whether ParseJSON would read the text, and keeps nothing of it
+// but the keys of the objects that it is in.
+func checkJSON(text []byte) error {
+	dec, err := valueOf(text)
+	if err != nil {
+		return err
+	}
+	var within []map[string]bool // objects and arrays, these nil
+	inside := func() map[string]bool { return within[len(within)-1] }
+	for named := false; ; {
+		token, err := dec.Token()
+		if err != nil {
+			return fmt.Errorf("not JSON at byte %d", dec.InputOffset())
+		}
+		delim, _ := token.(json.Delim)
+		switch name, _ := token.(string); {
+		case delim == '}' || delim == ']':
+			within = within[:len(within)-1]
+		case len(within) > 0 && inside() != nil && !named:
+			if inside()[name] {
+				return fmt.Errorf("a key for the second time at byte %d", dec.InputOffset())
+			}
+			inside()[name], named = true, true
+			continue
+		case len(within) > maxDepth:
+			return fmt.Errorf("nested more than %d deep", maxDepth)
+		case delim == '{':
+			within = append(within, map[string]bool{})
+		case delim == '[':
+			within = append(within, nil)
+		}
+		if named = false; len(within) == 0 {
+			return nil
+		}
+	}
+}
+
+// valueOf returns a decoder of the one JSON value that the text is.
+func valueOf(text []byte) (*json.Decoder, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("not UTF-8")
 	}
@@ -29,7 +75,7 @@ func ParseJSON(text []byte) (any, error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
-	return parseValue(dec, 0)
+	return dec, nil
 }
 
 func parseValue(dec *json.Decoder, depth int) (any, error) {

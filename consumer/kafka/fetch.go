@@ -21,7 +21,7 @@ const (
 	fetchWait      = 500 * time.Millisecond // long poll; an event is answered at once
 	fetchBytes     = 1 << 20                // while there is a backlog; a larger record comes whole
 	idleFetchBytes = 64 << 10               // at the end of the log, where every partition may be asked at the same time
-	fetchAtOnce    = 2                      // backlog fetches under way, of all partitions: what compression hides may be 10 times as much
+	fetchAtOnce    = 2                      // backlog fetches under way, of all partitions: each unpacks to mostUnpacked at most
 	triesToAway    = 3                      // failures in a row before a partition counts as away: leaders move
 	longestRead    = time.Second            // then what was made of a fetch so far is handed on: a directory may be slow
 	unreadEvery    = 2 * time.Second        // to ask how much there is of a partition that is not read
@@ -218,7 +218,10 @@ func (f *fetcher) next(ctx context.Context, offset int64) (batch, error) {
 	if err != nil {
 		return batch{}, err
 	}
-	b, err := f.unpack(ctx, part, offset)
+	b, err := f.unpack(ctx, part.ResponsePartition, offset)
+	if part.large != nil {
+		f.refuse(&b, part.large)
+	}
 	if _, waits := errors.AsType[*laterError](err); err != nil && !waits {
 		return batch{}, err
 	}
@@ -235,20 +238,20 @@ func (f *fetcher) next(ctx context.Context, offset int64) (batch, error) {
 }
 
 // request asks the leader of the partition.
-func (f *fetcher) request(ctx context.Context, offset int64, wait time.Duration, bytes int, isolation kafka.IsolationLevel) (*fetchapi.ResponsePartition, error) {
+func (f *fetcher) request(ctx context.Context, offset int64, wait time.Duration, bytes int, isolation kafka.IsolationLevel) (*fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait+requestTimeout)
 	defer cancel()
-	m, err := f.transport.RoundTrip(ctx, f.client.Addr, &fetchapi.Request{
+	m, err := f.transport.RoundTrip(ctx, f.client.Addr, &fetching{clientID: clientID(f.cfg), Request: fetchapi.Request{
 		ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: int32(bytes),
 		IsolationLevel: int8(isolation), SessionEpoch: -1,
 		Topics: []fetchapi.RequestTopic{{Topic: f.partition.Topic, Partitions: []fetchapi.RequestPartition{{
 			Partition: int32(f.partition.ID), CurrentLeaderEpoch: -1, FetchOffset: offset, LogStartOffset: -1, PartitionMaxBytes: int32(bytes),
 		}}}},
-	})
+	}})
 	if err != nil {
 		return nil, err
 	}
-	res := m.(*fetchapi.Response)
+	res := m.(*answer)
 	if res.ErrorCode != 0 {
 		return nil, kafka.Error(res.ErrorCode)
 	}
@@ -259,7 +262,25 @@ func (f *fetcher) request(ctx context.Context, offset int64, wait time.Duration,
 	if part.ErrorCode != 0 {
 		return nil, kafka.Error(part.ErrorCode)
 	}
-	return part, nil
+	return &fetched{part, res.large}, nil
+}
+
+// fetched is what is to be unpacked, and what must not be.
+type fetched struct {
+	*fetchapi.ResponsePartition
+	large *largeBatch
+}
+
+// refuse steps over a batch. A person is told by a reject, which has none of it.
+func (f *fetcher) refuse(b *batch, large *largeBatch) {
+	fallback := fmt.Sprintf("%d/%d", f.partition.ID, b.span.Next)
+	b.Rejects = append(b.Rejects, consumer.Reject{
+		Key: consumer.Key{Origin: f.partition.Topic, ID: fallback}, Position: f.partition.Topic + "/" + fallback,
+		Reason: consumer.InvalidEvent, Payload: []byte{}, ReceivedAt: time.Now().UTC(),
+		Detail: fmt.Sprintf("a batch of %d records, the last at offset %d, unpacks to more than %d MiB or %d records: none of it was read",
+			large.records, large.last, mostUnpacked>>20, mostRecords),
+	})
+	b.span.Next = max(b.span.Next, large.last) + 1
 }
 
 // unpack reads the records of an answer, without those of transactions that

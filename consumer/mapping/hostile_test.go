@@ -97,7 +97,7 @@ func TestHostilePayloads(t *testing.T) {
 
 func TestPayloadsAreLimited(t *testing.T) {
 	_, err := mustCompile(t, "[]").Events(t.Context(), []byte(`"`+strings.Repeat("a", maxPayload)+`"`), "1")
-	checkReason(t, err, "larger than 1 MiB")
+	checkReason(t, err, "larger than 512 KiB")
 }
 
 func mustCompile(t testing.TB, expression string) *Mapping {

@@ -212,11 +212,11 @@ func issuesError(issues *cel.Issues, from, text string) error {
 // no other.
 func (m *Mapping) Name() string { return m.name }
 
-// maxPayload is far above what endpoints take.
-const maxPayload = 1 << 20 // bytes
+// maxPayload is above what endpoints take.
+const maxPayload = 512 << 10 // bytes
 
 // underWay bounds the bytes of all payloads that are mapped at the same time: read,
-// a payload may take forty times its size.
+// a payload may take a hundred times its size.
 var underWay = semaphore.NewWeighted(maxPayload)
 
 // Events maps a payload, which must be JSON, to CloudEvents of canonical types,
@@ -225,7 +225,7 @@ var underWay = semaphore.NewWeighted(maxPayload)
 // slash. An error is a *consumer.UnreadableError or comes of ctx.
 func (m *Mapping) Events(ctx context.Context, payload []byte, fallback string) ([]event.Event, error) {
 	if len(payload) > maxPayload {
-		return nil, failed("the payload: larger than %d MiB", maxPayload>>20)
+		return nil, failed("the payload: larger than %d KiB", maxPayload>>10)
 	}
 	if err := underWay.Acquire(ctx, int64(len(payload))); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -68,11 +69,15 @@ func (r *reading) read(ctx context.Context, m mode, h http.Header, body []byte) 
 }
 
 func (r *reading) batch(ctx context.Context, body []byte) (all consumer.Content, err error) {
-	var items []json.RawMessage
-	if err := json.Unmarshal(body, &items); err != nil || items == nil {
-		return all, notAnEvent("not a JSON array")
+	items := json.NewDecoder(bytes.NewReader(body)) // one at a time: there may be very many that are none
+	if open, err := items.Token(); err != nil || open != json.Delim('[') {
+		return all, errNotAnArray
 	}
-	for i, item := range items {
+	for i := 0; items.More(); i++ {
+		var item json.RawMessage
+		if items.Decode(&item) != nil {
+			return all, errNotAnArray
+		}
 		got, err := r.structured(ctx, item)
 		if err == nil {
 			err = noEvent(got)
@@ -85,8 +90,16 @@ func (r *reading) batch(ctx context.Context, body []byte) (all consumer.Content,
 		}
 		all.Add(got)
 	}
+	if _, err := items.Token(); err != nil {
+		return all, errNotAnArray
+	}
+	if _, err := items.Token(); !errors.Is(err, io.EOF) {
+		return all, errNotAnArray
+	}
 	return all, nil
 }
+
+var errNotAnArray = notAnEvent("not a JSON array")
 
 // noEvent is what to tell the sender of something that claims to be a CloudEvent and
 // is none.

@@ -141,18 +141,8 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	addr := l.Addr()
 	s.addr.Store(&addr)
-	srv := &http.Server{
-		Handler:           s.Handler(),
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaders,
-		TLSConfig:         s.tls,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ConnState:         s.open.changed,
-	}
-	if srv.ErrorLog, err = zap.NewStdLogAt(s.log, zap.WarnLevel); err != nil {
+	srv, err := s.httpServer()
+	if err != nil {
 		return errors.Join(err, l.Close())
 	}
 	s.log.Info("webhooks are taken", zap.Stringer("address", addr), zap.Int("endpoints", len(s.endpoints)), zap.Bool("tls", s.tls != nil))
@@ -173,6 +163,22 @@ func (s *Server) Run(ctx context.Context) error {
 		return srv.Close()
 	}
 	return nil
+}
+
+func (s *Server) httpServer() (*http.Server, error) {
+	errorLog, err := zap.NewStdLogAt(s.log, zap.WarnLevel)
+	return &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaders,
+		TLSConfig:         s.tls,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ConnState:         s.open.changed,
+		ErrorLog:          errorLog,
+	}, err
 }
 
 func (s *Server) answer(srv *http.Server, l net.Listener) error {
