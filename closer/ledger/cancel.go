@@ -153,11 +153,12 @@ func (t *tx) forget(c cancel) error {
 // spokenOf returns the leavings that a cancel speaks of, by the surest sign there
 // is; over is an entry that was given a later word.
 func (t *tx) spokenOf(c cancel) (of []leaving, over int64, err error) {
-	leavers, err := t.called(c.id)
+	leavers, err := t.spokenTo(c.id)
 	if err != nil {
 		return nil, 0, err
 	}
 	var surest rank
+	said := make(map[string]int64) // of the sign: leaver -> when
 	for _, found := range leavers {
 		l, err := t.leavingOf(found.leaver)
 		if err != nil {
@@ -173,11 +174,17 @@ func (t *tx) spokenOf(c cancel) (of []leaving, over int64, err error) {
 		switch r := found.sureness(c, l.last); {
 		case r > surest:
 			surest, of = r, []leaving{l}
+			clear(said)
+			said[l.last.leaver] = found.said
 		case r == surest && r > 0:
 			of = append(of, l)
+			said[l.last.leaver] = found.said
 		}
 	}
-	return of, over, nil
+	if surest == byEmail || surest == byOther {
+		of, err = t.stillHolding(of, said)
+	}
+	return of, over, err
 }
 
 // heedEarlier lets the cancels that came before a termination speak to it.
