@@ -174,33 +174,35 @@ func (t *tx) recordRejects(source consumer.Source, rejects []consumer.Reject, co
 }
 
 func (t *tx) recordReject(source consumer.Source, r consumer.Reject) error {
-	sum := sha256.Sum256(r.Payload)
-	hash := hex.EncodeToString(sum[:])
-	fingerprint := rowHash(r.Position, 0, 0, string(r.Reason), 0, r.Key.Origin, r.Key.Source+" "+r.Key.ID, hash)
-	if known, err := t.rejectAgain(r, fingerprint); err != nil || known {
+	return t.recordRejectOf(source, r, keep(r.Payload))
+}
+
+// recordRejectOf keeps a reject of whose payload this was kept.
+func (t *tx) recordRejectOf(source consumer.Source, r consumer.Reject, payload kept) error {
+	fingerprint := rowHash(r.Position, 0, 0, string(r.Reason), 0, r.Key.Origin, r.Key.Source+" "+r.Key.ID, payload.hash)
+	if known, err := t.rejectAgain(r, payload, fingerprint); err != nil || known {
 		return err
 	}
 	id, err := t.nextID("rejects")
 	if err != nil {
 		return err
 	}
-	payload := headOf(r.Payload)
 	if err := t.exec(`INSERT INTO rejects (id, fingerprint, source, origin, event_source, event_id, position, reason, detail,
 		payload, size, hash, state, received_at, last_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'open', $13, $13)`,
 		id, fingerprint, string(source), r.Key.Origin, r.Key.Source, r.Key.ID, r.Position, string(r.Reason), r.Detail,
-		payload, len(r.Payload), hash, micros(r.ReceivedAt)); err != nil {
+		payload.head, payload.size, payload.hash, micros(r.ReceivedAt)); err != nil {
 		return err
 	}
 	return t.audit(row{action: "reject", facts: map[string]any{
 		"reject": id, "origin": r.Key.Origin, "source": r.Key.Source, "id": r.Key.ID, "position": r.Position,
-		"reason": string(r.Reason), "hash": hash, "size": len(r.Payload),
+		"reason": string(r.Reason), "hash": payload.hash, "size": payload.size,
 	}})
 }
 
 // rejectAgain counts one more attempt of a reject that is known. One that was
 // replayed is open again; what a person has discarded stays so.
-func (t *tx) rejectAgain(r consumer.Reject, fingerprint string) (known bool, err error) {
+func (t *tx) rejectAgain(r consumer.Reject, payload kept, fingerprint string) (known bool, err error) {
 	var id int64
 	var state RejectState
 	err = t.one(`SELECT id, state FROM rejects WHERE fingerprint = $1`, []any{fingerprint}, &id, &state)
@@ -217,15 +219,22 @@ func (t *tx) rejectAgain(r consumer.Reject, fingerprint string) (known bool, err
 		return true, nil
 	}
 	if err := t.exec(`UPDATE rejects SET state = 'open', reason = $2, detail = $3, payload = $4, settled_at = 0, settled_by = ''
-		WHERE id = $1`, id, string(r.Reason), r.Detail, headOf(r.Payload)); err != nil {
+		WHERE id = $1`, id, string(r.Reason), r.Detail, payload.head); err != nil {
 		return false, err
 	}
 	return true, t.audit(row{action: "reject_open_again", facts: map[string]any{"reject": id, "reason": string(r.Reason)}})
 }
 
-// headOf is as much of a payload as is kept.
-func headOf(payload []byte) []byte {
-	return append([]byte{}, payload[:min(len(payload), maxPayload)]...)
+// kept is what is kept of a payload: its head, and size and hash of all of it.
+type kept struct {
+	head []byte
+	size int
+	hash string // SHA-256, hex
+}
+
+func keep(payload []byte) kept {
+	sum := sha256.Sum256(payload)
+	return kept{append([]byte{}, payload[:min(len(payload), maxPayload)]...), len(payload), hex.EncodeToString(sum[:])}
 }
 
 func flag(b bool) int {

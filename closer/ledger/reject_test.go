@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -168,4 +170,23 @@ func TestWipedRejects(t *testing.T) {
 		t.Errorf("a rescind that found nobody keeps %q", got)
 	}
 	b.verify()
+}
+
+// Who it speaks of is known only later, and by then a long payload was cut.
+func TestRescindThatTurnsOutToBeAnothersIsKeptAsItCame(t *testing.T) {
+	for name, size := range map[string]int{"whole": maxPayload, "its head": maxPayload + 1} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(t)
+			payload := []byte(strings.Repeat("a", size))
+			b.record(b.left("ann", rescind, from("other"), func(e *consumer.Event) { e.Payload = payload }))
+			b.record(b.left("ann"))
+			r, sum := b.findReject(1), sha256.Sum256(payload)
+			if r.Size != size || r.Hash != hex.EncodeToString(sum[:]) || len(r.Payload) != maxPayload {
+				t.Errorf("kept %d bytes, of %d with hash %s", len(r.Payload), r.Size, r.Hash)
+			}
+			if err := r.Replayable(); errors.Is(err, ErrCut) != (size > maxPayload) {
+				t.Errorf("to be replayed: %v", err)
+			}
+		})
+	}
 }

@@ -12,7 +12,8 @@ ALTER TABLE entries ADD COLUMN cancel BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX entries_cancel ON entries (cancel) WHERE cancel > 0;
 
 -- A rescind or a rehire: kept, since an older termination may come later, with its
--- payload as long as it has found nobody of whom it speaks.
+-- payload, or the head of it, as long as it has found nobody of whom it speaks. size and
+-- hash are of the payload as it came.
 CREATE TABLE cancels (
 	id             BIGINT  NOT NULL PRIMARY KEY,
 	kind           TEXT    NOT NULL,
@@ -27,7 +28,9 @@ CREATE TABLE cancels (
 	found          INTEGER NOT NULL DEFAULT 0,
 	via            TEXT    NOT NULL,
 	position       TEXT    NOT NULL,
-	payload        BYTEA   NOT NULL
+	payload        BYTEA   NOT NULL,
+	size           BIGINT  NOT NULL,
+	hash           TEXT    NOT NULL
 );
 
 -- What a leaver goes by (cancel 0), in any word ever heard of them, and what a cancel calls
