@@ -233,14 +233,8 @@ func (s *Server) replayRejects(w http.ResponseWriter, r *http.Request, who princ
 		s.fail(w, err)
 		return
 	}
-	done := s.replayThese(r.Context(), ids, who.name, asked.All)
-	if tried := len(done.Results); asked.All && (more || tried < len(ids)) {
-		next := asked
-		if tried > 0 {
-			next.After = ids[tried-1]
-		}
-		done.Next = &next
-	}
+	done := s.replayThese(r.Context(), ids, who.name)
+	done.Next = asked.next(ids, len(done.Results), more)
 	s.log.Info("rejects replayed", zap.Int("rejects", len(done.Results)), zap.String("stopped", done.Stopped), zap.String("by", who.name))
 	answer(w, done)
 }
@@ -265,6 +259,20 @@ func (s *Server) toReplay(ctx context.Context, asked *Replay) (ids []int64, more
 	return ids, false, err
 }
 
+// next is the request that goes on after so many of these ids were tried; nil if
+// there is nothing left. more says that there are others after them.
+func (r Replay) next(ids []int64, tried int, more bool) *Replay {
+	switch {
+	case tried == len(ids) && !more:
+		return nil
+	case !r.All:
+		r.IDs = ids[tried:]
+	case tried > 0:
+		r.After = ids[tried-1]
+	}
+	return &r
+}
+
 func (r Replay) filter() ledger.RejectFilter {
 	f := ledger.RejectFilter{Origin: r.Origin}
 	set(&f.Reason, r.Reason)
@@ -273,12 +281,13 @@ func (r Replay) filter() ledger.RejectFilter {
 }
 
 // replayThese replays one after the other, in their order, until one finds that
-// what it needs is away. Each has a result, as far as it came.
-func (s *Server) replayThese(ctx context.Context, ids []int64, by string, all bool) Replayed {
+// what it needs is away, or the time of a request is over: somebody waits for the
+// answer. Each has a result, as far as it came.
+func (s *Server) replayThese(ctx context.Context, ids []int64, by string) Replayed {
 	done := Replayed{Results: []ReplayResult{}}
 	began := time.Now()
 	for _, id := range ids {
-		if all && time.Since(began) > replayFor {
+		if time.Since(began) > replayFor {
 			return done
 		}
 		r, err := s.daemon.Rejects.Replay(ctx, id, by)

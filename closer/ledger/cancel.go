@@ -23,7 +23,7 @@ type cancel struct {
 	found         bool // somebody of whom it speaks
 	via           consumer.Source
 	position      string
-	payload       []byte
+	payload       kept
 }
 
 // rehireWithin is how soon after the termination takes effect a rehire may do so
@@ -128,12 +128,13 @@ func (t *tx) insertCancel(via consumer.Source, e consumer.Event) (cancel, error)
 	c := cancel{
 		id: id, kind: e.Kind, key: e.Key, terminationID: e.TerminationID, addressed: e.Email != "" || len(e.OtherEmails) > 0,
 		wordAt: wordOf(e), effected: e.EffectiveAt, receivedAt: e.ReceivedAt,
-		via: via, position: e.Position, payload: append([]byte{}, e.Payload[:min(len(e.Payload), maxPayload)]...),
+		via: via, position: e.Position, payload: keep(e.Payload),
 	}
 	if err := t.exec(`INSERT INTO cancels (id, kind, origin, source, event_id, termination_id, addressed, word_at, effective_at,
-		received_at, via, position, payload) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		received_at, via, position, payload, size, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 		c.id, string(c.kind), c.key.Origin, c.key.Source, c.key.ID, c.terminationID, flag(c.addressed), micros(c.wordAt),
-		micros(c.effected), micros(c.receivedAt), string(c.via), c.position, c.payload); err != nil {
+		micros(c.effected), micros(c.receivedAt), string(c.via), c.position,
+		c.payload.head, c.payload.size, c.payload.hash); err != nil {
 		return cancel{}, err
 	}
 	return c, t.identify(e, "", c.id)
@@ -153,11 +154,12 @@ func (t *tx) forget(c cancel) error {
 // spokenOf returns the leavings that a cancel speaks of, by the surest sign there
 // is; over is an entry that was given a later word.
 func (t *tx) spokenOf(c cancel) (of []leaving, over int64, err error) {
-	leavers, err := t.called(c.id)
+	leavers, err := t.spokenTo(c.id)
 	if err != nil {
 		return nil, 0, err
 	}
 	var surest rank
+	said := make(map[string]int64) // of the sign: leaver -> when
 	for _, found := range leavers {
 		l, err := t.leavingOf(found.leaver)
 		if err != nil {
@@ -173,11 +175,17 @@ func (t *tx) spokenOf(c cancel) (of []leaving, over int64, err error) {
 		switch r := found.sureness(c, l.last); {
 		case r > surest:
 			surest, of = r, []leaving{l}
+			clear(said)
+			said[l.last.leaver] = found.said
 		case r == surest && r > 0:
 			of = append(of, l)
+			said[l.last.leaver] = found.said
 		}
 	}
-	return of, over, nil
+	if surest == byEmail || surest == byOther {
+		of, err = t.stillHolding(of, said)
+	}
+	return of, over, err
 }
 
 // heedEarlier lets the cancels that came before a termination speak to it.
@@ -217,8 +225,8 @@ func (t *tx) rejectLate(c cancel, counts *intake) error {
 		return err
 	}
 	counts.reasons = append(counts.reasons, consumer.MayNotRescind)
-	return t.recordReject(c.via, consumer.Reject{Key: c.key, Position: c.position, Reason: consumer.MayNotRescind,
-		Detail: mayNot, Payload: c.payload, ReceivedAt: c.receivedAt})
+	return t.recordRejectOf(c.via, consumer.Reject{Key: c.key, Position: c.position, Reason: consumer.MayNotRescind,
+		Detail: mayNot, ReceivedAt: c.receivedAt}, c.payload)
 }
 
 // heed lets a cancel take effect on a leaving: open entries are cancelled, what
@@ -386,9 +394,9 @@ func (t *tx) settledCancel(entry int64) error {
 func (t *tx) cancelByID(id int64) (c cancel, err error) {
 	var word, effective, received int64
 	c.id = id
-	err = t.one(`SELECT kind, origin, source, event_id, termination_id, addressed, word_at, effective_at, received_at, found, via, position, payload
-		FROM cancels WHERE id = $1`, []any{id}, &c.kind, &c.key.Origin, &c.key.Source, &c.key.ID, &c.terminationID, &c.addressed,
-		&word, &effective, &received, &c.found, &c.via, &c.position, &c.payload)
+	err = t.one(`SELECT kind, origin, source, event_id, termination_id, addressed, word_at, effective_at, received_at, found, via, position,
+		payload, size, hash FROM cancels WHERE id = $1`, []any{id}, &c.kind, &c.key.Origin, &c.key.Source, &c.key.ID, &c.terminationID, &c.addressed,
+		&word, &effective, &received, &c.found, &c.via, &c.position, &c.payload.head, &c.payload.size, &c.payload.hash)
 	c.wordAt, c.effected, c.receivedAt = fromMicros(word), fromMicros(effective), fromMicros(received)
 	return c, err
 }

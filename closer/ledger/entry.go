@@ -42,7 +42,7 @@ func (s State) Open() bool {
 // Entry is one leaving of a leaver in one account. Times are UTC, zero for none.
 type Entry struct {
 	ID      int64
-	Leaver  string // the email that the leaver was first known by
+	Leaver  string // by the email first heard of; with a number, if somebody else had gone by that before
 	Account string // "" until first due
 	State   State
 	Emails  []string // the addresses to look up: all that the leaver has gone by in this leaving

@@ -21,6 +21,9 @@ const (
 	byTermination
 )
 
+// saidLast keeps the time of the last word, whichever comes first.
+const saidLast = `ON CONFLICT DO UPDATE SET said = MAX(said, excluded.said)`
+
 // identify writes what an event calls its leaver: of a termination for the
 // leaver, of a cancel for the cancel. An employee's id is its source's own.
 func (t *tx) identify(e consumer.Event, leaver string, cancel int64) error {
@@ -28,8 +31,8 @@ func (t *tx) identify(e consumer.Event, leaver string, cancel int64) error {
 		if value == "" {
 			return nil
 		}
-		return t.exec(`INSERT INTO identities (kind, value, origin, source, leaver, cancel) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT DO NOTHING`, kind, value, origin, source, leaver, cancel)
+		return t.exec(`INSERT INTO identities (kind, value, origin, source, leaver, cancel, said) VALUES ($1, $2, $3, $4, $5, $6, $7) `+saidLast,
+			kind, value, origin, source, leaver, cancel, micros(wordOf(e)))
 	}
 	for _, a := range e.OtherEmails {
 		if err := add("other", a, "", ""); err != nil {
@@ -56,14 +59,14 @@ func (l *Ledger) nameLeavers(ctx context.Context) error {
 	}
 	return l.write(ctx, func(t *tx) error {
 		for _, statement := range []string{
-			`INSERT OR IGNORE INTO identities (kind, value, leaver) SELECT CASE a.value WHEN entries.leaver THEN 'email' ELSE 'other' END,
-				a.value, entries.leaver FROM entries, json_each(entries.emails) a WHERE origin = '' AND ` + hasKey,
-			`INSERT OR IGNORE INTO identities (kind, value, leaver) SELECT 'termination', termination_id, leaver FROM entries
-				WHERE termination_id <> '' AND origin = '' AND ` + hasKey,
+			`INSERT INTO identities (kind, value, leaver, said) SELECT CASE a.value WHEN ` + firstEmail + ` THEN 'email' ELSE 'other' END,
+				a.value, entries.leaver, word_at FROM entries, json_each(entries.emails) a WHERE origin = '' AND ` + hasKey + saidLast,
+			`INSERT INTO identities (kind, value, leaver, said) SELECT 'termination', termination_id, leaver, word_at FROM entries
+				WHERE termination_id <> '' AND origin = '' AND ` + hasKey + saidLast,
 			`UPDATE entries SET origin = (SELECT k.origin FROM keys k WHERE ` + isKey + ` ORDER BY k.received_at DESC LIMIT 1)
 				WHERE origin = '' AND ` + hasKey,
-			`INSERT OR IGNORE INTO identities (kind, value, origin, source, leaver) SELECT 'employee', employee_id, origin, source, leaver
-				FROM entries WHERE employee_id <> ''`,
+			`INSERT INTO identities (kind, value, origin, source, leaver, said) SELECT 'employee', employee_id, origin, source, leaver, word_at
+				FROM entries WHERE employee_id <> '' ` + saidLast,
 		} {
 			if err := t.exec(statement); err != nil {
 				return err
@@ -76,22 +79,26 @@ func (l *Ledger) nameLeavers(ctx context.Context) error {
 // isKey joins an entry to the keys of what was said of its leaving by its source.
 const (
 	isKey  = `k.entry = CASE entries.split_from WHEN 0 THEN entries.id ELSE entries.split_from END AND k.source = entries.source`
-	hasKey = `EXISTS (SELECT 1 FROM keys k WHERE ` + isKey + `)`
+	hasKey = `EXISTS (SELECT 1 FROM keys k WHERE ` + isKey + `) `
 )
 
 // match says by which sign a cancel and a leaver were found to go together, the
 // id of a termination aside.
 type match struct {
 	leaver string
-	sign   rank // 0: only by the id of a termination
+	sign   rank  // 0: only by the id of a termination
+	said   int64 // when the leaver was last called so, in microseconds
 }
 
 // sign is one of the things that a word calls its leaver.
-type sign struct{ kind, value, origin, source string }
+type sign struct {
+	kind, value, origin, source string
+	said                        int64 // by the last word that did; no part of what it is
+}
 
 // signs returns those of a leaver or of a cancel: each has an index of its own, which where must name.
 func (t *tx) signs(where string, of any) ([]sign, error) {
-	s, err := t.prepared(`SELECT kind, value, origin, source FROM identities WHERE ` + where)
+	s, err := t.prepared(`SELECT kind, value, origin, source, said FROM identities WHERE ` + where)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +110,7 @@ func (t *tx) signs(where string, of any) ([]sign, error) {
 	var all []sign
 	for rows.Next() {
 		var one sign
-		if err := rows.Scan(&one.kind, &one.value, &one.origin, &one.source); err != nil {
+		if err := rows.Scan(&one.kind, &one.value, &one.origin, &one.source, &one.said); err != nil {
 			return nil, err
 		}
 		all = append(all, one)
@@ -139,38 +146,50 @@ func (t *tx) isShared(s sign) (bool, error) {
 	return n > manyAddresses, err
 }
 
-// called returns the leavers that a cancel may speak of.
-func (t *tx) called(cancel int64) ([]match, error) {
+// spokenTo returns the leavers of whom a cancel may speak. By the id of an
+// employee that the leaver has since left behind it speaks of what is over, and
+// not of what stands, whatever the address.
+func (t *tx) spokenTo(cancel int64) ([]match, error) {
 	signs, err := t.signs(`cancel = $1 AND cancel > 0`, cancel)
 	if err != nil {
 		return nil, err
 	}
-	sure := make(map[string]rank)
+	sure := make(map[string]match)
+	former := make(map[string]bool)
 	for _, s := range signs {
 		for _, c := range counterparts {
 			if c.cancel != s.kind {
 				continue
 			}
-			of := sign{c.leaver, s.value, s.origin, s.source}
-			if shared, err := t.isShared(of); err != nil {
-				return nil, err
-			} else if shared {
-				continue
-			}
-			leavers, err := t.goingBy(of)
+			found, err := t.goingByUnshared(sign{kind: c.leaver, value: s.value, origin: s.origin, source: s.source})
 			if err != nil {
 				return nil, err
 			}
-			for _, l := range leavers {
-				sure[l] = max(sure[l], c.sure)
+			for _, f := range found {
+				former[f.leaver] = former[f.leaver] || f.former
+				known, ok := sure[f.leaver]
+				if !ok || cmp.Or(cmp.Compare(c.sure, known.sign), cmp.Compare(f.said, known.said)) > 0 {
+					sure[f.leaver] = match{f.leaver, c.sure, f.said}
+				}
 			}
 		}
 	}
 	var all []match
 	for _, l := range slices.Sorted(maps.Keys(sure)) {
-		all = append(all, match{l, sure[l]})
+		m := sure[l]
+		if former[l] {
+			m.sign = 0
+		}
+		all = append(all, m)
 	}
 	return all, nil
+}
+
+func (t *tx) goingByUnshared(s sign) ([]called, error) {
+	if shared, err := t.isShared(s); err != nil || shared {
+		return nil, err
+	}
+	return t.calledBy(s)
 }
 
 // calling returns the cancels that may speak of a leaver, in the order in which

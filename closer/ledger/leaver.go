@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"signoff/consumer"
@@ -13,9 +14,9 @@ const manyAddresses = 4
 
 // leaversOf returns the leavers to whom a termination speaks: those who are to be
 // closed, or were until that was taken back, under its email or under an earlier
-// one of the same employee; else the one who goes by its email. From now on they
-// go by what it calls its leaver. Whoever else it may mean, such as somebody who
-// has left under another email, is in linked as well.
+// one of the same employee; else the one who goes by its email; else a new one.
+// From now on they go by what it calls its leaver. Whoever else it may mean, such
+// as somebody who has left under another email, is in linked as well.
 func (t *tx) leaversOf(e consumer.Event) (speaksTo, linked []string, err error) {
 	byEmail, err := t.goingBy(sign{kind: "email", value: e.Email})
 	if err != nil {
@@ -26,7 +27,10 @@ func (t *tx) leaversOf(e consumer.Event) (speaksTo, linked []string, err error) 
 		return nil, nil, err
 	}
 	linked = joined(byEmployee, byEmail)
-	for _, leaver := range linked {
+	if byEmployee, byEmail, err = t.meant(e, byEmployee, byEmail); err != nil {
+		return nil, nil, err
+	}
+	for _, leaver := range joined(byEmployee, byEmail) {
 		known, err := t.entriesOf(leaver)
 		if err != nil {
 			return nil, nil, err
@@ -40,12 +44,12 @@ func (t *tx) leaversOf(e consumer.Event) (speaksTo, linked []string, err error) 
 		return nil, nil, err
 	}
 	linked = slices.DeleteFunc(linked, func(leaver string) bool { return slices.Contains(gone, leaver) })
-	switch {
-	case len(speaksTo) > 0:
-	case len(byEmail) == 0 || slices.Contains(byEmail, e.Email):
-		speaksTo = []string{e.Email}
-	default: // who has changed the email since
-		speaksTo = byEmail[len(byEmail)-1:]
+	if len(speaksTo) == 0 {
+		leaver, err := t.whoseEmail(e.Email, byEmail)
+		if err != nil {
+			return nil, nil, err
+		}
+		speaksTo = []string{leaver}
 	}
 	for _, leaver := range speaksTo {
 		if err := t.identify(e, leaver, 0); err != nil {
@@ -55,6 +59,26 @@ func (t *tx) leaversOf(e consumer.Event) (speaksTo, linked []string, err error) 
 	return speaksTo, joined(speaksTo, linked), nil
 }
 
+// whoseEmail returns the leaver among those of an email who is meant by it alone,
+// the name of a new one if there is none.
+func (t *tx) whoseEmail(email string, byEmail []string) (string, error) {
+	switch {
+	case slices.Contains(byEmail, email):
+		return email, nil
+	case len(byEmail) > 0: // who has changed the email since, or to whom it went
+		return byEmail[len(byEmail)-1], nil
+	}
+	var taken bool
+	if err := t.one(`SELECT EXISTS (SELECT 1 FROM entries WHERE leaver = $1)`, []any{email}, &taken); err != nil || !taken {
+		return email, err
+	}
+	entry, err := t.nextID("entries") // which nobody has been named by
+	return fmt.Sprint(email, " ", entry), err
+}
+
+// firstEmail is the address in the name of an entry's leaver.
+const firstEmail = `substr(entries.leaver, 1, instr(entries.leaver || ' ', ' ') - 1)`
+
 // goingBy returns the leavers who go by this sign, the first known first.
 func (t *tx) goingBy(s sign) ([]string, error) {
 	return t.texts(`SELECT leaver FROM identities WHERE value = $1 AND kind = $2 AND origin = $3 AND source = $4 AND cancel = 0
@@ -63,14 +87,11 @@ func (t *tx) goingBy(s sign) ([]string, error) {
 
 // employees returns the leavers who go by the event's id of the employee.
 func (t *tx) employees(e consumer.Event) ([]string, error) {
-	if e.EmployeeID == "" {
-		return nil, nil
-	}
-	id := sign{"employee", e.EmployeeID, e.Key.Origin, e.Key.Source}
-	if shared, err := t.isShared(id); err != nil || shared {
+	id, err := t.employeeOf(e)
+	if err != nil || len(id) == 0 {
 		return nil, err
 	}
-	return t.goingBy(id)
+	return t.goingBy(id[0])
 }
 
 // isCurrent says whether a leaver is to be closed, or was until that was taken
@@ -134,7 +155,8 @@ func (t *tx) joinLeaver(into, from string) (done bool, err error) {
 	if err := t.exec(`UPDATE entries SET leaver = $1 WHERE leaver = $2`, into, from); err != nil {
 		return false, err
 	}
-	if err := t.exec(`UPDATE OR IGNORE identities SET leaver = $1 WHERE leaver = $2 AND cancel = 0`, into, from); err != nil {
+	if err := t.exec(`INSERT INTO identities (kind, value, origin, source, leaver, said)
+		SELECT kind, value, origin, source, $1, said FROM identities WHERE leaver = $2 AND cancel = 0 `+saidLast, into, from); err != nil {
 		return false, err
 	}
 	if err := t.exec(`DELETE FROM identities WHERE leaver = $1 AND cancel = 0`, from); err != nil {

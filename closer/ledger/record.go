@@ -174,58 +174,78 @@ func (t *tx) recordRejects(source consumer.Source, rejects []consumer.Reject, co
 }
 
 func (t *tx) recordReject(source consumer.Source, r consumer.Reject) error {
-	sum := sha256.Sum256(r.Payload)
-	hash := hex.EncodeToString(sum[:])
-	fingerprint := rowHash(r.Position, 0, 0, string(r.Reason), 0, r.Key.Origin, r.Key.Source+" "+r.Key.ID, hash)
-	if known, err := t.rejectAgain(r, fingerprint); err != nil || known {
+	return t.recordRejectOf(source, r, keep(r.Payload))
+}
+
+// recordRejectOf keeps a reject of whose payload this was kept.
+func (t *tx) recordRejectOf(source consumer.Source, r consumer.Reject, payload kept) error {
+	fingerprint := fingerprintOf(r, "", payload)
+	if known, err := t.rejectAgain(r, payload, fingerprint); err != nil || known {
 		return err
 	}
 	id, err := t.nextID("rejects")
 	if err != nil {
 		return err
 	}
-	payload := headOf(r.Payload)
 	if err := t.exec(`INSERT INTO rejects (id, fingerprint, source, origin, event_source, event_id, position, reason, detail,
 		payload, size, hash, state, received_at, last_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'open', $13, $13)`,
 		id, fingerprint, string(source), r.Key.Origin, r.Key.Source, r.Key.ID, r.Position, string(r.Reason), r.Detail,
-		payload, len(r.Payload), hash, micros(r.ReceivedAt)); err != nil {
+		payload.head, payload.size, payload.hash, micros(r.ReceivedAt)); err != nil {
 		return err
 	}
 	return t.audit(row{action: "reject", facts: map[string]any{
 		"reject": id, "origin": r.Key.Origin, "source": r.Key.Source, "id": r.Key.ID, "position": r.Position,
-		"reason": string(r.Reason), "hash": hash, "size": len(r.Payload),
+		"reason": string(r.Reason), "hash": payload.hash, "size": payload.size,
 	}})
 }
 
-// rejectAgain counts one more attempt of a reject that is known. One that was
-// replayed is open again; what a person has discarded stays so.
-func (t *tx) rejectAgain(r consumer.Reject, fingerprint string) (known bool, err error) {
+// fingerprintOf tells rejects apart: by where they came from, their key and their
+// payload. Why they could not be understood changes with the mapping; until 0.2 the
+// reason that a reject had first was a part of it.
+func fingerprintOf(r consumer.Reject, reason consumer.Reason, payload kept) string {
+	return rowHash(r.Position, 0, 0, string(reason), 0, r.Key.Origin, r.Key.Source+" "+r.Key.ID, payload.hash)
+}
+
+// rejectAgain counts one more attempt of a reject that is known, and keeps the
+// newest reason. One that was replayed is open again; what a person has discarded
+// stays so.
+func (t *tx) rejectAgain(r consumer.Reject, payload kept, fingerprint string) (known bool, err error) {
 	var id int64
 	var state RejectState
-	err = t.one(`SELECT id, state FROM rejects WHERE fingerprint = $1`, []any{fingerprint}, &id, &state)
+	err = t.one(`SELECT id, state FROM rejects WHERE fingerprint IN ($1, $2) ORDER BY id DESC LIMIT 1`,
+		[]any{fingerprint, fingerprintOf(r, r.Reason, payload)}, &id, &state)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	if err := t.exec(`UPDATE rejects SET attempts = attempts + 1, last_at = $2 WHERE id = $1`, id, micros(r.ReceivedAt)); err != nil {
+	if err := t.exec(`UPDATE rejects SET attempts = attempts + 1, last_at = $2, reason = CASE state WHEN 'discarded' THEN reason ELSE $3 END,
+		detail = CASE state WHEN 'discarded' THEN detail ELSE $4 END WHERE id = $1`,
+		id, micros(r.ReceivedAt), string(r.Reason), r.Detail); err != nil {
 		return false, err
 	}
 	if state != RejectReplayed {
 		return true, nil
 	}
-	if err := t.exec(`UPDATE rejects SET state = 'open', reason = $2, detail = $3, payload = $4, settled_at = 0, settled_by = ''
-		WHERE id = $1`, id, string(r.Reason), r.Detail, headOf(r.Payload)); err != nil {
+	if err := t.exec(`UPDATE rejects SET state = 'open', payload = $2, settled_at = 0, settled_by = '' WHERE id = $1`,
+		id, payload.head); err != nil {
 		return false, err
 	}
 	return true, t.audit(row{action: "reject_open_again", facts: map[string]any{"reject": id, "reason": string(r.Reason)}})
 }
 
-// headOf is as much of a payload as is kept.
-func headOf(payload []byte) []byte {
-	return append([]byte{}, payload[:min(len(payload), maxPayload)]...)
+// kept is what is kept of a payload: its head, and size and hash of all of it.
+type kept struct {
+	head []byte
+	size int
+	hash string // SHA-256, hex
+}
+
+func keep(payload []byte) kept {
+	sum := sha256.Sum256(payload)
+	return kept{append([]byte{}, payload[:min(len(payload), maxPayload)]...), len(payload), hex.EncodeToString(sum[:])}
 }
 
 func flag(b bool) int {

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -168,4 +170,87 @@ func TestWipedRejects(t *testing.T) {
 		t.Errorf("a rescind that found nobody keeps %q", got)
 	}
 	b.verify()
+}
+
+// Who it speaks of is known only later, and by then a long payload was cut.
+func TestRescindThatTurnsOutToBeAnothersIsKeptAsItCame(t *testing.T) {
+	for name, size := range map[string]int{"whole": maxPayload, "its head": maxPayload + 1} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(t)
+			payload := []byte(strings.Repeat("a", size))
+			b.record(b.left("ann", rescind, from("other"), func(e *consumer.Event) { e.Payload = payload }))
+			b.record(b.left("ann"))
+			r, sum := b.findReject(1), sha256.Sum256(payload)
+			if r.Size != size || r.Hash != hex.EncodeToString(sum[:]) || len(r.Payload) != maxPayload {
+				t.Errorf("kept %d bytes, of %d with hash %s", len(r.Payload), r.Size, r.Hash)
+			}
+			if err := r.Replayable(); errors.Is(err, ErrCut) != (size > maxPayload) {
+				t.Errorf("to be replayed: %v", err)
+			}
+		})
+	}
+}
+
+// However often its reason changes, what is delivered again is the same reject.
+func TestRejectDeliveredAgain(t *testing.T) {
+	first := consumer.Reject{Key: keyOf("hr", "x"), Reason: consumer.NoEmail, Detail: "email: missing", Payload: []byte("{1}")}
+	for name, c := range map[string]struct {
+		before  func(*book)
+		again   func(*consumer.Reject)
+		rejects string // attempts and reason of each
+	}{
+		"as it was": {nil, func(*consumer.Reject) {}, "2 no_email"},
+		"after a replay that failed for another reason": {func(b *book) {
+			b.replay(1, nil, failure(consumer.InvalidTime, "hr", "x"))
+		}, func(r *consumer.Reject) { r.Reason = consumer.InvalidTime }, "3 invalid_time"},
+		"after such a replay, for the first reason": {func(b *book) {
+			b.replay(1, nil, failure(consumer.InvalidTime, "hr", "x"))
+		}, func(*consumer.Reject) {}, "3 no_email"},
+		"for another reason":    {nil, func(r *consumer.Reject) { r.Reason = consumer.InvalidTime }, "2 invalid_time"},
+		"with another payload":  {nil, func(r *consumer.Reject) { r.Payload = []byte("{2}") }, "1 no_email,1 no_email"},
+		"under another key":     {nil, func(r *consumer.Reject) { r.Key.ID = "y" }, "1 no_email,1 no_email"},
+		"at another position":   {nil, func(r *consumer.Reject) { r.Position = "hr.employee/0/8" }, "1 no_email,1 no_email"},
+		"after it was replayed": {func(b *book) { b.replay(1, nil) }, func(r *consumer.Reject) { r.Reason = consumer.InvalidTime }, "3 invalid_time"},
+		"after it was discarded": {func(b *book) {
+			if _, err := b.DiscardReject(b.t.Context(), 1, "ana", "a test"); err != nil {
+				b.t.Fatal(err)
+			}
+		}, func(r *consumer.Reject) { r.Reason = consumer.InvalidTime }, "2 no_email"},
+		"to a ledger of before, whose reject went by its reason": {func(b *book) {
+			b.raw(`UPDATE rejects SET fingerprint = $1`, fingerprintOf(first, first.Reason, keep(first.Payload)))
+		}, func(*consumer.Reject) {}, "2 no_email"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(t)
+			deliver := func(r consumer.Reject) {
+				r.ReceivedAt = b.now
+				if err := b.Record(t.Context(), consumer.Intake{Source: consumer.Webhook, Rejects: []consumer.Reject{r}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			deliver(first)
+			if c.before != nil {
+				c.before(b)
+			}
+			second := first
+			c.again(&second)
+			deliver(second)
+			if got := b.text(`SELECT group_concat(attempts || ' ' || reason) FROM rejects`); got != c.rejects {
+				t.Errorf("%s, want %s", got, c.rejects)
+			}
+			b.verify()
+		})
+	}
+}
+
+// Of a payload with several events that have no key one reject stands for all: it
+// has failed again as long as one of them does.
+func TestReplayOfWhatHasNoKey(t *testing.T) {
+	b := newBook(t)
+	id := b.rejectWith(failure(consumer.InvalidEvent, "", ""))
+	r := b.replay(id, []consumer.Event{b.left("ann")}, failure(consumer.InvalidTime, "", ""))
+	if r.State != RejectOpen || r.Reason != consumer.InvalidTime || b.rejects() != 1 {
+		t.Errorf("%+v of %d, want it open still", r, b.rejects())
+	}
+	b.is("ann", Waiting)
 }

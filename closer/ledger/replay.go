@@ -95,7 +95,7 @@ func (t *tx) replay(r Reject, events []consumer.Event, rejects []consumer.Reject
 func (t *tx) failuresOf(r Reject, failed []consumer.Reject, alone bool) (again *consumer.Reject, others []consumer.Reject, err error) {
 	for i, f := range failed {
 		whole := alone && (r.nameless() || f.Reason == consumer.InvalidEvent || f.Reason == consumer.MappingFailed)
-		if whole || r.isOf(f.Key) {
+		if whole || f.Key == r.Key || r.isOf(f.Key) {
 			if again == nil {
 				again = &failed[i]
 			}

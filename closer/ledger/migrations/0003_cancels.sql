@@ -12,7 +12,8 @@ ALTER TABLE entries ADD COLUMN cancel BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX entries_cancel ON entries (cancel) WHERE cancel > 0;
 
 -- A rescind or a rehire: kept, since an older termination may come later, with its
--- payload as long as it has found nobody of whom it speaks.
+-- payload, or the head of it, as long as it has found nobody of whom it speaks. size and
+-- hash are of the payload as it came.
 CREATE TABLE cancels (
 	id             BIGINT  NOT NULL PRIMARY KEY,
 	kind           TEXT    NOT NULL,
@@ -27,11 +28,14 @@ CREATE TABLE cancels (
 	found          INTEGER NOT NULL DEFAULT 0,
 	via            TEXT    NOT NULL,
 	position       TEXT    NOT NULL,
-	payload        BYTEA   NOT NULL
+	payload        BYTEA   NOT NULL,
+	size           BIGINT  NOT NULL,
+	hash           TEXT    NOT NULL
 );
 
 -- What a leaver goes by (cancel 0), in any word ever heard of them, and what a cancel calls
 -- the leaver that it speaks of (leaver ''). kind: email, other (a further email), employee, termination.
+-- said: the time of the last word that called the leaver so.
 CREATE TABLE identities (
 	kind   TEXT   NOT NULL,
 	value  TEXT   NOT NULL,
@@ -39,16 +43,20 @@ CREATE TABLE identities (
 	source TEXT   NOT NULL DEFAULT '',
 	leaver TEXT   NOT NULL DEFAULT '',
 	cancel BIGINT NOT NULL DEFAULT 0,
+	said   BIGINT NOT NULL DEFAULT 0,
 	PRIMARY KEY (value, kind, origin, source, leaver, cancel)
 );
 CREATE INDEX identities_leaver ON identities (leaver) WHERE cancel = 0;
 CREATE INDEX identities_cancel ON identities (cancel) WHERE cancel > 0;
-INSERT OR IGNORE INTO identities (kind, value, leaver)
-	SELECT CASE a.value WHEN e.leaver THEN 'email' ELSE 'other' END, a.value, e.leaver FROM entries e, json_each(e.emails) a;
-INSERT OR IGNORE INTO identities (kind, value, leaver)
-	SELECT 'termination', termination_id, leaver FROM entries WHERE termination_id <> '';
-INSERT OR IGNORE INTO identities (kind, value, origin, source, leaver)
-	SELECT 'employee', employee_id, origin, source, leaver FROM entries WHERE employee_id <> '';
+INSERT INTO identities (kind, value, leaver, said)
+	SELECT CASE a.value WHEN e.leaver THEN 'email' ELSE 'other' END, a.value, e.leaver, e.word_at FROM entries e, json_each(e.emails) a WHERE true
+	ON CONFLICT DO UPDATE SET said = MAX(said, excluded.said);
+INSERT INTO identities (kind, value, leaver, said)
+	SELECT 'termination', termination_id, leaver, word_at FROM entries WHERE termination_id <> ''
+	ON CONFLICT DO UPDATE SET said = MAX(said, excluded.said);
+INSERT INTO identities (kind, value, origin, source, leaver, said)
+	SELECT 'employee', employee_id, origin, source, leaver, word_at FROM entries WHERE employee_id <> ''
+	ON CONFLICT DO UPDATE SET said = MAX(said, excluded.said);
 
 -- A user whom signoff closed and who may be opened again, if a person approves.
 CREATE TABLE reopens (
