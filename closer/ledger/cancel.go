@@ -92,11 +92,15 @@ func (t *tx) recordCancel(via consumer.Source, e consumer.Event) (int64, *consum
 		return 0, nil, err
 	}
 	if len(of) == 0 {
-		action := string(c.kind)
 		if over != 0 {
-			action = "superseded"
+			return over, nil, t.auditEvent("superseded", over, e)
 		}
-		return over, nil, t.auditEvent(action, over, e)
+		err := t.auditEvent(string(c.kind), 0, e)
+		if observe := t.ledger.observe.Unmatched; observe != nil && err == nil {
+			row := t.head.seq
+			t.afterwards(func() { observe(c.kind, c.key.Origin, row) })
+		}
+		return 0, nil, err
 	}
 	var heeded bool
 	for _, l := range of {

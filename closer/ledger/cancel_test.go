@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -477,5 +478,20 @@ func TestCancelFindsWhomAnOlderVersionTookIn(t *testing.T) {
 			b.record(b.left("ann", back, b.said(0)))
 			b.only(Cancelled, "ann@acme.com")
 		})
+	}
+}
+
+func TestCancelOfNobodyIsToldOf(t *testing.T) {
+	b := newBook(t)
+	var told []string
+	b.observe.Unmatched = func(kind consumer.Kind, origin string, auditRow int64) {
+		told = append(told, fmt.Sprint(kind, " ", origin, " ", b.text(`SELECT action FROM audit WHERE seq = $1`, auditRow)))
+	}
+	b.record(b.left("ann"))
+	b.record(b.left("ann", rescind, b.said(-time.Minute)))
+	b.record(b.left("ann", rescind, b.said(time.Hour))) // said before it left: overtaken, not unknown
+	b.record(b.left("bob", rescind))
+	if want := []string{"rescinded hr.employee rescinded"}; !slices.Equal(told, want) {
+		t.Errorf("told of %q, want %q", told, want)
 	}
 }

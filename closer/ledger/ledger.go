@@ -55,6 +55,10 @@ type Observe struct {
 
 	// A termination takes effect so much later that its date may be a slip.
 	FarAhead func(entry int64, effectiveAt time.Time)
+
+	// A rescind or rehire from this topic or endpoint speaks of nobody who is known:
+	// the termination is still to come, or somebody mistyped whom it is about.
+	Unmatched func(kind consumer.Kind, origin string, auditRow int64)
 }
 
 // Ledger is an open ledger. Its methods may be called from many goroutines.

@@ -168,6 +168,10 @@ func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer,
 			log.Warn("a termination takes effect more than a year from now: is its date right?",
 				zap.Int64("entry", entry), zap.Time("effective_at", effectiveAt))
 		},
+		Unmatched: func(kind consumer.Kind, origin string, auditRow int64) {
+			log.Warn("a word that takes a termination back speaks of nobody who is known: it is kept, in case the termination comes later",
+				zap.String("kind", string(kind)), zap.String("origin", origin), zap.Int64("audit", auditRow))
+		},
 	})
 	if err != nil {
 		return nil, err
