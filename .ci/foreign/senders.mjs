@@ -97,7 +97,7 @@ function binary({ employee, email }) {
       "ce_type": "dev.signoff.employee.terminated.v1",
       "ce_source": "https://hr.example.com/by-hand",
       "ce_id": `termination-${employee}`,
-      "ce_subject": "Zoë Müller", // not percent-encoded, unlike HTTP's
+      "ce_subject": `Zoë Müller, ${employee}`, // not percent-encoded, unlike HTTP's
       "content-type": "application/json",
     },
     value: { email },
