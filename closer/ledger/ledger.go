@@ -118,7 +118,8 @@ func Open(ctx context.Context, cfg Config, observe Observe) (*Ledger, error) {
 	return l, nil
 }
 
-// OpenReadOnly opens a ledger to look at, also while a daemon writes it.
+// OpenReadOnly opens a ledger to look at, also while a daemon writes it. ErrOlder
+// refuses one that no daemon of this version has opened yet.
 func OpenReadOnly(ctx context.Context, cfg Config) (*Ledger, error) {
 	path, err := sqlitePath(cfg.URL)
 	if err != nil {
@@ -129,7 +130,11 @@ func OpenReadOnly(ctx context.Context, cfg Config) (*Ledger, error) {
 		return nil, err
 	}
 	l := &Ledger{cfg: cfg, read: read}
-	if err := checkSchema(ctx, read); err != nil {
+	err = checkSchema(ctx, read)
+	if err == nil {
+		err = upToDate(ctx, read)
+	}
+	if err != nil {
 		return nil, errors.Join(err, read.Close())
 	}
 	return l, nil

@@ -47,6 +47,24 @@ func known() ([]migration, error) {
 	return all, nil
 }
 
+// ErrOlder refuses to look into a ledger that lacks what this version looks at.
+var ErrOlder = errors.New("made by an older signoff, and not brought up to date yet: that is done when signoff run starts")
+
+func upToDate(ctx context.Context, q querier) error {
+	all, err := known()
+	if err != nil {
+		return err
+	}
+	var applied int
+	if err := q.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM migrations`).Scan(&applied); err != nil {
+		return err
+	}
+	if applied < len(all) {
+		return ErrOlder
+	}
+	return nil
+}
+
 // migrate brings the schema up to date, each step in a transaction of its own.
 func migrate(ctx context.Context, conn *sql.Conn) error {
 	if _, err := conn.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS migrations (

@@ -284,7 +284,11 @@ func TestLedgerOfOneMinorEarlier(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	b := &book{t: t, Ledger: openLedger(t, Config{URL: "sqlite://" + path, Watch: week}), path: path, now: time.Now()}
+	cfg := Config{URL: "sqlite://" + path, Watch: week}
+	if l, err := OpenReadOnly(t.Context(), cfg); !errors.Is(err, ErrOlder) {
+		t.Errorf("looked into before it was brought up to date: %v, %v", l, err)
+	}
+	b := &book{t: t, Ledger: openLedger(t, cfg), path: path, now: time.Now()}
 	watched, err := b.Watched(t.Context(), account, b.now.Add(time.Minute))
 	if err != nil || len(watched) != 2 || watched[0].ID != 2 || watched[1].ID != 3 {
 		t.Errorf("watched %+v (%v), want the newest of each leaver", watched, err)

@@ -78,6 +78,9 @@ func checkLedger(ctx context.Context, cfg config) (string, error) {
 		return "not there yet, can be made", errors.Join(probe.Close(), os.Remove(probe.Name()))
 	}
 	l, err := ledger.OpenReadOnly(ctx, cfg.ledgerConfig())
+	if errors.Is(err, ledger.ErrOlder) { // no fault before an upgrade
+		return err.Error(), nil
+	}
 	if err != nil {
 		return "", err
 	}
