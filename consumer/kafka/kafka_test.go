@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -157,7 +158,8 @@ func eventually(t testing.TB, want string, what func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !what(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", want)
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("never: %s\n%s", want, stacks[:runtime.Stack(stacks, true)])
 		}
 	}
 }
