@@ -1,0 +1,52 @@
+-- What came with approvals by several people, plans approved ahead, freezes, words on one
+-- leaver, and evidence.
+
+-- expires_at: an approval is good until then. ahead: the plan was approved before its people
+-- are due, and is good from valid_from. parent: the hold that its people were taken out of.
+ALTER TABLE holds ADD COLUMN expires_at BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE holds ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE holds ADD COLUMN valid_from BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE holds ADD COLUMN parent BIGINT NOT NULL DEFAULT 0;
+UPDATE holds SET expires_at = decided_at + 86400000000 WHERE state = 'approved';
+
+-- Who has approved a hold so far, each person once.
+CREATE TABLE approvals (
+	hold   BIGINT NOT NULL,
+	person TEXT   NOT NULL,
+	reason TEXT   NOT NULL,
+	at     BIGINT NOT NULL,
+	PRIMARY KEY (hold, person)
+);
+
+-- A time in which nothing is closed without a person's word; account '': in all of them.
+CREATE TABLE freezes (
+	id       BIGINT NOT NULL PRIMARY KEY,
+	account  TEXT   NOT NULL,
+	until_at BIGINT NOT NULL,
+	reason   TEXT   NOT NULL,
+	made_at  BIGINT NOT NULL,
+	made_by  TEXT   NOT NULL,
+	ended_at BIGINT NOT NULL DEFAULT 0,
+	ended_by TEXT   NOT NULL DEFAULT ''
+);
+
+-- brought_by: the person who brought the termination, where it was one. deferred_until: by a
+-- person's word not due before. erased_at: when emails and names were erased.
+ALTER TABLE entries ADD COLUMN brought_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE entries ADD COLUMN deferred_until BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE entries ADD COLUMN erased_at BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX entries_erase ON entries (settled_at) WHERE settled_at > 0 AND erased_at = 0;
+
+-- When the user last logged in, as Docusign said when last looked; 0: never, or not known.
+ALTER TABLE memberships ADD COLUMN last_login BIGINT NOT NULL DEFAULT 0;
+
+-- What a look ahead found of an entry that waits, in one account: what would become of it.
+CREATE TABLE ahead (
+	entry     BIGINT NOT NULL,
+	account   TEXT   NOT NULL,
+	outcome   TEXT   NOT NULL,
+	kinds     TEXT   NOT NULL,
+	detail    TEXT   NOT NULL,
+	looked_at BIGINT NOT NULL,
+	PRIMARY KEY (entry, account)
+);
