@@ -56,6 +56,8 @@ type Server struct {
 	mu        sync.Mutex // of the last check that the ledger can be written
 	checkedAt time.Time
 	checked   error
+
+	exporting sync.Mutex // one export at a time: it keeps the ledger's log from being emptied
 }
 
 // Daemon is what the listener shows of the daemon around it, and has it do.
@@ -67,6 +69,8 @@ type Daemon struct {
 	Rejects Replayer
 	Sources func(ctx context.Context) ([]string, error) // a line for each source of the config, and what else is amiss with intake
 	Sinks   []string                                    // that outcomes are published to
+	Version string                                      // of signoff
+	Sign    func(text []byte) []byte                    // signs what evidence is exported; nil: nothing is signed
 }
 
 // New opens the listener.
@@ -117,6 +121,7 @@ func (s *Server) handler() http.Handler {
 		mux.HandleFunc("POST /api/v1/rejects/replay", s.may(operator, s.replayRejects))
 		mux.HandleFunc("POST /api/v1/rejects/{id}/replay", s.may(operator, s.replayReject))
 		mux.HandleFunc("POST /api/v1/rejects/{id}/discard", s.may(operator, s.discardReject))
+		mux.HandleFunc("GET /api/v1/audit/export", s.may(viewer, s.exportAudit))
 		mux.HandleFunc("POST /api/v1/leavers/plan", s.may(operator, s.planLeavers))
 		mux.HandleFunc("POST /api/v1/leavers", s.may(operator, s.takeLeavers))
 		mux.HandleFunc("GET /api/v1/leavers/{file}", s.may(operator, s.followLeavers))

@@ -38,6 +38,8 @@ type setup struct {
 	stuck    error
 
 	noSources error // why nothing is known of the sources
+
+	sign func([]byte) []byte
 }
 
 // room is a console over a ledger.
@@ -79,7 +81,7 @@ func open(t *testing.T, s setup) *room {
 		Sources: func(context.Context) ([]string, error) { return []string{"source hr: ok"}, s.noSources },
 		Alive:   func(time.Time) error { return s.stuck },
 		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) },
-		Sinks:   []string{"kafka", "webhook"}}, zap.New(core))
+		Sinks:   []string{"kafka", "webhook"}, Version: "1.2.3", Sign: s.sign}, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,12 +20,6 @@ type row struct {
 	personal map[string]string // field -> value; enters the chain as a salted hash
 }
 
-// head is the end of the chain as this transaction sees it.
-type head struct {
-	seq  int64
-	hash string
-}
-
 // audit appends a row to the chain. The head is read once in each transaction
 // and never kept beyond it: whoever wrote before us is before us in the chain.
 func (t *tx) audit(r row) error {
@@ -41,7 +35,7 @@ func (t *tx) audit(r row) error {
 		return fmt.Errorf("audit %s: %w", r.action, err)
 	}
 	hashes := make(map[string]string, len(r.personal))
-	seq, at := t.head.seq+1, micros(t.now)
+	seq, at := t.head.Seq+1, micros(t.now)
 	for field, value := range r.personal {
 		if value == "" {
 			continue
@@ -57,21 +51,21 @@ func (t *tx) audit(r row) error {
 	if err != nil {
 		return fmt.Errorf("audit %s: %w", r.action, err)
 	}
-	link := rowHash(t.head.hash, seq, at, r.action, r.entry, r.actor, string(facts), string(personal))
+	link := rowHash(t.head.Hash, seq, at, r.action, r.entry, r.actor, string(facts), string(personal))
 	if err := t.exec(`INSERT INTO audit (seq, at, action, entry, actor, facts, personal, prev, hash)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		seq, at, r.action, r.entry, r.actor, string(facts), string(personal), t.head.hash, link); err != nil {
+		seq, at, r.action, r.entry, r.actor, string(facts), string(personal), t.head.Hash, link); err != nil {
 		return err
 	}
-	t.head = &head{seq, link}
+	t.head = &Head{seq, link}
 	return nil
 }
 
-func readHead(ctx context.Context, q querier) (head, error) {
-	var h head
-	err := q.QueryRowContext(ctx, `SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1`).Scan(&h.seq, &h.hash)
+func readHead(ctx context.Context, q querier) (Head, error) {
+	var h Head
+	err := q.QueryRowContext(ctx, `SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1`).Scan(&h.Seq, &h.Hash)
 	if err == sql.ErrNoRows {
-		return head{}, nil
+		return Head{}, nil
 	}
 	return h, err
 }

@@ -52,7 +52,8 @@ type Defects struct {
 	More  int
 }
 
-func (d *Defects) add(format string, args ...any) {
+// Add adds one.
+func (d *Defects) Add(format string, args ...any) {
 	if len(d.Texts) < MostDefects {
 		d.Texts = append(d.Texts, fmt.Sprintf(format, args...))
 		return
@@ -81,7 +82,7 @@ func NewChain(after Head, sent []Checkpoint) *Chain {
 	c.Seq, c.Head, c.last = after.Seq, after.Hash, []string{after.Hash}
 	for _, s := range sent {
 		if known, twice := c.sent[s.Seq]; twice && known.Hash != s.Hash {
-			c.add("two heads went out for audit row %d, with different hashes: one of them is of another chain", s.Seq)
+			c.Add("two heads went out for audit row %d, with different hashes: one of them is of another chain", s.Seq)
 		}
 		c.sent[s.Seq] = s
 	}
@@ -91,28 +92,28 @@ func NewChain(after Head, sent []Checkpoint) *Chain {
 	return c
 }
 
-// Add checks the next row.
-func (c *Chain) Add(r ChainRow) {
+// Next checks the next row.
+func (c *Chain) Next(r ChainRow) {
 	switch follows := c.Seq + 1; {
 	case r.Seq == follows:
 	case r.Seq > follows:
-		c.add("%s", missing(follows, r.Seq-1))
+		c.Add("%s", missing(follows, r.Seq-1))
 		c.last = nil
 	default:
-		c.add("audit row %d comes after row %d", r.Seq, c.Seq)
+		c.Add("audit row %d comes after row %d", r.Seq, c.Seq)
 		c.last = nil
 	}
 	computed := rowHash(r.Prev, r.Seq, r.At, r.Action, r.Entry, r.Actor, r.Facts, r.Personal)
 	linked := len(c.last) == 0 || slices.Contains(c.last, r.Prev)
 	switch {
 	case computed != r.Hash:
-		c.add("audit row %d (%s) was changed after it was written", r.Seq, r.Action)
+		c.Add("audit row %d (%s) was changed after it was written", r.Seq, r.Action)
 		c.last = nil
 	case !linked && r.Seq == 1:
-		c.add("audit row 1 (%s) says that a row was before it", r.Action)
+		c.Add("audit row 1 (%s) says that a row was before it", r.Action)
 		c.last = []string{r.Hash}
 	case !linked:
-		c.add("audit row %d (%s) does not follow from row %d: one of the two was changed after it was written", r.Seq, r.Action, r.Seq-1)
+		c.Add("audit row %d (%s) does not follow from row %d: one of the two was changed after it was written", r.Seq, r.Action, r.Seq-1)
 		c.last = []string{r.Hash}
 	default:
 		c.last = []string{r.Hash}
@@ -143,7 +144,7 @@ func (c *Chain) addPersonal(r ChainRow) {
 	}
 	var want map[string]string
 	if err := json.Unmarshal([]byte(r.Personal), &want); err != nil {
-		c.add("audit row %d: its salted hashes cannot be read", r.Seq)
+		c.Add("audit row %d: its salted hashes cannot be read", r.Seq)
 		return
 	}
 	var changed []string
@@ -154,7 +155,7 @@ func (c *Chain) addPersonal(r ChainRow) {
 	}
 	slices.Sort(changed)
 	for _, field := range changed {
-		c.add("audit row %d: personal field %s was changed after it was written", r.Seq, field)
+		c.Add("audit row %d: personal field %s was changed after it was written", r.Seq, field)
 	}
 }
 
@@ -176,7 +177,7 @@ func (c *Chain) End() int {
 				first = s
 			}
 		}
-		c.add("audit row %d is not the one that went out as the head: the chain was rewritten in or before it (%d of %d heads differ)",
+		c.Add("audit row %d is not the one that went out as the head: the chain was rewritten in or before it (%d of %d heads differ)",
 			first.Seq, len(c.rewrites), c.checked)
 	}
 	cut := int64(0)
@@ -187,7 +188,7 @@ func (c *Chain) End() int {
 		}
 	}
 	if cut > 0 {
-		c.add("%s: the end was cut off, for a later head went out", missing(c.Seq+1, cut))
+		c.Add("%s: the end was cut off, for a later head went out", missing(c.Seq+1, cut))
 	}
 	return c.checked
 }

@@ -40,6 +40,9 @@ func (l *Ledger) Erase(ctx context.Context, before time.Time) (leavers int, err 
 // nothing more to do.
 func (l *Ledger) repeat(ctx context.Context, before time.Time, step func(*tx, int64) (int, error)) (done int, err error) {
 	for {
+		if err := ctx.Err(); err != nil {
+			return done, err
+		}
 		var n int
 		err := l.write(ctx, func(t *tx) (err error) {
 			if n, err = step(t, micros(before)); err != nil || n == 0 {
@@ -121,6 +124,10 @@ func emptyLog(t *tx) (bool, error) {
 // liveReopen says of a reopen r that something may come of it yet.
 const liveReopen = `r.state IN ('proposed', 'approved', 'submitted')`
 
+// erasedPrefix begins what stands in the place of a leaver's name, or of an event's
+// id that was an address.
+const erasedPrefix = "erased-"
+
 func (t *tx) eraseLeavers(before int64) (int, error) {
 	leavers, err := t.texts(`SELECT DISTINCT e.leaver FROM entries e WHERE e.settled_at > 0 AND e.erased_at = 0 AND e.settled_at <= $1
 		AND NOT EXISTS (SELECT 1 FROM entries o WHERE o.leaver = e.leaver AND (o.settled_at = 0 OR o.settled_at > $1))
@@ -151,7 +158,7 @@ func (t *tx) eraseLeaver(leaver string) error {
 		if err := t.exec(`UPDATE entries SET leaver = $2, erased_at = $3, emails = '[]', manager_email = '', given_name = '', family_name = '',
 			sent_emails = CASE sent_emails WHEN '' THEN '' ELSE '[]' END, reason = CASE state WHEN 'skipped' THEN '' ELSE reason END,
 			employee_id = `+unlessAddress("employee_id")+`, termination_id = `+unlessAddress("termination_id")+` WHERE id = $1`,
-			id, fmt.Sprint("erased-", ids[0]), micros(t.now)); err != nil {
+			id, fmt.Sprint(erasedPrefix, ids[0]), micros(t.now)); err != nil {
 			return err
 		}
 		for _, statement := range []string{
@@ -159,7 +166,7 @@ func (t *tx) eraseLeaver(leaver string) error {
 			`UPDATE hold_users SET email = '' WHERE entry = $1`,
 			`UPDATE reopens SET email = '', reason = CASE state WHEN 'dropped' THEN '' ELSE reason END WHERE entry = $1`,
 			`DELETE FROM ahead WHERE entry = $1`,
-			`UPDATE keys SET id = 'erased-' || lower(hex(randomblob(16))) WHERE entry = $1 AND instr(id, '@') > 0`,
+			`UPDATE keys SET id = '` + erasedPrefix + `' || lower(hex(randomblob(16))) WHERE entry = $1 AND instr(id, '@') > 0`,
 			`DELETE FROM audit_personal WHERE seq IN (SELECT seq FROM audit WHERE entry = $1)`,
 		} {
 			if err := t.exec(statement, id); err != nil {
@@ -222,7 +229,7 @@ func (t *tx) eraseCancels(before int64) (int, error) {
 		AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.cancel = c.id AND e.cancel > 0 AND e.settled_at = 0)
 		AND NOT EXISTS (SELECT 1 FROM reopens r WHERE r.cancel = c.id AND `+liveReopen+`)`, before,
 		`DELETE FROM identities WHERE cancel = $1 AND cancel > 0 AND leaver = ''`,
-		`UPDATE keys SET id = 'erased-' || lower(hex(randomblob(16))) WHERE instr(id, '@') > 0
+		`UPDATE keys SET id = '`+erasedPrefix+`' || lower(hex(randomblob(16))) WHERE instr(id, '@') > 0
 			AND (id, source, origin) IN (SELECT event_id, source, origin FROM cancels WHERE id = $1)`,
 		`UPDATE cancels SET payload = X'', event_id = `+unlessAddress("event_id")+`, termination_id = `+unlessAddress("termination_id")+` WHERE id = $1`)
 }

@@ -96,9 +96,11 @@ func life(t *testing.T) *book {
 
 func TestErasedLeaversLeaveNoTrace(t *testing.T) {
 	b := life(t)
+	var events []consumer.Event
 	for i := range 300 { // so that pages are split and joined
-		b.record(b.left(fmt.Sprintf("many%03d", i)))
+		events = append(events, b.left(fmt.Sprintf("many%03d", i)))
 	}
+	b.record(events...)
 	for _, r := range b.due(b.now) {
 		b.settle(r.Entry, NotFound)
 	}

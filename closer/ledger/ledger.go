@@ -296,7 +296,7 @@ type tx struct {
 	ledger *Ledger
 	conn   *sql.Conn
 	now    time.Time // when the transaction began, for rows that say when they were written
-	head   *head     // end of the audit chain, nil until read
+	head   *Head     // end of the audit chain, nil until read
 	after  []func()  // to be done once it is on disk
 }
 

@@ -52,7 +52,7 @@ func (l *Ledger) Verify(ctx context.Context, sent []Checkpoint) (Verified, error
 	chain := NewChain(v.After, sent)
 	said := newRecord()
 	if err := eachRow(ctx, t, `a.seq > 0`, func(r ChainRow) error {
-		chain.Add(r)
+		chain.Next(r)
 		said.hear(r)
 		return nil
 	}); err != nil {
@@ -60,7 +60,7 @@ func (l *Ledger) Verify(ctx context.Context, sent []Checkpoint) (Verified, error
 	}
 	v.Heads = chain.End()
 	if said.cut != v.After {
-		chain.add("the audit begins after row %d, and its rows say that those up to %d were pruned: its beginning was cut off", v.After.Seq, said.cut.Seq)
+		chain.Add("the audit begins after row %d, and its rows say that those up to %d were pruned: its beginning was cut off", v.After.Seq, said.cut.Seq)
 	}
 	for _, check := range []func(context.Context, *sql.Tx, *record, *Chain) error{orphans, entriesAsSaid, holdsAsSaid} {
 		if err := check(ctx, t, said, chain); err != nil {
@@ -187,7 +187,7 @@ func orphans(ctx context.Context, t *sql.Tx, _ *record, found *Chain) error {
 			return err
 		}
 		if text := fmt.Sprintf("audit row %d is missing", seq); !slices.Contains(found.Texts, text) {
-			found.add("%s: its personal fields are there", text)
+			found.Add("%s: its personal fields are there", text)
 		}
 	}
 	return rows.Err()
@@ -218,17 +218,17 @@ func entriesAsSaid(ctx context.Context, t *sql.Tx, said *record, found *Chain) e
 		}
 		switch {
 		case !known:
-			found.add("entry %d is %s, and the audit has no row of it", id, state)
+			found.Add("entry %d is %s, and the audit has no row of it", id, state)
 		case ended == final:
 		case final == "":
-			found.add("entry %d is %s, and the audit has no such outcome of it", id, state)
+			found.Add("entry %d is %s, and the audit has no such outcome of it", id, state)
 		default:
-			found.add("entry %d is %s, and by the audit it is %s", id, state, final)
+			found.Add("entry %d is %s, and by the audit it is %s", id, state, final)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(said.outcomes)) {
 		if !said.pruned[id] {
-			found.add("entry %d is gone, and the audit has rows of it", id)
+			found.Add("entry %d is gone, and the audit has rows of it", id)
 		}
 	}
 	return rows.Err()
@@ -250,7 +250,7 @@ func holdsAsSaid(ctx context.Context, t *sql.Tx, said *record, found *Chain) err
 			return err
 		}
 		if said.decided[id] != state {
-			found.add("hold %d is %s, and the audit has no such word of a person", id, state)
+			found.Add("hold %d is %s, and the audit has no such word of a person", id, state)
 		}
 	}
 	return rows.Err()
@@ -263,4 +263,9 @@ func (d Defects) String() string {
 		text += fmt.Sprintf("\nand %d more", d.More)
 	}
 	return text
+}
+
+// Head returns where the chain ends now; the zero Head if nothing is on record.
+func (l *Ledger) Head(ctx context.Context) (Head, error) {
+	return readHead(ctx, l.read)
 }

@@ -41,7 +41,7 @@ func checkCommand(ctx context.Context, args []string, out io.Writer) error {
 		check func(context.Context, config) (string, error)
 	}{
 		{"config", checkMode}, {"events", checkEvents}, {"ledger", checkLedger}, {"kafka", checkKafka}, {"webhook", checkWebhook},
-		{"docusign", checkDocusign}, {"outcomes", checkOutcomes},
+		{"docusign", checkDocusign}, {"outcomes", checkOutcomes}, {"audit", checkSigning},
 	} {
 		limited, cancel := context.WithTimeout(ctx, checkTimeout)
 		found, err := c.check(limited, cfg)

@@ -11,11 +11,14 @@ import (
 )
 
 // keeper looks after what no event sets going: that sources are silent, that more
-// and more leavers are nobody's, that payloads must not be kept any longer.
+// and more leavers are nobody's, that payloads, and later emails and names, must not be
+// kept any longer. It has the head of the audit go out.
 type keeper struct {
 	ledger *ledger.Ledger
 	within map[string]time.Duration // how long each source may be silent
 	log    *zap.Logger
+
+	keeping *keeping // nil: no head goes out, and nothing is erased
 
 	wiped    time.Time            // when payloads were last wiped
 	silent   map[string]time.Time // source -> when the log last said that it is silent
@@ -42,6 +45,7 @@ func (k *keeper) run(ctx context.Context, beat func(time.Time)) error {
 	ticker := time.NewTicker(keepEvery)
 	defer ticker.Stop()
 	k.wipe(ctx, time.Now())
+	k.keep(ctx, time.Now())
 	for {
 		beat(time.Now())
 		select {
@@ -57,11 +61,18 @@ func (k *keeper) turn(ctx context.Context, now time.Time) {
 	if now.Sub(k.wiped) >= wipeEvery {
 		k.wipe(ctx, now)
 	}
+	k.keep(ctx, now)
 	if err := k.listen(ctx, now); err != nil && ctx.Err() == nil {
 		k.log.Error("whether sources are silent is not known", zap.Error(err))
 	}
 	if err := k.countNotFound(ctx, now); err != nil && ctx.Err() == nil {
 		k.log.Error("how many leavers were not found is not known", zap.Error(err))
+	}
+}
+
+func (k *keeper) keep(ctx context.Context, now time.Time) {
+	if k.keeping != nil {
+		k.keeping.turn(ctx, now)
 	}
 }
 

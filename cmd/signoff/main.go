@@ -29,6 +29,7 @@ func commands() []command {
 		{"close", "close LEAVERS.csv --config FILE | --url URL [--yes]", "close the people in a CSV: shows the plan, --yes carries it out", closeCommand},
 		{"template", "template LEAVERS.csv --config FILE | --url URL", "the file for Docusign's own page “Close users”", templateCommand},
 		{"holds", "holds list | show ID | approve ID | reject ID --reason …", "what waits for a person", holdsCommand},
+		{"audit", "audit verify | export --out DIR [--since …] [--until …]", "whether the audit is whole, and evidence from it", auditCommand},
 		{"map", "map --mapping FILE|PRESET PAYLOAD.json|- [--config FILE]", "what a mapping makes of a payload", mapCommand},
 		{"rejects", "rejects list | show ID | replay ID…|--all | discard ID…", "what could not be understood", rejectsCommand},
 		{"simulate", "simulate [--listen 127.0.0.1:8081] [--config FILE]", "the simulated Docusign alone", simulateCommand},

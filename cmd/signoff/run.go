@@ -105,6 +105,10 @@ type daemon struct {
 
 func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger) (_ *daemon, err error) {
 	d := &daemon{cfg: cfg, log: log}
+	sign, err := cfg.Audit.signer()
+	if err != nil {
+		return nil, usageError{err}
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.hearts = newHearts(metrics.NewProcess(registry, version, runtime.Version(), cfg.Mode, modes(), d.loops()), d.loops())
@@ -134,6 +138,7 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	}
 	d.closer = closer.New(cfg.closerConfig(), cfg.Guard, d.ledger, client, m, log.Named("closer"))
 	d.keeper = newKeeper(d.ledger, cfg.Events.Sources, log.Named("keeper"))
+	d.keeper.keeping = newKeeping(cfg, d.ledger, sign, log.Named("keeper"))
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 	d.console, err = console.New(cfg.Admin, d.ledger, console.Daemon{
 		Metrics: handler, Alive: d.hearts.alive,
@@ -146,6 +151,8 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 		Rejects: replayer{d.ledger, d.source, d.webhook},
 		Sources: d.intakeReport,
 		Sinks:   cfg.sinks(),
+		Version: version,
+		Sign:    sign,
 	}, log.Named("admin"))
 	return d, err
 }
@@ -321,6 +328,9 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.cfg.Mode == modeDryRun {
 		d.log.Warn("dry run: nobody is closed until the config says mode: close")
 	}
+	if err := recordConfig(ctx, d.ledger, d.cfg, d.log); err != nil {
+		return errors.Join(err, d.ledger.Close())
+	}
 	looking, stopLooking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLooking()
 	var admin errgroup.Group
@@ -342,7 +352,9 @@ func (d *daemon) run(ctx context.Context) error {
 
 	err := work.Wait()
 	stopLooking()
-	err = errors.Join(err, admin.Wait(), d.ledger.Close())
+	err = errors.Join(err, admin.Wait())
+	d.keeper.keeping.tellHead(context.WithoutCancel(ctx))
+	err = errors.Join(err, d.ledger.Close())
 	d.log.Info("stopped", zap.Error(err))
 	return err
 }
