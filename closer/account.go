@@ -27,7 +27,7 @@ type account struct {
 	directory *directory.Directory
 	shared    *directory.Shared // of this visit, where the organization can be asked; else nil
 	active    int               // active users, as last counted
-	promised  []ledger.SentLeaver
+	frozen    time.Time         // the end of the freeze by which the last plan was judged; zero: there was none
 
 	next          time.Time // no full run before
 	urgentAfter   time.Time // no urgent run before
@@ -272,6 +272,9 @@ func (a *account) run(ctx context.Context, now time.Time, urgentOnly bool) error
 	if err := a.ledger.BecomeDue(ctx, a.all, now); err != nil {
 		return err
 	}
+	if err := a.ledger.Thaw(ctx, a.id, now); err != nil {
+		return err
+	}
 	entries, err := a.ledger.Due(ctx, a.id, now, urgentOnly)
 	if err != nil {
 		return err
@@ -287,7 +290,7 @@ func (a *account) run(ctx context.Context, now time.Time, urgentOnly bool) error
 	if err := a.settleResolved(ctx, p); err != nil {
 		return err
 	}
-	passed, err := a.judge(ctx, now, p, cut)
+	passed, err := a.judge(ctx, now, p, cut, urgentOnly)
 	if err != nil {
 		return errors.Join(cut, err)
 	}

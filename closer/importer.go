@@ -66,8 +66,18 @@ func (i *importer) add(_ context.Context, a *account, plan []ledger.Resolved, re
 func (i *importer) send(ctx context.Context, now time.Time) error {
 	plans := i.plans
 	i.plans, i.shared = nil, nil
+	defer func() {
+		for id := range i.accounts {
+			i.promises.set(promiser{id, false}, nil)
+			i.promises.set(promiser{id, true}, nil)
+		}
+	}()
 	for _, a := range i.accounts {
 		a.shared = nil
+	}
+	plans, err := i.thawed(ctx, plans)
+	if err != nil {
+		return err
 	}
 	if len(plans) == 0 || ctx.Err() != nil || now.Before(i.checkAt) {
 		return nil
@@ -100,6 +110,21 @@ func (i *importer) send(ctx context.Context, now time.Time) error {
 	i.later(now)
 	failed := i.ledger.WithdrawImport(work, imp, docusign.Reason(err))
 	return errors.Join(failed, i.parkAll(ctx, now, plans, err))
+}
+
+// thawed are the plans of accounts for which no freeze has begun since they were
+// judged.
+func (i *importer) thawed(ctx context.Context, plans []ledger.AccountPlan) ([]ledger.AccountPlan, error) {
+	var notYet *notYetError
+	var errs []error
+	left := slices.DeleteFunc(plans, func(p ledger.AccountPlan) bool {
+		err := i.accounts[p.Account].stillThawed(ctx)
+		if err != nil && !errors.As(err, &notYet) {
+			errs = append(errs, err)
+		}
+		return err != nil
+	})
+	return left, errors.Join(errs...)
 }
 
 // later puts the next question off, each time for longer.
