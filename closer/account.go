@@ -25,9 +25,9 @@ type account struct {
 	api       *docusign.Account // nil until Docusign has told us of it
 	self      string            // userId that we sign in as
 	directory *directory.Directory
-	shared    *directory.Shared // of this visit, where the organization can be asked; else nil
-	active    int               // active users, as last counted
-	frozen    time.Time         // the end of the freeze by which the last plan was judged; zero: there was none
+	shared    *directory.Shared  // of this visit, where the organization can be asked; else nil
+	active    int                // active users, as last counted
+	frozen    map[bool]time.Time // by whether it was an urgent run: the end of the freeze by which its last plan was judged
 
 	next          time.Time // no full run before
 	urgentAfter   time.Time // no urgent run before
@@ -82,7 +82,7 @@ func (c *Closer) makeLoops(ids []string) {
 		t.log = c.log.With(zap.String("account", id))
 		c.metrics.Account(id)
 		accounts = append(accounts, &account{tools: t, id: id, all: ids, deliver: sendBatches,
-			directory: directory.New(), beat: func(time.Time) {}})
+			directory: directory.New(), frozen: make(map[bool]time.Time), beat: func(time.Time) {}})
 	}
 	if c.cfg.Organization != "" {
 		c.loops = []*loop{{tools: c.tools, accounts: accounts, importer: newImporter(c.tools, accounts)}}

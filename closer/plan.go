@@ -219,7 +219,7 @@ func (a *account) judge(ctx context.Context, now time.Time, p plan, cut error, u
 	if err != nil {
 		return nil, err
 	}
-	a.frozen = f.FrozenUntil
+	a.frozen[urgentOnly] = f.FrozenUntil
 	err = a.promises.judging(promiser{a.id, urgentOnly}, func(promised []ledger.SentLeaver) ([]ledger.SentLeaver, error) {
 		verdict, err := a.check(ctx, p, f, promised)
 		if err != nil {
