@@ -90,7 +90,11 @@ func TestExportIsWholeAndSigned(t *testing.T) {
 	public, sign := keys(t)
 	r := open(t, setup{sign: sign})
 	id := r.hold(t, ledger.Protected, "ann", "bob")
-	if _, err := r.ledger.Approve(t.Context(), id, "alice", "both have left"); err != nil {
+	client, err := console.NewClient(r.url, operator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Approve(t.Context(), id, r.verdict(t, id, "both have left")); err != nil {
 		t.Fatal(err)
 	}
 	r.left(t, `=HYPERLINK("https://evil.example.com")`)

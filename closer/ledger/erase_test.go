@@ -76,11 +76,11 @@ func life(t *testing.T) *book {
 	b.approve(b.hold(b.due(b.now), Protected).ID)
 	b.answer(b.submit(b.dueIn(account, b.now)...), map[string]Result{"id-ann": {Closed: true}})
 	b.record(b.left("ann", rescind, func(e *consumer.Event) { e.Payload = []byte("payload of ann@acme.com") })) // proposes a reopen
-	if _, _, err := b.Reject(t.Context(), 2, "ana", "ann@acme.com stays away"); err != nil {
+	if _, _, err := b.Reject(t.Context(), b.word(2, "ana", "ann@acme.com stays away")); err != nil {
 		t.Fatal(err)
 	}
 	b.record(b.left("bob", named))
-	if _, _, err := b.Reject(t.Context(), b.hold(b.due(b.now), Limit).ID, "ana", "bob@acme.com is no leaver"); err != nil {
+	if _, _, err := b.Reject(t.Context(), b.word(b.hold(b.due(b.now), Limit).ID, "ana", "bob@acme.com is no leaver")); err != nil {
 		t.Fatal(err)
 	}
 	b.record(consumer.LeaverEvent("file-1", "eve@acme.com", "ana", b.now, false))
@@ -180,7 +180,7 @@ func TestWhatIsNotErased(t *testing.T) {
 func TestHoldIsErasedWithTheLastOfItsPeople(t *testing.T) {
 	b := newBook(t)
 	h := b.hold(b.plan("ann", "bob"), Limit)
-	if _, err := b.Approve(t.Context(), h.ID, "ana", "seen with ann@acme.com"); err != nil {
+	if _, err := b.Approve(t.Context(), b.word(h.ID, "ana", "seen with ann@acme.com"), aDay); err != nil {
 		t.Fatal(err)
 	}
 	plan := b.dueIn(account, b.now)

@@ -341,11 +341,12 @@ func (e *Evidence) addUsers(of map[int64]*Leaving, entries []int64) error {
 	}, list(entries))
 }
 
-// addHolds adds the holds that named these entries, and who has decided on them.
+// addHolds adds the holds that named these entries, and who has decided on them. A
+// plan that was approved ahead names the first entry of a leaving.
 func (e *Evidence) addHolds(of map[int64]*Leaving, entries []int64) error {
 	people := make(map[int64][]LeavingWord)
-	if err := e.each(`SELECT hold, person, reason, at FROM approvals WHERE hold IN (SELECT hold FROM hold_users
-		WHERE entry IN (SELECT value FROM json_each($1))) ORDER BY at, person`, func(rows *sql.Rows) error {
+	if err := e.each(`SELECT hold, person, reason, at FROM approvals WHERE hold IN (SELECT u.hold FROM entries e
+		JOIN hold_users u ON u.entry IN (e.id, e.split_from) WHERE e.id IN (SELECT value FROM json_each($1))) ORDER BY at, person`, func(rows *sql.Rows) error {
 		var hold, at int64
 		w := LeavingWord{What: string(HoldApproved)}
 		if err := rows.Scan(&hold, &w.By, &w.Reason, &at); err != nil {
@@ -357,8 +358,9 @@ func (e *Evidence) addHolds(of map[int64]*Leaving, entries []int64) error {
 	}, list(entries)); err != nil {
 		return err
 	}
-	return e.each(`SELECT DISTINCT u.entry, h.id, h.kinds, h.state, h.digest, h.created_at, h.decided_at, h.decided_by, h.reason
-		FROM hold_users u JOIN holds h ON h.id = u.hold WHERE u.entry IN (SELECT value FROM json_each($1)) ORDER BY h.id`, func(rows *sql.Rows) error {
+	return e.each(`SELECT DISTINCT e.id, h.id, h.kinds, h.state, h.digest, h.created_at, h.decided_at, h.decided_by, h.reason
+		FROM entries e JOIN hold_users u ON u.entry IN (e.id, e.split_from) JOIN holds h ON h.id = u.hold
+		WHERE e.id IN (SELECT value FROM json_each($1)) AND (u.entry = e.id OR h.ahead = 1 AND h.account = e.account) ORDER BY h.id`, func(rows *sql.Rows) error {
 		var entry, made, decided int64
 		var h LeavingHold
 		var kinds string

@@ -34,10 +34,11 @@ func TestEvidenceTellsTheWholeOfALeaving(t *testing.T) {
 	b.record(b.left("ann", employee("E-1"), b.said(2*time.Hour)))
 	b.record(b.left("ann", b.said(time.Hour)))
 	h := b.hold(b.due(b.now), Protected, Stale)
-	if _, err := b.Approve(t.Context(), h.ID, "ana", "seen"); err != nil {
-		t.Fatal(err)
+	for name, reason := range map[string]string{"ben": "seen, too", "ana": "seen"} {
+		if _, err := b.Approve(t.Context(), b.word(h.ID, name, reason), Terms{People: 2, Expires: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	b.raw(`INSERT INTO approvals (hold, person, reason, at) VALUES (1, 'ben', 'seen, too', 1000000)`)
 	batch := b.submit(b.dueIn(account, b.now)...)
 	b.answer(batch, map[string]Result{"id-ann": {Closed: true}})
 	b.raw(`UPDATE memberships SET last_login = 5000000`)
@@ -62,8 +63,10 @@ func TestEvidenceTellsTheWholeOfALeaving(t *testing.T) {
 	if len(l.Holds) != 1 || l.Holds[0].Digest != h.Digest || strings.Join(l.Holds[0].Kinds, ",") != "protected,stale" || len(l.Holds[0].People) != 2 {
 		t.Fatalf("holds %+v", l.Holds)
 	}
-	if p := l.Holds[0].People; p[0].By != "ben" || p[1].By != "ana" || p[1].Reason != "seen" || p[1].What != "approved" {
-		t.Errorf("people %+v", p)
+	people := l.Holds[0].People
+	slices.SortFunc(people, func(a, b LeavingWord) int { return strings.Compare(a.By, b.By) })
+	if people[0].By != "ana" || people[0].Reason != "seen" || people[0].What != "approved" || people[1].Reason != "seen, too" || people[1].At.IsZero() {
+		t.Errorf("people %+v", people)
 	}
 	if len(l.Users) != 1 {
 		t.Fatalf("users %+v", l.Users)
@@ -86,7 +89,7 @@ func TestEvidenceTellsTheWholeOfALeaving(t *testing.T) {
 func TestEvidenceOfWords(t *testing.T) {
 	b := newBook(t)
 	plan := b.plan("ann", "bob", "eve")
-	if _, _, err := b.Reject(t.Context(), b.hold(plan[:1], Limit).ID, "ana", "stays"); err != nil {
+	if _, _, err := b.Reject(t.Context(), b.word(b.hold(plan[:1], Limit).ID, "ana", "stays")); err != nil {
 		t.Fatal(err)
 	}
 	b.settleAs(Settlement{Entry: plan[1].Entry, Outcome: AlreadyClosed, Users: []string{"u1", "u2"}})

@@ -24,11 +24,12 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"run", "run --config FILE [--from earliest|committed]", "the daemon", runCommand},
-		{"demo", "demo [--leavers N] [--for 1m]", "the daemon with everything it needs inside one process", demoCommand},
+		{"demo", "demo [--leavers N] [--for 1m] [--stay]", "the daemon with everything it needs inside one process", demoCommand},
 		{"check", "check --config FILE", "config, ledger, Kafka, sign-in, the account: ok, or why not", checkCommand},
 		{"close", "close LEAVERS.csv --config FILE | --url URL [--yes]", "close the people in a CSV: shows the plan, --yes carries it out", closeCommand},
 		{"template", "template LEAVERS.csv --config FILE | --url URL", "the file for Docusign's own page “Close users”", templateCommand},
-		{"holds", "holds list | show ID | approve ID | reject ID --reason …", "what waits for a person", holdsCommand},
+		{"holds", "holds list | show ID | approve ID | reject ID --digest …", "what waits for a person", holdsCommand},
+		{"hold", "hold --until TIME [--account ID] --reason … | list | end ID", "a freeze: nothing is closed without a person's word", holdCommand},
 		{"audit", "audit verify | export --out DIR [--since …] [--until …]", "whether the audit is whole, and evidence from it", auditCommand},
 		{"map", "map --mapping FILE|PRESET PAYLOAD.json|- [--config FILE]", "what a mapping makes of a payload", mapCommand},
 		{"rejects", "rejects list | show ID | replay ID…|--all | discard ID…", "what could not be understood", rejectsCommand},
