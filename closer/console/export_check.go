@@ -58,7 +58,8 @@ func CheckExport(dir fs.FS, key ed25519.PublicKey, sent []ledger.Checkpoint) (Ch
 			return c, err
 		}
 	}
-	return c, c.checkChain(dir, sent)
+	err = c.checkChain(dir, sent)
+	return c, err
 }
 
 func readSmall(dir fs.FS, name string) ([]byte, error) {
@@ -66,7 +67,7 @@ func readSmall(dir fs.FS, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, mostOfManifest+1))
 	if err == nil && len(text) > mostOfManifest {
 		err = fmt.Errorf("%s: more than %d bytes", name, mostOfManifest)
@@ -86,7 +87,7 @@ func (c *Checked) checkFile(dir fs.FS, item ManifestItem) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	sum := sha256.New()
 	n, err := io.Copy(sum, f)
 	if err != nil {
@@ -108,7 +109,7 @@ func (c *Checked) checkChain(dir fs.FS, sent []ledger.Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	lines := bufio.NewScanner(f)
 	lines.Buffer(make([]byte, 0, 64<<10), mostOfRow)
 	var chain *ledger.Chain

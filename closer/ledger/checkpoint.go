@@ -142,7 +142,7 @@ func (f *finder) head(seq, hash, ledger, signature any) {
 			c.Signature = []byte(s) // which no key has made: it must not pass for one that is not signed
 		}
 	}
-	key := fmt.Sprint(c.Seq, c.Hash, c.Ledger, c.Signature)
+	key := fmt.Sprintf("%d %s %s %x", c.Seq, c.Hash, c.Ledger, c.Signature)
 	if !f.seen[key] {
 		f.seen[key] = true
 		f.found = append(f.found, c)

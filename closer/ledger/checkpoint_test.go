@@ -12,10 +12,10 @@ import (
 func TestHeadsAreFoundInAnyMixOfLines(t *testing.T) {
 	hash := func(i int) string { return fmt.Sprintf("%064x", i) }
 	line := func(i int) string {
-		return fmt.Sprintf(`{"level":"info","msg":"audit head","audit_ledger":"lg","audit_seq":%d,"audit_hash":"%s"}`, i, hash(i))
+		return fmt.Sprintf(`{"level":"info","msg":"audit head","audit_ledger":"lg","audit_seq":%d,"audit_hash":%q}`, i, hash(i))
 	}
 	event := func(i int) string {
-		return fmt.Sprintf(`{"specversion":"1.0","source":"/signoff/lg","data":{"entry":1,"audit":{"seq":%d,"hash":"%s"}}}`, i, hash(i))
+		return fmt.Sprintf(`{"specversion":"1.0","source":"/signoff/lg","data":{"entry":1,"audit":{"seq":%d,"hash":%q}}}`, i, hash(i))
 	}
 	for name, tt := range map[string]struct {
 		text string

@@ -215,8 +215,11 @@ func (t *tx) eraseHolds(before int64) (int, error) {
 		`UPDATE holds SET reason = '' WHERE id = $1`, `UPDATE approvals SET reason = '' WHERE hold = $1`)
 }
 
+// frozenUntil is when a freeze was over.
+const frozenUntil = `CASE ended_at WHEN 0 THEN until_at ELSE ended_at END`
+
 func (t *tx) eraseFreezes(before int64) (int, error) {
-	return t.eraseEach("freezes", `SELECT id FROM freezes WHERE reason <> '' AND until_at <= $1`, before,
+	return t.eraseEach("freezes", `SELECT id FROM freezes WHERE reason <> '' AND `+frozenUntil+` <= $1`, before,
 		`UPDATE freezes SET reason = '' WHERE id = $1`)
 }
 

@@ -88,6 +88,13 @@ func life(t *testing.T) *book {
 	b.record(b.left("nobody", rescind, func(e *consumer.Event) { e.Payload = []byte("payload of nobody@acme.com") }))
 	b.reject("r1", `{"email": "odd@acme.com"}`)
 	b.reject("r2", strings.Repeat(`{"email": "odd2@acme.com"}`, 500))
+	f, err := b.Freeze(t.Context(), Freeze{Until: b.now.Add(10 * year), Reason: "ann@acme.com is away", By: "ana"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.EndFreeze(t.Context(), f.ID, "ana", "ann@acme.com is back"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := b.DiscardReject(t.Context(), 1, "ana", "odd@acme.com is a test"); err != nil {
 		t.Fatal(err)
 	}

@@ -106,7 +106,7 @@ func (t *tx) pruneOthers(before int64) (int, error) {
 		{"holds", `state <> 'open' AND created_at <= $1 AND id < (SELECT MAX(id) FROM holds)
 			AND id NOT IN (SELECT hold FROM hold_users) AND id NOT IN (SELECT hold FROM reopens)`},
 		{"approvals", `at <= $1 AND hold NOT IN (SELECT id FROM holds)`},
-		{"freezes", `until_at <= $1 AND id < (SELECT MAX(id) FROM freezes)`},
+		{"freezes", frozenUntil + ` <= $1 AND id < (SELECT MAX(id) FROM freezes)`},
 		{"batches", `sent_at <= $1 AND id < (SELECT MAX(id) FROM batches) AND id NOT IN (SELECT batch FROM memberships)
 			AND id NOT IN (SELECT MAX(id) FROM batches WHERE result <> 'withdrawn' GROUP BY account)`}, // that there was a first plan
 		{"imports", `ended_at > 0 AND sent_at <= $1 AND id < (SELECT MAX(id) FROM imports) AND id NOT IN (SELECT import FROM batches)`},

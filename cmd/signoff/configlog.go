@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"go.uber.org/zap"
@@ -66,6 +65,7 @@ func addSettings(v reflect.Value, key string, all map[string]ledger.Setting) {
 		if !v.IsNil() {
 			addSettings(v.Elem(), key, all)
 		}
+	case v.Kind() == reflect.Struct && v.IsZero(): // a section that is left out
 	case v.Kind() == reflect.Struct:
 		if word := scalarForm(v); word != "" {
 			all[key] = told(key, []string{word})
@@ -77,7 +77,7 @@ func addSettings(v reflect.Value, key string, all map[string]ledger.Setting) {
 		for i := range v.Len() {
 			addSettings(v.Index(i), fmt.Sprintf("%s[%d]", key, i), all)
 		}
-	case v.IsZero() && v.Type() != reflect.TypeFor[time.Duration]() && v.Kind() != reflect.Int && v.Kind() != reflect.Bool:
+	case v.Kind() == reflect.String && v.String() == "":
 	case v.Kind() == reflect.Slice:
 		values := make([]string, 0, v.Len())
 		for i := range v.Len() {
