@@ -93,7 +93,7 @@ func readAfter(ctx context.Context, q querier) (h Head, err error) {
 // in order.
 func eachRow(ctx context.Context, q querier, where string, do func(ChainRow) error, args ...any) error {
 	const columns = `a.seq, a.at, a.action, a.entry, a.actor, a.facts, a.personal, a.prev, a.hash, p.field, p.salt, p.value`
-	query := `SELECT ` + columns + ` FROM audit a LEFT JOIN audit_personal p ON p.seq = a.seq WHERE ` + where + ` ORDER BY a.seq` //nolint:gosec // constants of ours
+	query := `SELECT ` + columns + ` FROM audit a LEFT JOIN audit_personal p ON p.seq = a.seq WHERE ` + where + ` ORDER BY a.seq`
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err

@@ -252,7 +252,7 @@ func auditExport(ctx context.Context, args []string, out io.Writer) error {
 	} else {
 		err = exportByDaemon(ctx, client, *since, *until, *format, into)
 	}
-	if err = errors.Join(err, into.end()); err != nil {
+	if err := errors.Join(err, into.end()); err != nil {
 		return err
 	}
 	return tellExport(out, *dir, asJSON)

@@ -160,6 +160,9 @@ func (s *site) configRows(t *testing.T) []configRow {
 		}
 		all = append(all, c)
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return all
 }
 
