@@ -42,10 +42,10 @@ func (s *site) signingKey(t *testing.T, name string) (private, public string) {
 	return private, s.write(t, name+".pub", string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})))
 }
 
-// raw changes the ledger's file behind signoff's back.
-func (s *site) raw(t *testing.T, query string) {
+// raw changes a ledger's file behind signoff's back.
+func raw(t *testing.T, path, query string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.dir, "ledger.db"))
+	db, err := sql.Open("sqlite", "file:"+path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,10 +122,15 @@ func TestEvidenceOfADaemon(t *testing.T) {
 	said(t, 0, "the export is whole", "audit", "verify", "--public-key", public, "--checkpoints", logs, "--export", export)
 
 	noLeak(t, "the log", first.logs.String()+second.logs.String())
-	s.raw(t, `DELETE FROM audit_personal WHERE seq = (SELECT MAX(seq) FROM audit); DELETE FROM audit WHERE seq = (SELECT MAX(seq) FROM audit)`)
-	said(t, 1, "the end was cut off", "audit", "verify", "--checkpoints", logs, "--ledger", "sqlite://"+filepath.Join(s.dir, "ledger.db"))
-	s.raw(t, `UPDATE audit SET actor = 'eve' WHERE seq = 3`)
-	said(t, 1, "audit row 3 (", "audit", "verify", "--ledger", "sqlite://"+filepath.Join(s.dir, "ledger.db"))
+	text, err := os.ReadFile(filepath.Join(s.dir, "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := s.write(t, "changed.db", string(text))
+	raw(t, changed, `DELETE FROM audit_personal WHERE seq = (SELECT MAX(seq) FROM audit); DELETE FROM audit WHERE seq = (SELECT MAX(seq) FROM audit)`)
+	said(t, 1, "the end was cut off", "audit", "verify", "--checkpoints", logs, "--ledger", "sqlite://"+changed)
+	raw(t, changed, `UPDATE audit SET actor = 'eve' WHERE seq = 3`)
+	said(t, 1, "audit row 3 (", "audit", "verify", "--ledger", "sqlite://"+changed)
 }
 
 type configRow struct {
