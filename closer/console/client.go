@@ -16,6 +16,7 @@ import (
 // Client speaks to the admin API of a daemon.
 type Client struct {
 	base  string
+	shown string // base, as errors show it
 	token string
 	http  *http.Client
 }
@@ -34,7 +35,7 @@ func NewClient(base, token string) (*Client, error) {
 	client := &http.Client{Timeout: planAtMost, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // it may lead the token away from https
 	}}
-	return &Client{base: strings.TrimRight(base, "/"), token: token, http: client}, nil
+	return &Client{base: strings.TrimRight(base, "/"), shown: strings.TrimRight(u.Redacted(), "/"), token: token, http: client}, nil
 }
 
 // Holds returns the open holds, the oldest first.
@@ -130,7 +131,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, into 
 		return c.refused(path, resp, text)
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("--url: %s%s: not the answer of a signoff: %w", c.base, path, err)
+		return fmt.Errorf("--url: %s%s: not the answer of a signoff: %w", c.shown, path, err)
 	}
 	return nil
 }

@@ -29,9 +29,9 @@ func (c *Client) refused(path string, resp *http.Response, text []byte) error {
 	case json.Unmarshal(text, &p) == nil && p.Detail != "":
 		return &AnswerError{resp.StatusCode, p.Detail, c.advice(resp.StatusCode)}
 	case resp.StatusCode == http.StatusBadRequest && strings.Contains(string(text), "HTTP request to an HTTPS server"):
-		return fmt.Errorf("--url: %s: https is spoken there: use https://", c.base)
+		return fmt.Errorf("--url: %s: https is spoken there: use https://", c.shown)
 	}
-	return fmt.Errorf("--url: %s%s: %s: not the answer of a signoff", c.base, path, resp.Status)
+	return fmt.Errorf("--url: %s%s: %s: not the answer of a signoff", c.shown, path, resp.Status)
 }
 
 func (c *Client) advice(status int) string {
@@ -52,9 +52,9 @@ func (c *Client) unreached(err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return fmt.Errorf("--url: %s: https is not spoken there: use http://", c.base)
+		return fmt.Errorf("--url: %s: https is not spoken there: use http://", c.shown)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("--url: nobody listens there, is the daemon running? %w", err)
+		return fmt.Errorf("--url: %s: %w: is the daemon running?", c.shown, syscall.ECONNREFUSED)
 	}
 	return fmt.Errorf("--url: %w", err)
 }

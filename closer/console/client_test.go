@@ -137,7 +137,8 @@ func TestWrongURLs(t *testing.T) {
 		"https to plain":        {strings.Replace(plain.URL, "http", "https", 1), "https is not spoken there: use http://"},
 		"https of a stranger":   {tls.URL, "certificate"},
 		"somebody else's pages": {plain.URL, "/api/v1/holds: not the answer of a signoff"},
-		"nobody":                {gone.URL, "nobody listens there, is the daemon running?"},
+		"a password in it":      {strings.Replace(plain.URL, "//", "//ann:s3cret@", 1), "not the answer of a signoff"},
+		"nobody":                {gone.URL, "connection refused: is the daemon running?"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, err := console.NewClient(c.url, "s3cret")

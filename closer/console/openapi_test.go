@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"signoff/closer/ledger"
+	"signoff/consumer"
 )
 
 // operation is what the description has of one.
@@ -80,4 +83,35 @@ func TestNoEmailGoesIntoAPathOrAQuery(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestTheWordsAreThoseOfTheLedger(t *testing.T) {
+	var d struct {
+		Components struct {
+			Schemas map[string]struct{ Enum []string }
+		}
+	}
+	if err := yaml.Unmarshal(description, &d); err != nil {
+		t.Fatal(err)
+	}
+	for schema, want := range map[string][]string{
+		"HoldKind":     words(ledger.Kinds()),
+		"EntryState":   words(ledger.States()),
+		"RejectState":  words(ledger.RejectStates()),
+		"RejectReason": words(consumer.Reasons()),
+	} {
+		got := d.Components.Schemas[schema].Enum
+		slices.Sort(got)
+		if slices.Sort(want); !slices.Equal(got, want) {
+			t.Errorf("%s: openapi.yaml has %v, the ledger %v", schema, got, want)
+		}
+	}
+}
+
+func words[T ~string](all []T) []string {
+	var texts []string
+	for _, word := range all {
+		texts = append(texts, string(word))
+	}
+	return texts
 }
