@@ -2,12 +2,12 @@ package console_test
 
 import (
 	"errors"
-	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"go.uber.org/zap"
 
 	"signoff/closer/console"
 	"signoff/closer/ledger"
@@ -126,7 +126,7 @@ func TestRefusalsKeepTheirStatus(t *testing.T) {
 func TestWrongURLs(t *testing.T) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) })
 	plain, tls := httptest.NewServer(page), httptest.NewUnstartedServer(page)
-	tls.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of each caller that does not trust it
+	tls.Config.ErrorLog = zap.NewStdLog(zap.NewNop()) // it tells of each caller that does not trust it
 	tls.StartTLS()
 	gone := httptest.NewServer(page)
 	gone.Close()

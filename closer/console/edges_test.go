@@ -16,7 +16,7 @@ import (
 func edge(t *testing.T, metrics http.HandlerFunc) (url string, logs *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // as httptest does
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestPanicsAreAnsweredAndNameNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			url, logs := edge(t, c.handler)
-			resp, err := http.Get(url + "/metrics") //nolint:gosec,noctx // of this test
+			resp, err := http.Get(url + "/metrics")
 			if err == nil {
 				var text []byte
 				text, err = io.ReadAll(resp.Body)
