@@ -29,7 +29,7 @@ import (
 // Config is the section `admin` of the config file.
 type Config struct {
 	Listen     string `yaml:"listen"`      // host:port; port 0 takes a free one
-	TokensFile string `yaml:"tokens_file"` // a line each: name:role:SHA-256 of the token in hex; read anew at every request
+	TokensFile string `yaml:"tokens_file"` // a line each: name:role:SHA-256 of the token in hex[:email]; read anew at every request
 }
 
 // Validate returns an error that names the key with a value that cannot be meant.

@@ -220,7 +220,7 @@ func TestWithoutTokens(t *testing.T) {
 func TestTokensAreReadAnew(t *testing.T) {
 	r := open(t, setup{})
 	status := func(token string) int { return r.ask(t, "GET", "/api/v1/holds", token, "").status }
-	r.setTokens(t, "carol:viewer:"+hashOf("new"), "carol:viewer:"+hashOf("old"))
+	r.setTokens(t, "carol:viewer:"+hashOf("new")+":carol@example.com", "carol:viewer:"+hashOf("old"))
 	if status("new") != 200 || status("old") != 200 || status(operator) != 401 {
 		t.Error("the tokens that hold are not those of the file")
 	}
@@ -289,6 +289,10 @@ func TestConfigMistakes(t *testing.T) {
 		"a role there is not":  {write("alice:s3cret:" + hashOf("x")), "tokens:1: role: neither viewer nor operator"},
 		"a token for its hash": {write("alice:operator:s3cret"), "tokens:1: hash: not a SHA-256 in hex"},
 		"half a hash":          {write("alice:operator:" + hashOf("x")[:32]), "tokens:1: hash: not a SHA-256 in hex"},
+		"an empty email":       {write("# one\nalice:operator:" + hashOf("x") + ":"), "tokens:2: email: not an address"},
+		"an email of no form":  {write("alice:operator:" + hashOf("x") + ":s3cret"), "tokens:1: email: not an address"},
+		"a name and an email":  {write("alice:operator:" + hashOf("x") + ":Alice <alice@example.com>"), "tokens:1: email: not an address"},
+		"more than an email":   {write("alice:operator:" + hashOf("x") + ":alice@example.com:s3cret"), "tokens:1: not name:role:hash"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := c.cfg.Validate()

@@ -7,10 +7,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/mail"
 	"os"
 	"strings"
 
 	"go.uber.org/zap"
+
+	"signoff/closer/ledger"
 )
 
 type role string
@@ -23,13 +26,17 @@ const (
 // principal is a person, or a program, with a token; without a name where no
 // tokens are configured.
 type principal struct {
-	name string
-	role role
-	hash []byte
+	name  string
+	role  role
+	hash  []byte
+	email string // by which they are known as a leaver, and never decide about themselves; may be ""
 }
 
-// readTokens reads lines of name:role:SHA-256 of the token in hex; # begins a
-// comment.
+// person is who decides with this token.
+func (p principal) person() ledger.Person { return ledger.Person{Name: p.name, Email: p.email} }
+
+// readTokens reads lines of name:role:SHA-256 of the token in hex and, if it is
+// known, :email of the person; # begins a comment.
 func readTokens(file string) ([]principal, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -42,8 +49,8 @@ func readTokens(file string) ([]principal, error) {
 			continue
 		}
 		parts := strings.Split(words, ":")
-		if len(parts) != 3 || parts[0] == "" {
-			return nil, fmt.Errorf("%s:%d: not name:role:hash", file, i+1)
+		if len(parts) < 3 || len(parts) > 4 || parts[0] == "" {
+			return nil, fmt.Errorf("%s:%d: not name:role:hash or name:role:hash:email", file, i+1)
 		}
 		p := principal{name: parts[0], role: role(parts[1])}
 		if p.role != viewer && p.role != operator {
@@ -52,9 +59,20 @@ func readTokens(file string) ([]principal, error) {
 		if p.hash, err = hex.DecodeString(parts[2]); err != nil || len(p.hash) != sha256.Size {
 			return nil, fmt.Errorf("%s:%d: hash: not a SHA-256 in hex", file, i+1)
 		}
+		if len(parts) == 4 {
+			if p.email = strings.TrimSpace(parts[3]); !isAddress(p.email) {
+				return nil, fmt.Errorf("%s:%d: email: not an address", file, i+1)
+			}
+		}
 		all = append(all, p)
 	}
 	return all, nil
+}
+
+// isAddress says whether text is an address and nothing besides.
+func isAddress(text string) bool {
+	parsed, err := mail.ParseAddress(text)
+	return err == nil && parsed.Address == text
 }
 
 // may lets through who has a token of the role, or, where there are no tokens,
