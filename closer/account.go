@@ -180,8 +180,9 @@ func (a *account) firstRun(ctx context.Context) time.Time {
 	return state.PassedAt.Add(jitter(a.cfg.Interval))
 }
 
-// urgentTurn closes urgent leavers, if there are any. Those whom a run leaves
-// due, for whatever reason, are tried again after a while, not at every turn.
+// urgentTurn closes urgent leavers, if there are any, in a plan of their own.
+// Those whom a run leaves due, for whatever reason, are tried again after a
+// while, not at every turn.
 func (a *account) urgentTurn(ctx context.Context, now time.Time) (done bool, err error) {
 	if now.Before(a.urgentAfter) {
 		return true, nil
@@ -189,6 +190,7 @@ func (a *account) urgentTurn(ctx context.Context, now time.Time) (done bool, err
 	if urgent, err := a.urgentDue(ctx, now); err != nil || !urgent {
 		return true, err
 	}
+	a.urgentAfter = now.Add(urgentPace)
 	if done, err = a.closeDue(ctx, now, true); err != nil {
 		return done, err
 	}
