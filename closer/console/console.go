@@ -118,6 +118,10 @@ func (s *Server) handler() http.Handler {
 		mux.HandleFunc("POST /api/v1/rejects/{id}/replay", s.may(operator, s.replayReject))
 		mux.HandleFunc("POST /api/v1/rejects/{id}/discard", s.may(operator, s.discardReject))
 		mux.HandleFunc("POST /api/v1/leavers/plan", s.may(operator, s.planLeavers))
+		mux.HandleFunc("POST /api/v1/leavers/defer", s.may(operator, s.deferLeaver))
+		mux.HandleFunc("POST /api/v1/leavers/urgent", s.may(operator, s.hastenLeaver))
+		mux.HandleFunc("POST /api/v1/leavers/skip", s.may(operator, s.skipLeaver))
+		mux.HandleFunc("POST /api/v1/leavers/retry", s.may(operator, s.retryLeaver))
 		mux.HandleFunc("POST /api/v1/leavers", s.may(operator, s.takeLeavers))
 		mux.HandleFunc("GET /api/v1/leavers/{file}", s.may(operator, s.followLeavers))
 	}
