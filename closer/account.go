@@ -63,8 +63,25 @@ func (c *Closer) findAccounts(ctx context.Context, now time.Time) error {
 	if err := c.ledger.ForgetAccount(ctx, unknownAccount); err != nil {
 		return err
 	}
+	if err := c.keepAccounts(ctx, ids); err != nil {
+		return err
+	}
 	c.makeLoops(ids)
 	return nil
+}
+
+// keepAccounts keeps which accounts leavers are closed in, and says which are not
+// any more though entries wait there.
+func (c *Closer) keepAccounts(ctx context.Context, ids []string) error {
+	if err := c.ledger.KeepAccounts(ctx, ids); err != nil {
+		return err
+	}
+	outside, err := c.ledger.OutsideAccounts(ctx, ids)
+	for _, o := range outside {
+		c.log.Warn("entries wait in an account that leavers are not closed in any more: name it again, or skip its leavers",
+			zap.String("account", o.Account), zap.Int("entries", o.Entries))
+	}
+	return err
 }
 
 func (c *Closer) ask(ctx context.Context) ([]docusign.AccountInfo, error) {

@@ -67,6 +67,8 @@ type Daemon struct {
 	Rejects Replayer
 	Sources func(ctx context.Context) ([]string, error) // a line for each source of the config, and what else is amiss with intake
 	Sinks   []string                                    // that outcomes are published to
+
+	Accounts []string // that leavers are closed in, by the config; none: those that the closer has found
 }
 
 // New opens the listener.
@@ -174,6 +176,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, "docusign: account %s: ok, last run %s\n", a.ID, a.PassedAt.Format(time.RFC3339))
 		}
 	}
+	s.writeOutside(r.Context(), w)
 	for _, sink := range s.daemon.Sinks {
 		if behind := stats.Unpublished[sink]; behind.Rows > 0 {
 			fmt.Fprintf(w, "outcomes: %s: %d not published yet, the oldest of %s\n", sink, behind.Rows, behind.Oldest.Format(time.RFC3339))
@@ -193,6 +196,17 @@ func (s *Server) writeSources(ctx context.Context, w io.Writer) {
 	}
 	for _, line := range lines {
 		fmt.Fprintln(w, line)
+	}
+}
+
+// writeOutside tells of the accounts that entries wait in vain in.
+func (s *Server) writeOutside(ctx context.Context, w io.Writer) {
+	outside, err := s.ledger.OutsideAccounts(ctx, s.daemon.Accounts)
+	if err != nil {
+		fmt.Fprintln(w, "docusign: entries outside the accounts: cannot be read:", err)
+	}
+	for _, o := range outside {
+		fmt.Fprintln(w, "docusign:", o.Advice())
 	}
 }
 

@@ -146,6 +146,8 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 		Rejects: replayer{d.ledger, d.source, d.webhook},
 		Sources: d.intakeReport,
 		Sinks:   cfg.sinks(),
+
+		Accounts: cfg.Docusign.Accounts.ids(),
 	}, log.Named("admin"))
 	return d, err
 }
