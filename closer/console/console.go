@@ -69,6 +69,7 @@ type Daemon struct {
 	Sinks   []string                                    // that outcomes are published to
 
 	Accounts []string // that leavers are closed in, by the config; none: those that the closer has found
+	DryRun   bool     // nobody is closed
 }
 
 // New opens the listener.
@@ -155,6 +156,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	if !r.URL.Query().Has("verbose") {
 		fmt.Fprintln(w, word)
 		return
+	}
+	if s.daemon.DryRun {
+		fmt.Fprintln(w, "mode: dry run: nobody is closed until the config says mode: close")
 	}
 	fmt.Fprintln(w, "ledger:", word)
 	stats, err := s.ledger.Stats(r.Context())
