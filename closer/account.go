@@ -25,9 +25,9 @@ type account struct {
 	api       *docusign.Account // nil until Docusign has told us of it
 	self      string            // userId that we sign in as
 	directory *directory.Directory
-	shared    *directory.Shared // of this visit, where the organization can be asked; else nil
-	active    int               // active users, as last counted
-	promised  []ledger.SentLeaver
+	shared    *directory.Shared  // of this visit, where the organization can be asked; else nil
+	active    int                // active users, as last counted
+	frozen    map[bool]time.Time // by whether it was an urgent run: the end of the freeze by which its last plan was judged
 
 	next          time.Time // no full run before
 	urgentAfter   time.Time // no urgent run before
@@ -99,7 +99,7 @@ func (c *Closer) makeLoops(ids []string) {
 		t.log = c.log.With(zap.String("account", id))
 		c.metrics.Account(id)
 		accounts = append(accounts, &account{tools: t, id: id, all: ids, deliver: sendBatches,
-			directory: directory.New(), beat: func(time.Time) {}})
+			directory: directory.New(), frozen: make(map[bool]time.Time), beat: func(time.Time) {}})
 	}
 	if c.cfg.Organization != "" {
 		c.loops = []*loop{{tools: c.tools, accounts: accounts, importer: newImporter(c.tools, accounts)}}
@@ -291,6 +291,9 @@ func (a *account) run(ctx context.Context, now time.Time, urgentOnly bool) error
 	if err := a.ledger.BecomeDue(ctx, a.all, now); err != nil {
 		return err
 	}
+	if err := a.ledger.Thaw(ctx, a.id, now); err != nil {
+		return err
+	}
 	entries, err := a.ledger.Due(ctx, a.id, now, urgentOnly)
 	if err != nil {
 		return err
@@ -306,7 +309,7 @@ func (a *account) run(ctx context.Context, now time.Time, urgentOnly bool) error
 	if err := a.settleResolved(ctx, p); err != nil {
 		return err
 	}
-	passed, err := a.judge(ctx, now, p, cut)
+	passed, err := a.judge(ctx, now, p, cut, urgentOnly)
 	if err != nil {
 		return errors.Join(cut, err)
 	}

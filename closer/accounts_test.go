@@ -209,7 +209,7 @@ func TestEntriesOfAnAccountThatIsGone(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, h := range holds { // so that nothing but the config stands in the way
-					if _, err := r.ledger.Approve(t.Context(), h.ID, "ana", ""); err != nil {
+					if _, err := r.ledger.Approve(t.Context(), r.word(h.ID, "ana", ""), aDay); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -8,25 +8,21 @@ import (
 	"go.uber.org/zap"
 
 	"signoff/closer/docusign"
-	"signoff/closer/guard"
 	"signoff/closer/ledger"
 )
 
 // send has the users of the plan closed; in a dry run it only notes whom it
 // would close.
-func (a *account) send(ctx context.Context, plan []guard.Candidate, resolvedAt time.Time, urgent bool) error {
+func (a *account) send(ctx context.Context, plan []ledger.Resolved, resolvedAt time.Time, urgent bool) error {
 	if len(plan) == 0 {
 		return nil
 	}
-	resolved := make([]ledger.Resolved, 0, len(plan))
-	for _, p := range plan {
-		resolved = append(resolved, p.Resolved())
-	}
 	if a.cfg.DryRun {
-		a.log.Info("dry run: would close", zap.Int("leavers", len(resolved)))
-		return a.ledger.WouldClose(ctx, resolved)
+		a.log.Info("dry run: would close", zap.Int("leavers", len(plan)))
+		a.promises.set(promiser{a.id, urgent}, nil)
+		return a.ledger.WouldClose(ctx, plan)
 	}
-	return a.deliver(ctx, a, resolved, resolvedAt, urgent)
+	return a.deliver(ctx, a, plan, resolvedAt, urgent)
 }
 
 // sendBatches closes users through their account, batch by batch. It stops
@@ -36,15 +32,19 @@ func sendBatches(ctx context.Context, a *account, plan []ledger.Resolved, resolv
 	if urgent {
 		api = a.api.For(docusign.Urgent)
 	}
-	defer func() { a.promised = nil }()
+	by := promiser{a.id, urgent}
+	defer a.promises.set(by, nil)
 	troubles := 0
 	for len(plan) > 0 {
+		a.promises.set(by, plan)
 		if !urgent {
-			a.promise(plan)
 			a.urgentFirst(ctx)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if err := a.stillThawed(ctx, urgent); err != nil {
+			return err
 		}
 		n := batchLen(plan, a.maxUsers())
 		_, err := a.closeBatch(ctx, api, plan[:n], resolvedAt)
@@ -72,14 +72,13 @@ func isAlone(err error) bool {
 	return refused != nil && refused.RetryAt.IsZero()
 }
 
-// promise notes those whom the guard has let through and who are not sent yet:
-// whoever goes before them counts in the same limits.
-func (a *account) promise(plan []ledger.Resolved) {
-	a.promised = a.promised[:0]
-	now := time.Now()
-	for _, r := range plan {
-		a.promised = append(a.promised, ledger.SentLeaver{Account: a.id, Leaver: r.Entry.Leaver, Source: r.Entry.Source, At: now})
+// stillThawed returns a notYetError if a freeze began after the guard has judged.
+func (a *account) stillThawed(ctx context.Context, urgent bool) error {
+	until, err := a.ledger.FrozenUntil(ctx, a.id, time.Now())
+	if err == nil && !until.IsZero() && !until.Equal(a.frozen[urgent]) {
+		return &notYetError{"a freeze has begun: what is not sent is judged anew"}
 	}
+	return err
 }
 
 // batchLen is how many leavers, at least one, have at most maxUsers users

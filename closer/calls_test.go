@@ -261,11 +261,15 @@ func TestUrgentLeaverGoesBetweenBatches(t *testing.T) {
 	})
 }
 
-// TestUrgentLeaverCountsInTheLimitOfThePlan that is being sent.
-func TestUrgentLeaverCountsInTheLimitOfThePlan(t *testing.T) {
+// An urgent leaver who comes while a plan is sent goes by limits of their own, and
+// leaves that much less to those who come later.
+func TestUrgentLeaversHaveLimitsOfTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, company(300), func(r *rig, _ *docusigntest.Config) { r.cfg.MaxUsers = 10 })
-		r.guard.Limits = []guard.Limit{{Window: time.Hour, Max: 50}}
+		r := newRig(t, company(300), func(r *rig, _ *docusigntest.Config) {
+			r.cfg.MaxUsers = 10
+			r.guard.Limits = []guard.Limit{{Window: time.Hour, Max: 51}}
+			r.guard.UrgentLimits = []guard.Limit{{Window: time.Hour, Max: 1}}
+		})
 		once := false
 		r.through(func(req *http.Request, _ string, next http.RoundTripper) (*http.Response, error) {
 			if req.Method == http.MethodDelete {
@@ -277,11 +281,18 @@ func TestUrgentLeaverCountsInTheLimitOfThePlan(t *testing.T) {
 			}
 			return next.RoundTrip(req)
 		})
-		r.leaveByNumber(1, 51) // as many as the limit allows
+		r.leaveByNumber(1, 51)
 		r.closeDue()
-		r.is(ledger.Held, 5)
-		if s := r.states(); s[ledger.Closed] != 50 {
-			t.Errorf("%v, want 50 closed", s)
+		if s := r.states(); s[ledger.Closed] != 51 {
+			t.Errorf("%v, want all 50 of the plan closed, and the urgent one", s)
+		}
+		r.leave(func(e *consumer.Event) { e.Urgent = true }, 6)
+		r.leave(nil, 7)
+		r.closeDue()
+		r.is(ledger.Held, 6, 7) // each by the limit of its kind
+		holds, err := r.ledger.OpenHolds(t.Context())
+		if err != nil || len(holds) != 2 {
+			t.Errorf("%d holds (%v), want the urgent one held by itself", len(holds), err)
 		}
 	})
 }

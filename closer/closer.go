@@ -16,6 +16,8 @@ package closer
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -108,6 +110,8 @@ type tools struct {
 	client  *docusign.Client
 	metrics *metrics.Closer
 	log     *zap.Logger
+
+	promises *promises
 }
 
 // Closer runs the plans of all accounts.
@@ -119,7 +123,8 @@ type Closer struct {
 
 // New makes a closer.
 func New(cfg Config, g guard.Config, l *ledger.Ledger, c *docusign.Client, m *metrics.Closer, log *zap.Logger) *Closer {
-	return &Closer{tools: tools{cfg: cfg, guard: g, ledger: l, client: c, metrics: m, log: log}}
+	return &Closer{tools: tools{cfg: cfg, guard: g, ledger: l, client: c, metrics: m, log: log,
+		promises: &promises{of: make(map[promiser][]ledger.SentLeaver)}}}
 }
 
 // Run closes what is due at every interval, and urgent leavers at once, until
@@ -127,8 +132,8 @@ func New(cfg Config, g guard.Config, l *ledger.Ledger, c *docusign.Client, m *me
 // process that keeps crashing postpones nothing. beat is called at every turn
 // that all loops have made.
 func (c *Closer) Run(ctx context.Context, beat func(time.Time)) error {
-	if err := c.ledger.Renew(ctx, c.cfg.DryRun); err != nil {
-		return fmt.Errorf("make holds anew: %w", err)
+	if err := c.Renew(ctx); err != nil {
+		return err
 	}
 	for ctx.Err() == nil {
 		if err := c.findAccounts(ctx, time.Now()); err != nil {
@@ -142,6 +147,17 @@ func (c *Closer) Run(ctx context.Context, beat func(time.Time)) error {
 		if err := c.runLoops(ctx, beat); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// Renew has what is held judged anew if the guard is not configured any more as it
+// was when that was judged.
+func (c *Closer) Renew(ctx context.Context) error {
+	policy := fmt.Sprintf("%+v self=%s", c.guard.Judging(), c.client.UserID())
+	digest := sha256.Sum256([]byte(policy)) // it names people
+	if err := c.ledger.Renew(ctx, c.cfg.DryRun, hex.EncodeToString(digest[:])); err != nil {
+		return fmt.Errorf("judge holds anew: %w", err)
 	}
 	return nil
 }

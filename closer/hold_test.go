@@ -35,7 +35,7 @@ func TestFirstRunAndLimitHoldTheWholePlan(t *testing.T) {
 				time.Sleep(time.Hour)
 				r.closeDue()
 				r.is(ledger.Held, 0, 1, 2)
-				if _, err := r.ledger.Approve(t.Context(), h.ID, "ana", "checked with HR"); err != nil {
+				if _, err := r.ledger.Approve(t.Context(), r.word(h.ID, "ana", "checked with HR"), aDay); err != nil {
 					t.Fatal(err)
 				}
 				r.closeDue()
@@ -125,7 +125,7 @@ func TestPeopleAreHeld(t *testing.T) {
 				if h.Kinds[0] != tt.kind {
 					t.Errorf("held as %v, want %s", h.Kinds, tt.kind)
 				}
-				_, err := r.ledger.Approve(t.Context(), h.ID, "ana", "")
+				_, err := r.ledger.Approve(t.Context(), r.word(h.ID, "ana", ""), aDay)
 				if tt.kind == ledger.Self {
 					if err == nil {
 						t.Error("our own user was approved")
@@ -149,7 +149,7 @@ func TestApprovalCoversNobodyElse(t *testing.T) {
 		r := newRig(t, func(r *rig, _ *docusigntest.Config) { r.guard.FirstRun = guard.Hold })
 		r.leave(nil, 0)
 		r.closeDue()
-		if _, err := r.ledger.Approve(t.Context(), r.hold().ID, "ana", ""); err != nil {
+		if _, err := r.ledger.Approve(t.Context(), r.word(r.hold().ID, "ana", ""), aDay); err != nil {
 			t.Fatal(err)
 		}
 		// Single sign-on makes another user of the same address meanwhile.

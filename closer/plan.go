@@ -3,8 +3,10 @@ package closer
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,7 +25,7 @@ type plan struct {
 	settled    []ledger.Settlement // leavers without
 	refused    []refusal           // leavers who cannot be looked up
 	missed     []ledger.Entry      // leavers who could not be looked up now
-	unresolved int                 // entries left for a later run
+	unresolved guard.Unresolved    // entries left for a later run
 }
 
 // nobodyFound says that no user was seen at all.
@@ -73,7 +75,7 @@ func (a *account) resolve(ctx context.Context, entries []ledger.Entry, urgent bo
 		a.sort(e, found, cut, &p)
 	}
 	a.log.Info("plan resolved", zap.Int("leavers", len(entries)), zap.Int("open", len(p.open)), zap.Int("without", len(p.settled)),
-		zap.Int("later", p.unresolved+len(p.missed)+len(p.refused)), zap.Bool("snapshot", found.Census != nil),
+		zap.Int("later", p.unresolved.Urgent+p.unresolved.Others+len(p.missed)+len(p.refused)), zap.Bool("snapshot", found.Census != nil),
 		zap.Duration("took", time.Since(p.resolvedAt)), zap.NamedError("cut", cut))
 	return p, cut
 }
@@ -125,7 +127,11 @@ func (a *account) sort(e ledger.Entry, found directory.Resolution, cut error, p 
 		switch {
 		case known:
 		case err == nil: // the look-ups were cut off before it
-			p.unresolved++
+			if e.Urgent {
+				p.unresolved.Urgent++
+			} else {
+				p.unresolved.Others++
+			}
 			return
 		case docusign.ClassOf(err) == docusign.Permanent && cut == nil:
 			a.metrics.Failure(a.id, docusign.Reason(err))
@@ -206,28 +212,77 @@ func (a *account) settleResolved(ctx context.Context, p plan) error {
 }
 
 // judge has the guard check the plan, holds what must wait for a person and
-// returns what may go.
-func (a *account) judge(ctx context.Context, now time.Time, p plan, cut error) ([]guard.Candidate, error) {
-	verdict, err := a.check(ctx, now, p, cut)
+// returns what may go. That is promised: whoever is judged before it is sent counts
+// in the same limits.
+func (a *account) judge(ctx context.Context, now time.Time, p plan, cut error, urgentOnly bool) (passed []ledger.Resolved, err error) {
+	f, err := a.facts(ctx, now, p, cut)
 	if err != nil {
 		return nil, err
 	}
-	passed := verdict.Go
-	for _, h := range verdict.Holds {
-		if a.cfg.DryRun && h.WholePlan() { // nothing is sent that somebody would have to approve
-			a.log.Info("dry run: the plan would be held", zap.String("detail", h.Detail), zap.Int("leavers", len(h.People)))
-			passed = append(passed, h.People...)
-			continue
-		}
-		if err := a.hold(ctx, h); err != nil {
+	a.frozen[urgentOnly] = f.FrozenUntil
+	err = a.promises.judging(promiser{a.id, urgentOnly}, func(promised []ledger.SentLeaver) ([]ledger.SentLeaver, error) {
+		verdict, err := a.check(ctx, p, f, promised)
+		if err != nil {
 			return nil, err
 		}
-	}
-	return passed, nil
+		going := verdict.Go
+		for _, h := range verdict.Holds {
+			if a.cfg.DryRun && h.WholePlan() { // nothing is sent that somebody would have to approve
+				a.log.Info("dry run: the plan would be held", zap.String("detail", h.Detail), zap.Int("leavers", len(h.People)))
+				going = append(going, h.People...)
+				continue
+			}
+			if err := a.hold(ctx, h); err != nil {
+				return nil, err
+			}
+		}
+		for _, c := range going {
+			passed = append(passed, c.Resolved())
+		}
+		return f.After(going).Sent[len(f.Sent):], nil
+	})
+	return passed, err
 }
 
-// check lets the guard judge the plan, with all that it must know.
-func (a *account) check(ctx context.Context, now time.Time, p plan, cut error) (guard.Verdict, error) {
+// promises are those whom the guard has let through and who are not sent yet, in
+// all accounts.
+type promises struct {
+	mu sync.Mutex
+	of map[promiser][]ledger.SentLeaver
+}
+
+// promiser is an account, or the urgent run that comes between a plan of it and its
+// batches.
+type promiser struct {
+	account string
+	urgent  bool
+}
+
+// set replaces what was promised by a plan; nobody: all of it is in the ledger, and
+// counts by itself, or is judged anew.
+func (p *promises) set(by promiser, plan []ledger.Resolved) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.of, by)
+	for _, r := range plan {
+		p.of[by] = append(p.of[by], ledger.SentLeaver{Account: by.account, Leaver: r.Entry.Leaver, Source: r.Entry.Source, Urgent: r.Entry.Urgent, At: time.Now()})
+	}
+}
+
+// judging lets one plan be judged at a time, by what was promised before it, and
+// adds those whom judge lets through.
+func (p *promises) judging(by promiser, judge func(promised []ledger.SentLeaver) ([]ledger.SentLeaver, error)) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	promised, err := judge(slices.Concat(slices.Collect(maps.Values(p.of))...))
+	if len(promised) > 0 {
+		p.of[by] = append(p.of[by], promised...)
+	}
+	return err
+}
+
+// facts are what the guard must know besides the plan, but for what was sent.
+func (a *account) facts(ctx context.Context, now time.Time, p plan, cut error) (guard.Facts, error) {
 	f := guard.Facts{Now: now, Account: a.id, Self: a.self, ActiveUsers: a.active}
 	if len(p.settled) == 0 && !isPassing(cut) {
 		// All that was looked up has users, and there is more than one run can look
@@ -238,25 +293,24 @@ func (a *account) check(ctx context.Context, now time.Time, p plan, cut error) (
 	}
 	var err error
 	if f.RunBefore, err = a.ledger.RunBefore(ctx, f.Account); err != nil {
+		return f, err
+	}
+	if f.FrozenUntil, err = a.ledger.FrozenUntil(ctx, f.Account, now); err != nil {
+		return f, err
+	}
+	return f, a.countUsers(ctx, p, &f)
+}
+
+// check lets the guard judge the plan by what was sent so far, and promised.
+func (a *account) check(ctx context.Context, p plan, f guard.Facts, promised []ledger.SentLeaver) (guard.Verdict, error) {
+	sent, err := a.ledger.Sent(ctx, f.Now.Add(-a.guard.LongestWindow()))
+	if err != nil {
 		return guard.Verdict{}, err
 	}
-	if f.Sent, err = a.ledger.Sent(ctx, now.Add(-a.guard.LongestWindow())); err != nil {
-		return guard.Verdict{}, err
-	}
-	f.Sent = append(f.Sent, a.promised...)
-	if err := a.countUsers(ctx, p, &f); err != nil {
-		return guard.Verdict{}, err
-	}
+	f.Sent = append(sent, promised...)
 	verdict := a.guard.Check(p.open, f)
-	headroom := make(map[time.Duration]int)
-	for _, l := range a.guard.Limits {
-		left := max(0, l.Headroom(f)-len(verdict.Go))
-		if least, ok := headroom[l.Window]; !ok || left < least {
-			headroom[l.Window] = left
-		}
-	}
-	for window, left := range headroom {
-		a.metrics.Headroom(f.Account, window.String(), left)
+	for window, left := range a.guard.Headroom(f, verdict.Go) {
+		a.metrics.Headroom(f.Account, window, left)
 	}
 	return verdict, nil
 }

@@ -65,7 +65,11 @@ func (a *account) preview(ctx context.Context, addresses []string, now time.Time
 	if err != nil {
 		return nil, err
 	}
-	verdict, err := a.check(ctx, now, p, nil)
+	f, err := a.facts(ctx, now, p, nil)
+	if err != nil {
+		return nil, err
+	}
+	verdict, err := a.check(ctx, p, f, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func (r *rig) approvedReopen() ledger.Hold {
 
 func (r *rig) approve(h ledger.Hold) ledger.Hold {
 	r.t.Helper()
-	h, err := r.ledger.Approve(r.t.Context(), h.ID, "ana", "checked with HR")
+	h, err := r.ledger.Approve(r.t.Context(), r.word(h.ID, "ana", "checked with HR"), aDay)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -123,7 +123,7 @@ func (r *rig) restart() {
 	r.t.Helper()
 	r.stop()
 	r.start()
-	if err := r.ledger.Renew(r.t.Context(), r.cfg.DryRun); err != nil {
+	if err := r.closer.Renew(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -193,6 +193,19 @@ func (r *rig) closes(want int, user string) {
 }
 
 func (r *rig) calls(operation string) int { return r.sim.Stats().Operations[operation] }
+
+// aDay are terms by which one person's word is good for a day.
+var aDay = ledger.Terms{People: 1, Expires: 24 * time.Hour}
+
+// word is what somebody says who has seen the hold as it is.
+func (r *rig) word(id int64, by, reason string) ledger.Decision {
+	r.t.Helper()
+	h, err := r.ledger.Hold(r.t.Context(), id)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return ledger.Decision{Hold: id, Digest: h.Digest, By: ledger.Person{Name: by}, Reason: reason}
+}
 
 func (r *rig) hold() ledger.Hold {
 	r.t.Helper()

@@ -36,7 +36,7 @@ func TestWhoIsOpenAgainIsHeld(t *testing.T) {
 				if u, _ := r.sim.User(account, anew.ID); u.Status == "Closed" {
 					t.Error("closed without anybody's word")
 				}
-				if _, err := r.ledger.Approve(t.Context(), hold.ID, "ana", "single sign-on is mended"); err != nil {
+				if _, err := r.ledger.Approve(t.Context(), r.word(hold.ID, "ana", "single sign-on is mended"), aDay); err != nil {
 					t.Fatal(err)
 				}
 				r.closeDue()
@@ -61,7 +61,7 @@ func TestWhoMayStayOpenIsNotLookedForAgain(t *testing.T) {
 		r.closeDue()
 		time.Sleep(time.Minute)
 		r.closeDue()
-		if _, _, err := r.ledger.Reject(t.Context(), r.hold().ID, "ana", "came back to the company"); err != nil {
+		if _, _, err := r.ledger.Reject(t.Context(), r.word(r.hold().ID, "ana", "came back to the company")); err != nil {
 			t.Fatal(err)
 		}
 		for range 10 {

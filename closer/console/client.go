@@ -53,24 +53,50 @@ func (c *Client) Hold(ctx context.Context, id int64) (Hold, error) {
 	return h, err
 }
 
-// Approve lets the people of a hold be closed, in the name of the token's owner.
-func (c *Client) Approve(ctx context.Context, id int64, reason string) (Hold, error) {
-	return c.decide(ctx, id, "approve", reason)
+// Approve is a yes to a hold, in the name of the token's owner. What it is about
+// is returned: the hold or, if only a part of it is meant, what became of that.
+func (c *Client) Approve(ctx context.Context, id int64, v Verdict) (Hold, error) {
+	return c.decide(ctx, id, "approve", v)
 }
 
 // Reject leaves the people of a hold open, for a reason.
-func (c *Client) Reject(ctx context.Context, id int64, reason string) (Hold, error) {
-	return c.decide(ctx, id, "reject", reason)
+func (c *Client) Reject(ctx context.Context, id int64, v Verdict) (Hold, error) {
+	return c.decide(ctx, id, "reject", v)
 }
 
-func (c *Client) decide(ctx context.Context, id int64, what, reason string) (Hold, error) {
+func (c *Client) decide(ctx context.Context, id int64, what string, v Verdict) (h Hold, err error) {
+	body, err := json.Marshal(v)
+	if err == nil {
+		err = c.do(ctx, http.MethodPost, fmt.Sprintf("/api/v1/holds/%d/%s", id, what), body, &h)
+	}
+	return h, err
+}
+
+// Freezes returns the freezes in force.
+func (c *Client) Freezes(ctx context.Context) ([]Freeze, error) {
+	var list struct {
+		Freezes []Freeze `json:"freezes"`
+	}
+	err := c.do(ctx, http.MethodGet, "/api/v1/freezes", nil, &list)
+	return list.Freezes, err
+}
+
+// Freeze begins a freeze, in the name of the token's owner.
+func (c *Client) Freeze(ctx context.Context, n NewFreeze) (f Freeze, err error) {
+	body, err := json.Marshal(n)
+	if err == nil {
+		err = c.do(ctx, http.MethodPost, "/api/v1/freezes", body, &f)
+	}
+	return f, err
+}
+
+// EndFreeze ends a freeze before its time.
+func (c *Client) EndFreeze(ctx context.Context, id int64, reason string) error {
 	body, err := json.Marshal(map[string]string{"reason": reason})
 	if err != nil {
-		return Hold{}, err
+		return err
 	}
-	var h Hold
-	err = c.do(ctx, http.MethodPost, fmt.Sprintf("/api/v1/holds/%d/%s", id, what), body, &h)
-	return h, err
+	return c.do(ctx, http.MethodPost, fmt.Sprintf("/api/v1/freezes/%d/end", id), body, &struct{}{})
 }
 
 // Preview says what would become of these people, and changes nothing.

@@ -63,6 +63,7 @@ type Daemon struct {
 	Metrics http.Handler
 	Alive   func(now time.Time) error // whether the loops turn
 	Skipped func([]ledger.Settled)    // told of those whom a person decided to leave open
+	Terms   ledger.Terms              // what an approval has to be
 	Leavers Leavers
 	Rejects Replayer
 	Sources func(ctx context.Context) ([]string, error) // a line for each source of the config, and what else is amiss with intake
@@ -115,6 +116,9 @@ func (s *Server) handler() http.Handler {
 		mux.HandleFunc("GET /api/v1/holds/{id}", s.may(viewer, s.showHold))
 		mux.HandleFunc("POST /api/v1/holds/{id}/approve", s.may(operator, s.approve))
 		mux.HandleFunc("POST /api/v1/holds/{id}/reject", s.may(operator, s.reject))
+		mux.HandleFunc("GET /api/v1/freezes", s.may(viewer, s.listFreezes))
+		mux.HandleFunc("POST /api/v1/freezes", s.may(operator, s.freeze))
+		mux.HandleFunc("POST /api/v1/freezes/{id}/end", s.may(operator, s.endFreeze))
 		mux.HandleFunc("GET /api/v1/rejects", s.may(viewer, s.listRejects))
 		mux.HandleFunc("GET /api/v1/rejects/{id}", s.may(viewer, s.showReject))
 		mux.HandleFunc("POST /api/v1/rejects/replay", s.may(operator, s.replayRejects))
@@ -229,60 +233,6 @@ func (s *Server) writable(ctx context.Context) error {
 	return s.checked
 }
 
-// Hold is a hold as the API shows it.
-type Hold struct {
-	ID      int64     `json:"id"`
-	Account string    `json:"account"`
-	Kinds   []string  `json:"kinds"`
-	State   string    `json:"state"`
-	Detail  string    `json:"detail"`
-	Digest  string    `json:"digest"`
-	DryRun  bool      `json:"dryRun"`
-	Since   time.Time `json:"since"`
-	Count   int       `json:"userCount"`
-	Decided *Decided  `json:"decided,omitempty"`
-	Users   []User    `json:"users"`             // none for those who have not signed in
-	Note    string    `json:"note,omitempty"`    // what an approval leads to, where that is not a close
-	Reopens []Reopen  `json:"reopens,omitempty"` // of kind reopen: what became of each user
-}
-
-// Decided is a person's word on a hold.
-type Decided struct {
-	By     string    `json:"by"`
-	At     time.Time `json:"at"`
-	Reason string    `json:"reason"`
-}
-
-// User is a user that a hold names.
-type User struct {
-	UserID string `json:"userId"`
-	Email  string `json:"email"`
-	SCIM   bool   `json:"managedByScim"` // an identity provider manages the user, and may make them anew
-}
-
-// Show is a hold as the API shows it, with its users or with their number alone.
-func Show(h ledger.Hold, users bool) Hold {
-	shown := Hold{ID: h.ID, Account: h.Account, State: string(h.State), Detail: h.Detail, Digest: h.Digest,
-		DryRun: h.DryRun, Since: h.CreatedAt, Count: len(h.Users), Kinds: []string{}, Users: []User{}}
-	for _, k := range h.Kinds {
-		shown.Kinds = append(shown.Kinds, string(k))
-	}
-	if !h.DecidedAt.IsZero() {
-		shown.Decided = &Decided{By: h.DecidedBy, At: h.DecidedAt, Reason: h.Reason}
-	}
-	showReopens(&shown, h, users)
-	if !users {
-		if shown.Decided != nil {
-			shown.Decided.Reason = "" // a person's words may name anybody
-		}
-		return shown
-	}
-	for _, u := range h.Users {
-		shown.Users = append(shown.Users, Users([]ledger.User{u.User})...)
-	}
-	return shown
-}
-
 // Users are users as the API shows them.
 func Users(users []ledger.User) []User {
 	shown := make([]User, 0, len(users))
@@ -290,77 +240,6 @@ func Users(users []ledger.User) []User {
 		shown = append(shown, User{UserID: u.ID, Email: u.Email, SCIM: u.SCIM})
 	}
 	return shown
-}
-
-func (s *Server) listHolds(w http.ResponseWriter, r *http.Request, who principal) {
-	holds, err := s.ledger.OpenHolds(r.Context())
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	list := struct {
-		Holds []Hold `json:"holds"`
-	}{[]Hold{}}
-	for _, h := range holds {
-		list.Holds = append(list.Holds, Show(h, who.name != ""))
-	}
-	answer(w, list)
-}
-
-func (s *Server) showHold(w http.ResponseWriter, r *http.Request, who principal) {
-	id, ok := holdID(w, r)
-	if !ok {
-		return
-	}
-	h, err := s.ledger.Hold(r.Context(), id)
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	answer(w, Show(h, who.name != ""))
-}
-
-func (s *Server) approve(w http.ResponseWriter, r *http.Request, who principal) {
-	id, reason, ok := decision(w, r)
-	if !ok {
-		return
-	}
-	h, err := s.ledger.Approve(r.Context(), id, who.name, reason)
-	s.decided(w, h, who, err)
-}
-
-func (s *Server) reject(w http.ResponseWriter, r *http.Request, who principal) {
-	id, reason, ok := decision(w, r)
-	if !ok {
-		return
-	}
-	if strings.TrimSpace(reason) == "" {
-		problem(w, http.StatusBadRequest, "a reason is needed: it says why these people are left as they are")
-		return
-	}
-	h, settled, err := s.ledger.Reject(r.Context(), id, who.name, reason)
-	if err == nil {
-		s.daemon.Skipped(settled)
-	}
-	s.decided(w, h, who, err)
-}
-
-// decision reads which hold is decided on, and why; not ok if it has answered
-// already.
-func decision(w http.ResponseWriter, r *http.Request) (id int64, reason string, ok bool) {
-	if id, ok = holdID(w, r); ok {
-		reason, ok = reasonOf(w, r)
-	}
-	return id, reason, ok
-}
-
-func (s *Server) decided(w http.ResponseWriter, h ledger.Hold, who principal, err error) {
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	s.log.Info("hold decided", zap.Int64("hold", h.ID), zap.String("state", string(h.State)), zap.String("by", who.name))
-	answer(w, Show(h, true))
 }
 
 func holdID(w http.ResponseWriter, r *http.Request) (int64, bool) {
@@ -391,12 +270,20 @@ func reasonOf(w http.ResponseWriter, r *http.Request) (string, bool) {
 		problem(w, http.StatusBadRequest, `the body must be JSON such as {"reason": "checked with HR"}`)
 		return "", false
 	}
-	reason := strings.TrimSpace(body.Reason)
-	if utf8.RuneCountInString(reason) > maxReason {
-		problem(w, http.StatusBadRequest, fmt.Sprintf("the reason is longer than %d characters", maxReason))
-		return "", false
+	reason, err := trimmed(body.Reason)
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
 	}
-	return reason, true
+	return reason, err == nil
+}
+
+// trimmed is a reason as the ledger keeps it.
+func trimmed(reason string) (string, error) {
+	reason = strings.TrimSpace(reason)
+	if utf8.RuneCountInString(reason) > maxReason {
+		return "", fmt.Errorf("the reason is longer than %d characters", maxReason)
+	}
+	return reason, nil
 }
 
 // fail answers an error of the ledger.
@@ -404,9 +291,15 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, ledger.ErrNoHold):
 		problem(w, http.StatusNotFound, "no such hold")
+	case errors.Is(err, ledger.ErrNoFreeze):
+		problem(w, http.StatusNotFound, "no such freeze in force")
 	case errors.Is(err, ledger.ErrNoReject):
 		problem(w, http.StatusNotFound, "no such reject")
-	case errors.Is(err, ledger.ErrDecided), errors.Is(err, ledger.ErrSelf), errors.Is(err, ledger.ErrDryRun), refusedAlone(err):
+	case errors.As(err, new(*ledger.WhomError)), errors.Is(err, ledger.ErrNobody), errors.Is(err, ledger.ErrFreezeUntil):
+		problem(w, http.StatusBadRequest, err.Error())
+	case errors.Is(err, ledger.ErrStandsIn), errors.Is(err, ledger.ErrBrought):
+		problem(w, http.StatusForbidden, err.Error())
+	case errors.Is(err, ledger.ErrDecided), errors.Is(err, ledger.ErrDigest), errors.Is(err, ledger.ErrSelf), errors.Is(err, ledger.ErrDryRun), refusedAlone(err):
 		problem(w, http.StatusConflict, err.Error())
 	case errors.Is(err, ErrLater):
 		problem(w, http.StatusServiceUnavailable, err.Error())

@@ -27,7 +27,10 @@ func TestAnswers(t *testing.T) {
 	self := r.hold(t, ledger.Self, "sue")
 	dry := r.makeHold(t, ledger.Limit, true, "dan")
 	one := fmt.Sprintf("/api/v1/holds/%d", id)
-	const reason = `{"reason": "checked with HR"}`
+	body := func(id int64, reason string) string {
+		return fmt.Sprintf(`{"digest": %q, "reason": %q}`, r.verdict(t, id, "").Digest, reason)
+	}
+	reason := body(id, "checked with HR")
 	for name, c := range map[string]struct {
 		method, path, token, body string
 		status                    int
@@ -57,15 +60,19 @@ func TestAnswers(t *testing.T) {
 		"approve by a viewer":            {"POST", one + "/approve", viewer, reason, 403, "needs the role operator"},
 		"approve of none":                {"POST", "/api/v1/holds/999/approve", operator, reason, 404, "no such hold"},
 		"approve of a word":              {"POST", "/api/v1/holds/seven/approve", operator, reason, 404, "no such hold"},
-		"approve of the user of signoff": {"POST", fmt.Sprintf("/api/v1/holds/%d/approve", self), operator, reason, 409, "never closed by it"},
+		"approve of the user of signoff": {"POST", fmt.Sprintf("/api/v1/holds/%d/approve", self), operator, body(self, ""), 409, "never closed by it"},
 		"show of a dry run's":            {"GET", fmt.Sprintf("/api/v1/holds/%d", dry), viewer, "", 200, `"dryRun":true`},
-		"approve of a dry run's":         {"POST", fmt.Sprintf("/api/v1/holds/%d/approve", dry), operator, reason, 409, "made in a dry run"},
+		"approve of a dry run's":         {"POST", fmt.Sprintf("/api/v1/holds/%d/approve", dry), operator, body(dry, ""), 409, "made in a dry run"},
 		"approve without a body":         {"POST", one + "/approve", operator, "", 400, "the body must be JSON"},
 		"approve with a wrong type":      {"POST", one + "/approve", operator, `{"reason": 7}`, 400, "the body must be JSON"},
-		"reject without a reason":        {"POST", one + "/reject", operator, `{}`, 400, "a reason is needed"},
-		"reject with a blank reason":     {"POST", one + "/reject", operator, `{"reason": " \t"}`, 400, "a reason is needed"},
-		"reject with a long reason":      {"POST", one + "/reject", operator, `{"reason": "` + strings.Repeat("é", 1001) + `"}`, 400, "longer than 1000 characters"},
-		"reject with too large a body":   {"POST", one + "/reject", operator, `{"reason": "` + strings.Repeat("x", 1<<17) + `"}`, 413, "larger than 65536 bytes"},
+		"reject without a reason":        {"POST", one + "/reject", operator, body(id, ""), 400, "a reason is needed"},
+		"reject with a blank reason":     {"POST", one + "/reject", operator, body(id, " \t"), 400, "a reason is needed"},
+		"approve without a digest":       {"POST", one + "/approve", operator, `{"reason": "checked"}`, 400, "digest: is missing"},
+		"approve of another plan":        {"POST", one + "/approve", operator, body(self, ""), 409, "the digest is not that of the hold"},
+		"approve of somebody else alone": {"POST", one + "/approve", operator, strings.Replace(reason, "{", `{"only": ["id-of-ann", "zoe@example.com"], `, 1), 400, "only[1]: nobody whom the hold holds"},
+		"reject of one alone":            {"POST", one + "/reject", operator, strings.Replace(reason, "{", `{"only": ["id-of-ann"], `, 1), 400, "for approvals"},
+		"reject with a long reason":      {"POST", one + "/reject", operator, body(id, strings.Repeat("é", 1001)), 400, "longer than 1000 characters"},
+		"reject with too large a body":   {"POST", one + "/reject", operator, `{"reason": "` + strings.Repeat("x", 5<<20) + `"}`, 413, "larger than 4194304 bytes"},
 		"reject by a viewer":             {"POST", one + "/reject", viewer, reason, 403, "needs the role operator"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -115,22 +122,22 @@ func TestApproveAndReject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := client.Approve(t.Context(), approved, "  checked with HR ")
+	h, err := client.Approve(t.Context(), approved, r.verdict(t, approved, "  checked with HR "))
 	if err != nil || h.State != "approved" || h.Decided == nil || h.Decided.By != "alice" || h.Decided.Reason != "checked with HR" {
 		t.Errorf("approved: %+v, %v", h, err)
 	}
 	if r.skipped.Load() != 0 {
 		t.Error("an approval skips nobody")
 	}
-	h, err = client.Reject(t.Context(), rejected, "still with us")
+	h, err = client.Reject(t.Context(), rejected, r.verdict(t, rejected, "still with us"))
 	if err != nil || h.State != "rejected" || h.Decided == nil || h.Decided.By != "alice" || len(h.Users) != 1 {
 		t.Errorf("rejected: %+v, %v", h, err)
 	}
 	if n := r.skipped.Load(); n != 1 {
 		t.Errorf("%d skipped were counted, want 1", n)
 	}
-	for _, again := range []func(context.Context, int64, string) (console.Hold, error){client.Approve, client.Reject} {
-		if _, err := again(t.Context(), approved, "again"); err == nil || !strings.Contains(err.Error(), "not open any more") {
+	for _, again := range []func(context.Context, int64, console.Verdict) (console.Hold, error){client.Approve, client.Reject} {
+		if _, err := again(t.Context(), approved, r.verdict(t, approved, "again")); err == nil || !strings.Contains(err.Error(), "not open any more") {
 			t.Errorf("decided twice: %v", err)
 		}
 	}
@@ -158,6 +165,7 @@ func TestOnlyOneDecisionWins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	said := r.verdict(t, id, "mine")
 	var won atomic.Int64
 	var all sync.WaitGroup
 	for i := range 20 {
@@ -166,7 +174,7 @@ func TestOnlyOneDecisionWins(t *testing.T) {
 			if i%2 == 1 {
 				decide = client.Reject
 			}
-			if _, err := decide(t.Context(), id, "mine"); err == nil {
+			if _, err := decide(t.Context(), id, said); err == nil {
 				won.Add(1)
 			}
 		})

@@ -79,7 +79,7 @@ func TestReopeningsAreShown(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.do != nil {
-				h, err := client.Approve(t.Context(), id, "")
+				h, err := client.Approve(t.Context(), id, r.verdict(t, id, ""))
 				if err != nil || len(h.Reopens) != 1 || h.Reopens[0].State != "approved" || h.Decided.By != "alice" {
 					t.Fatalf("approved: %+v, %v", h, err)
 				}
@@ -111,7 +111,7 @@ func TestRejectedReopening(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := client.Reject(t.Context(), id, "has really left")
+	h, err := client.Reject(t.Context(), id, r.verdict(t, id, "has really left"))
 	if err != nil || len(h.Reopens) != 1 || h.Reopens[0].State != "dropped" || h.Reopens[0].What != "not done: has really left" {
 		t.Errorf("%+v, %v", h, err)
 	}
@@ -126,7 +126,8 @@ func TestReopeningsNameNobodyToStrangers(t *testing.T) {
 	if a := r.ask(t, "GET", "/api/v1/holds", "", ""); !strings.Contains(a.body, "waits for a person") || strings.Contains(a.body, "ann") {
 		t.Errorf("%s", a.body)
 	}
-	if _, _, err := r.ledger.Reject(t.Context(), id, "alice", "ann@example.com has really left"); err != nil {
+	said := r.verdict(t, id, "ann@example.com has really left")
+	if _, _, err := r.ledger.Reject(t.Context(), ledger.Decision{Hold: id, Digest: said.Digest, By: ledger.Person{Name: "alice"}, Reason: said.Reason}); err != nil {
 		t.Fatal(err)
 	}
 	a := r.ask(t, "GET", fmt.Sprint("/api/v1/holds/", id), "", "")

@@ -38,6 +38,19 @@ type setup struct {
 	stuck    error
 
 	noSources error // why nothing is known of the sources
+	approvals int   // people who must approve; 0: one
+}
+
+func (s setup) people() int { return max(1, s.approvals) }
+
+// verdict is what somebody says who has seen the hold as it is.
+func (r *room) verdict(t *testing.T, id int64, reason string) console.Verdict {
+	t.Helper()
+	h, err := r.ledger.Hold(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return console.Verdict{Digest: h.Digest, Reason: reason}
 }
 
 // room is a console over a ledger.
@@ -75,7 +88,7 @@ func open(t *testing.T, s setup) *room {
 	core, logs := observer.New(zap.InfoLevel)
 	r.logs = logs
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "some_metric 1\n") })
-	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Leavers: &r.leavers, Rejects: &r.replays,
+	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Terms: ledger.Terms{People: s.people(), Expires: 24 * time.Hour}, Leavers: &r.leavers, Rejects: &r.replays,
 		Sources: func(context.Context) ([]string, error) { return []string{"source hr: ok"}, s.noSources },
 		Alive:   func(time.Time) error { return s.stuck },
 		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) },

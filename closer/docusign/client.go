@@ -101,6 +101,9 @@ type Client struct {
 	meters  map[string]*meter // by account id
 }
 
+// UserID is whom it signs in as, by the config.
+func (c *Client) UserID() string { return c.cfg.UserID }
+
 // New makes a client; it reads the private key once, to tell early that it
 // cannot be used, and sends nothing. rt nil means a transport of its own.
 func New(cfg Config, rt http.RoundTripper, observe Observe) (*Client, error) {

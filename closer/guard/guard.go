@@ -3,13 +3,15 @@
 //
 // A protected person, an administrator, an email that leads to several users, a
 // user who came after the termination and stale news hold that one leaver; the
-// rest of the plan goes on. A first plan and a passed limit hold the whole
-// plan. The user that signoff signs in as is never let through.
+// rest of the plan goes on. A first plan, a passed limit and a freeze hold the whole
+// plan, urgent leavers and the others each by themselves. The user that signoff
+// signs in as is never let through.
 package guard
 
 import (
 	"fmt"
 	"math"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -25,10 +27,21 @@ type Config struct {
 	Ambiguous         Answer  `yaml:"ambiguous"`          // an email that several open users have
 	FirstRun          Answer  `yaml:"first_run"`          // the first plan ever of an account
 	Limits            []Limit `yaml:"limits"`
+	UrgentLimits      []Limit `yaml:"urgent_limits"` // urgent leavers count in both; only these hold them
+
+	Approvals       int           `yaml:"approvals"`        // people who must approve a hold
+	ApprovalsExpire time.Duration `yaml:"approvals_expire"` // how long an approval is good
 }
 
-// People are named by address, by the domain of their address, or by userId.
-// Case does not matter.
+// Judging is the config without what concerns only the approving of what was judged.
+func (c Config) Judging() Config {
+	c.Approvals, c.ApprovalsExpire = 0, 0
+	return c
+}
+
+// People are named by address, by the domain of their address, or by userId. In
+// the first two * stands for any text and ? for any character. Case does not
+// matter.
 type People struct {
 	Emails  []string `yaml:"emails"`
 	Domains []string `yaml:"domains"`
@@ -65,6 +78,8 @@ func Defaults() Config {
 			{Window: time.Hour, Max: 25},
 			{Window: 24 * time.Hour, Max: 10, MaxShare: 0.05},
 		},
+		UrgentLimits: []Limit{{Window: time.Hour, Max: 10}},
+		Approvals:    1, ApprovalsExpire: 24 * time.Hour,
 	}
 }
 
@@ -85,9 +100,17 @@ func (c Config) Validate() error {
 	if c.MinAdministrators < 0 {
 		return fmt.Errorf("guard.min_administrators: %d: negative", c.MinAdministrators)
 	}
-	for i, l := range c.Limits {
-		if err := l.validate(fmt.Sprintf("guard.limits[%d]", i)); err != nil {
-			return err
+	if c.Approvals < 1 {
+		return fmt.Errorf("guard.approvals: %d: at least 1", c.Approvals)
+	}
+	if c.ApprovalsExpire <= 0 {
+		return fmt.Errorf("guard.approvals_expire: %v: not a length of time", c.ApprovalsExpire)
+	}
+	for key, limits := range map[string][]Limit{"limits": c.Limits, "urgent_limits": c.UrgentLimits} {
+		for i, l := range limits {
+			if err := l.validate(fmt.Sprintf("guard.%s[%d]", key, i)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -97,7 +120,7 @@ func (c Config) Validate() error {
 func (p People) validate() error {
 	for i, email := range p.Emails {
 		if local, domain, ok := strings.Cut(email, "@"); !ok || local == "" || domain == "" {
-			return fmt.Errorf("guard.protected.emails[%d]: not an address", i)
+			return fmt.Errorf("guard.protected.emails[%d]: not an address, nor a pattern of addresses such as board-*@example.com", i)
 		}
 	}
 	for i, domain := range p.Domains {
@@ -128,13 +151,15 @@ func (l Limit) validate(key string) error {
 
 // NeedsActiveUsers says whether a limit is a share of the account's users.
 func (c Config) NeedsActiveUsers() bool {
-	return slices.ContainsFunc(c.Limits, func(l Limit) bool { return l.MaxShare > 0 })
+	return slices.ContainsFunc(c.allLimits(), func(l Limit) bool { return l.MaxShare > 0 })
 }
+
+func (c Config) allLimits() []Limit { return slices.Concat(c.Limits, c.UrgentLimits) }
 
 // LongestWindow is how far back the guard must know what was sent.
 func (c Config) LongestWindow() time.Duration {
 	var longest time.Duration
-	for _, l := range c.Limits {
+	for _, l := range c.allLimits() {
 		longest = max(longest, l.Window)
 	}
 	return longest
@@ -177,9 +202,13 @@ type Facts struct {
 	ActiveUsers    int                 // of the account; needed where NeedsActiveUsers
 	Administrators []string            // userIds of the active ones; needed where NeedsAdministrators, and then none means: not known
 	Sent           []ledger.SentLeaver // within LongestWindow, in all accounts
-	Unresolved     int                 // leavers who are due too, whose users are not known yet: the plan can wait for that
-	Unknowable     int                 // the same, where waiting would come to no end: they count as if they had users
+	Unresolved     Unresolved          // leavers who are due too, whose users are not known yet: the plan can wait for that
+	Unknowable     Unresolved          // the same, where waiting would come to no end: they count as if they had users
+	FrozenUntil    time.Time           // the end of a freeze; zero: there is none
 }
+
+// Unresolved counts leavers whose users are not known yet.
+type Unresolved struct{ Urgent, Others int }
 
 // Held is a part of a plan that waits for a person.
 type Held struct {
@@ -190,7 +219,9 @@ type Held struct {
 
 // WholePlan says whether it is the plan that waits, not one person of it.
 func (h Held) WholePlan() bool {
-	return slices.Contains(h.Kinds, ledger.FirstRun) || slices.Contains(h.Kinds, ledger.Limit)
+	return slices.ContainsFunc(h.Kinds, func(k ledger.Kind) bool {
+		return k == ledger.FirstRun || k == ledger.Limit || k == ledger.Frozen
+	})
 }
 
 // Verdict is who may be closed now, and who waits for a person. Who is in
@@ -217,23 +248,57 @@ func (c Config) Check(plan []Candidate, f Facts) Verdict {
 		personal[i] = c.personalKinds(p, f)
 	}
 	c.spareAdministrators(plan, personal, f)
-	var rest []Candidate
+	var urgent, others []Candidate
 	for i, p := range plan {
-		if len(personal[i]) == 0 {
-			rest = append(rest, p)
+		switch {
+		case len(personal[i]) > 0:
+		case p.Entry.Urgent:
+			urgent = append(urgent, p)
+			continue
+		default:
+			others = append(others, p)
 			continue
 		}
-		slices.SortFunc(personal[i], func(a, b ledger.Kind) int {
-			return slices.Index(ledger.Kinds(), a) - slices.Index(ledger.Kinds(), b)
-		})
-		v.Holds = append(v.Holds, Held{Kinds: personal[i], Detail: words(personal[i]), People: []Candidate{p}})
+		kinds := gravestFirst(personal[i])
+		v.Holds = append(v.Holds, Held{Kinds: kinds, Detail: words(kinds), People: []Candidate{p}})
 	}
-	passed, held := c.checkPlan(rest, f)
-	v.Go = passed
+	v.add(c.checkPlan(urgent, c.UrgentLimits, urgentOf(f)))
+	v.add(c.checkPlan(others, c.Limits, f.After(v.Go)))
+	return v
+}
+
+func (v *Verdict) add(passed []Candidate, held *Held) {
+	v.Go = append(v.Go, passed...)
 	if held != nil {
 		v.Holds = append(v.Holds, *held)
 	}
-	return v
+}
+
+// urgentOf are the facts that count for urgent leavers, who have limits of their
+// own.
+func urgentOf(f Facts) Facts {
+	f.Sent = slices.DeleteFunc(slices.Clone(f.Sent), func(s ledger.SentLeaver) bool { return !s.Urgent })
+	f.Unresolved.Others, f.Unknowable.Others = 0, 0
+	return f
+}
+
+// After are the facts once these have gone.
+func (f Facts) After(gone []Candidate) Facts {
+	f.Sent = slices.Clip(f.Sent)
+	for _, p := range gone {
+		f.Sent = append(f.Sent, ledger.SentLeaver{Account: f.Account, Leaver: p.Entry.Leaver, Source: p.Entry.Source, Urgent: p.Entry.Urgent, At: f.Now})
+	}
+	return f
+}
+
+func (u Unresolved) count() int { return u.Urgent + u.Others }
+
+// gravestFirst sorts kinds, each once.
+func gravestFirst(kinds []ledger.Kind) []ledger.Kind {
+	slices.SortFunc(kinds, func(a, b ledger.Kind) int {
+		return slices.Index(ledger.Kinds(), a) - slices.Index(ledger.Kinds(), b)
+	})
+	return slices.Compact(kinds)
 }
 
 // personalKinds are the reasons to hold one person that nobody has approved.
@@ -291,9 +356,9 @@ func (c Config) spareAdministrators(plan []Candidate, personal [][]ledger.Kind, 
 	}
 }
 
-// checkPlan lets the rest of a plan through, or holds all of it but those whom
-// a person has approved.
-func (c Config) checkPlan(plan []Candidate, f Facts) (passed []Candidate, held *Held) {
+// checkPlan lets a plan through, or holds all of it but those whom a person has
+// approved.
+func (c Config) checkPlan(plan []Candidate, limits []Limit, f Facts) (passed []Candidate, held *Held) {
 	if len(plan) == 0 {
 		return nil, nil
 	}
@@ -306,9 +371,13 @@ func (c Config) checkPlan(plan []Candidate, f Facts) (passed []Candidate, held *
 		kinds = append(kinds, ledger.FirstRun)
 		details = append(details, "the first plan of the account")
 	}
-	sure, unsure := f.Unknowable, f.Unknowable+f.Unresolved
+	if !f.FrozenUntil.IsZero() {
+		kinds = append(kinds, ledger.Frozen)
+		details = append(details, "frozen until "+f.FrozenUntil.Format(time.RFC3339))
+	}
+	sure, unsure := f.Unknowable.count(), f.Unknowable.count()+f.Unresolved.count()
 	mayPass := false
-	for _, l := range c.Limits {
+	for _, l := range limits {
 		if _, over := l.passedBy(plan, f, unsure); over {
 			mayPass = true
 		}
@@ -317,7 +386,7 @@ func (c Config) checkPlan(plan []Candidate, f Facts) (passed []Candidate, held *
 			details = append(details, detail)
 		}
 	}
-	kinds = slices.Compact(kinds)
+	kinds = gravestFirst(kinds)
 	var waiting []Candidate
 	for _, p := range plan {
 		if len(kinds) == 0 && mayPass && !p.Entry.Approved(ledger.Limit, p.users()) {
@@ -370,9 +439,45 @@ func (l Limit) allowed(activeUsers int) int {
 	return max(l.Max, int(l.MaxShare*float64(activeUsers)+rounding))
 }
 
-// Headroom is how many more leavers the limit lets through now, of the source
+// Headroom is how many more leavers each window lets through once these have gone:
+// of the limits of the same window, and of the sources, the one that has come
+// closest to it.
+func (c Config) Headroom(f Facts, gone []Candidate) map[string]int {
+	f = f.After(gone)
+	all := make(map[string]int)
+	least := func(window string, left int) {
+		if before, ok := all[window]; !ok || left < before {
+			all[window] = left
+		}
+	}
+	for _, l := range c.Limits {
+		least(l.name(), l.headroom(f))
+	}
+	for _, l := range c.UrgentLimits {
+		least(urgentName(l), l.headroom(urgentOf(f)))
+	}
+	return all
+}
+
+// Windows are the names of all windows, as Headroom has them.
+func (c Config) Windows() []string {
+	var names []string
+	for _, l := range c.Limits {
+		names = append(names, l.name())
+	}
+	for _, l := range c.UrgentLimits {
+		names = append(names, urgentName(l))
+	}
+	return names
+}
+
+func (l Limit) name() string { return l.Window.String() }
+
+func urgentName(l Limit) string { return "urgent " + l.name() }
+
+// headroom is how many more leavers the limit lets through now, of the source
 // that has come closest to it.
-func (l Limit) Headroom(f Facts) int {
+func (l Limit) headroom(f Facts) int {
 	least := l.allowed(f.ActiveUsers)
 	for _, leavers := range l.inWindow(f) {
 		least = min(least, l.allowed(f.ActiveUsers)-len(leavers))
@@ -404,12 +509,19 @@ func (l Limit) key(source string) string {
 }
 
 func (p People) email(email string) bool {
-	same := func(named string) bool { return strings.EqualFold(named, email) }
-	if slices.ContainsFunc(p.Emails, same) {
+	if slices.ContainsFunc(p.Emails, func(named string) bool { return matches(named, email) }) {
 		return true
 	}
 	_, domain, _ := strings.Cut(email, "@")
-	return slices.ContainsFunc(p.Domains, func(named string) bool { return strings.EqualFold(named, domain) })
+	return slices.ContainsFunc(p.Domains, func(named string) bool { return matches(named, domain) })
+}
+
+// matches says whether a text is what a pattern says. A slash, which may stand in an
+// address, is no boundary.
+func matches(pattern, text string) bool {
+	plain := strings.NewReplacer("/", "\x00", "[", "\\[", "\\", "\\\\")
+	ok, err := path.Match(plain.Replace(strings.ToLower(pattern)), strings.ReplaceAll(strings.ToLower(text), "/", "\x00"))
+	return ok && err == nil
 }
 
 func (p People) user(u User) bool {

@@ -239,7 +239,7 @@ func TestLimits(t *testing.T) {
 		"all sources together":          {limit: hour, plan: append(leavers(3), leaver("q", from("other"))), held: 4},
 		"one source passes": {limit: Limit{Window: time.Hour, Max: 3, By: "source"},
 			plan: append(leavers(4), leaver("q", from("other"))), held: 5},
-		"unresolved up to max":    {limit: hour, plan: leavers(2), facts: func(f *Facts) { f.Unresolved = 1 }},
+		"unresolved up to max":    {limit: hour, plan: leavers(2), facts: func(f *Facts) { f.Unresolved.Others = 1 }},
 		"all approved":            {limit: hour, plan: leavers(9, approved(ledger.Limit))},
 		"approved for other":      {limit: hour, plan: leavers(9, approved(ledger.FirstRun)), held: 9},
 		"new ones beside the old": {limit: hour, plan: append(leavers(3, approved(ledger.Limit)), leaver("q")), held: 1},
@@ -305,7 +305,7 @@ func TestHeadroom(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := facts()
 			f.Sent = tt.sent
-			if got := tt.limit.Headroom(f); got != tt.want {
+			if got := tt.limit.headroom(f); got != tt.want {
 				t.Errorf("headroom %d, want %d", got, tt.want)
 			}
 		})
@@ -314,7 +314,7 @@ func TestHeadroom(t *testing.T) {
 
 func TestUnknowableCountAsIfTheyHadUsers(t *testing.T) {
 	cfg, f := open(), facts()
-	cfg.Limits, f.Unknowable = []Limit{{Window: time.Hour, Max: 3}}, 2
+	cfg.Limits, f.Unknowable.Others = []Limit{{Window: time.Hour, Max: 3}}, 2
 	if v := cfg.Check(leavers(2), f); len(v.Go) != 0 || len(v.Holds) != 1 {
 		t.Errorf("%d go, holds %+v; want all held for the limit", len(v.Go), v.Holds)
 	}
@@ -324,7 +324,7 @@ func TestUnknowableCountAsIfTheyHadUsers(t *testing.T) {
 // are no reason to ask a person.
 func TestUnresolvedKeepAPlanWaiting(t *testing.T) {
 	cfg, f := open(), facts()
-	cfg.Limits, f.Unresolved = []Limit{{Window: time.Hour, Max: 3}}, 2
+	cfg.Limits, f.Unresolved.Others = []Limit{{Window: time.Hour, Max: 3}}, 2
 	plan := append(leavers(2), leavers(1, approved(ledger.Limit))...)
 	v := cfg.Check(plan, f)
 	if len(v.Holds) != 0 || len(v.Go) != 1 {

@@ -13,7 +13,7 @@ func history(t *testing.T) *book {
 	b := newBook(t)
 	plan := b.plan("ann", "bob", "eve", "dan")
 	b.approve(b.hold(plan[:1], Protected).ID)
-	if _, _, err := b.Reject(t.Context(), b.hold(plan[1:2], Stale).ID, "ana", "no"); err != nil {
+	if _, _, err := b.Reject(t.Context(), b.word(b.hold(plan[1:2], Stale).ID, "ana", "no")); err != nil {
 		t.Fatal(err)
 	}
 	batch := b.submit(plan[2])

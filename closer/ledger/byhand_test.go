@@ -396,7 +396,7 @@ func TestRetryOfWhatWasSettledWithoutAClose(t *testing.T) {
 		"not found": func(b *book) { b.settle(b.plan("ann")[0].Entry, NotFound) },
 		"skipped": func(b *book) {
 			b.hold(b.plan("ann"), Protected)
-			_, _, err := b.Reject(b.t.Context(), 1, "ana", "no")
+			_, _, err := b.Reject(b.t.Context(), b.word(1, "ana", "no"))
 			if err != nil {
 				b.t.Fatal(err)
 			}

@@ -289,7 +289,7 @@ func (d *randomDays) settle(account string, r Resolved) {
 			d.t.Fatal(err)
 		}
 		if d.r.IntN(2) == 0 && h.ID != 0 {
-			_, _, err = d.Reject(d.t.Context(), h.ID, "ana", "no")
+			_, _, err = d.Reject(d.t.Context(), d.word(h.ID, "ana", "no"))
 		}
 		if err != nil {
 			d.t.Fatal(err)

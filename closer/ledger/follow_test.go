@@ -48,7 +48,7 @@ func TestFollow(t *testing.T) {
 			b.closeIn("a", "ann")
 			_, _ = b.MakeHold(b.t.Context(), "b", []Kind{Protected}, "", false, b.dueIn("b", b.now))
 		}, "ann@acme.com a closed [id-ann closed ]; ann@acme.com b held 1"},
-		"skipped": {func(b *book) { _, _, _ = b.Reject(b.t.Context(), b.hold(b.due(b.now), Limit).ID, "ana", "no") },
+		"skipped": {func(b *book) { _, _, _ = b.Reject(b.t.Context(), b.word(b.hold(b.due(b.now), Limit).ID, "ana", "no")) },
 			"ann@acme.com acc skipped"},
 		"refused": {func(b *book) { b.answer(b.submit(b.due(b.now)...), map[string]Result{"id-ann": {Reason: "NO"}}) },
 			"ann@acme.com acc due [id-ann  NO]"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,12 +14,13 @@ import (
 // of the metric label `reason`.
 type Kind string
 
-// The kinds of hold. Limit and FirstRun hold a whole plan, the others one
+// The kinds of hold. Limit, FirstRun and Frozen hold a whole plan, the others one
 // person; an approval covers the kinds that its hold had.
 const (
 	Limit             Kind = "limit"
 	FirstRun          Kind = "first_run"
-	Self              Kind = "self" // the impersonated user: can only be skipped
+	Frozen            Kind = "freeze" // a person has said that nothing is closed until a certain time
+	Self              Kind = "self"   // the impersonated user: can only be skipped
 	Protected         Kind = "protected"
 	Administrator     Kind = "administrator"
 	FewAdministrators Kind = "few_administrators" // too few would be left
@@ -33,7 +33,7 @@ const (
 
 // Kinds lists every Kind, the gravest first.
 func Kinds() []Kind {
-	return []Kind{Self, Protected, FewAdministrators, Administrator, Ambiguous, Returned, NewerUser, Stale, FirstRun, Limit, Reopening}
+	return []Kind{Self, Protected, FewAdministrators, Administrator, Ambiguous, Returned, NewerUser, Stale, FirstRun, Limit, Frozen, Reopening}
 }
 
 // HoldState is where a hold stands.
@@ -44,7 +44,7 @@ const (
 	HoldOpen     HoldState = "open"
 	HoldApproved HoldState = "approved"
 	HoldRejected HoldState = "rejected"
-	HoldEnded    HoldState = "ended" // made anew at a start, or overtaken by events
+	HoldEnded    HoldState = "ended" // judged anew, or overtaken by events
 )
 
 // Hold is a plan that waits for a person, frozen when it was made.
@@ -57,11 +57,25 @@ type Hold struct {
 	Digest    string // SHA-256 of the account and the users, hex
 	DryRun    bool
 	CreatedAt time.Time // since when the first of its people is held
+	Parent    int64     // the hold that its people were taken out of; 0: none
+
+	Ahead     bool      // its people are not due yet
+	ValidFrom time.Time // an approval is not good before; zero: it is at once
+	ExpiresAt time.Time // nor from then on; zero while there is none
+
+	Approvals []Approval // so far, the oldest first
 	DecidedAt time.Time
-	DecidedBy string
-	Reason    string // of the person who decided
+	DecidedBy string // the last one whose approval was needed, or who rejected it
+	Reason    string // of that person
 	Users     []HeldUser
 	Reopens   []Reopen // of kind Reopening: what became of each user; their entries have the id alone
+}
+
+// Approval is one person's yes to a hold.
+type Approval struct {
+	By     string
+	Reason string
+	At     time.Time
 }
 
 // HeldUser is one user that a hold names.
@@ -126,9 +140,10 @@ func (t *tx) holdEntry(r Resolved, h Hold) (time.Time, error) {
 }
 
 func (t *tx) insertHold(h Hold) error {
-	if err := t.exec(`INSERT INTO holds (id, account, kinds, state, detail, digest, dry_run, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		h.ID, h.Account, joinKinds(h.Kinds), string(h.State), h.Detail, h.Digest, flag(h.DryRun), micros(h.CreatedAt)); err != nil {
+	if err := t.exec(`INSERT INTO holds (id, account, kinds, state, detail, digest, dry_run, created_at, parent, ahead, valid_from, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		h.ID, h.Account, joinKinds(h.Kinds), string(h.State), h.Detail, h.Digest, flag(h.DryRun), micros(h.CreatedAt),
+		h.Parent, flag(h.Ahead), micros(h.ValidFrom), micros(h.ExpiresAt)); err != nil {
 		return err
 	}
 	for _, u := range h.Users {
@@ -155,138 +170,77 @@ func digest(account string, users []HeldUser) string {
 // to decide.
 func (t *tx) endEmptyHold(id int64) error {
 	return t.exec(`UPDATE holds SET state = 'ended', decided_at = $2 WHERE id = $1 AND state = 'open'
-		AND NOT EXISTS (SELECT 1 FROM entries WHERE hold = $1 AND state = 'held')
-		AND NOT EXISTS (SELECT 1 FROM reopens WHERE hold = $1 AND state = 'proposed')`, id, micros(t.now))
+		AND NOT EXISTS (SELECT 1 FROM hold_users u JOIN entries e ON e.id = u.entry WHERE u.hold = $1 AND `+stillHeld+`)`, id, micros(t.now))
 }
 
-var (
-	// ErrNoHold says that there is no hold of that id.
-	ErrNoHold = errors.New("no such hold")
-
-	// ErrDecided refuses a decision on a hold that is not open any more.
-	ErrDecided = errors.New("the hold is not open any more")
-
-	// ErrDryRun refuses a decision on a hold of a dry run, which ends with it.
-	ErrDryRun = errors.New("the hold was made in a dry run, in which there is nothing to decide: it is made anew once the mode is close")
-
-	// ErrSelf refuses to approve the close of the user that signoff signs in as.
-	ErrSelf = errors.New("the user that signoff signs in as is never closed by it: reject the hold, and give the integration another user")
-)
-
-// Approve lets the people of a hold be closed, or opened again if it proposes
-// that. by is the name of the person who
-// says so.
-func (l *Ledger) Approve(ctx context.Context, id int64, by, reason string) (Hold, error) {
-	h, _, err := l.decide(ctx, id, HoldApproved, by, reason)
-	return h, err
-}
-
-// Reject leaves the people of a hold open, for a reason: they are skipped. Of a
-// proposed reopen it leaves them closed.
-func (l *Ledger) Reject(ctx context.Context, id int64, by, reason string) (Hold, []Settled, error) {
-	h, entries, err := l.decide(ctx, id, HoldRejected, by, reason)
+// Renew has every open hold judged anew if policy, by which the guard judges, is
+// another than it was last time: its people are due again. A proposed reopen stays.
+// Unless dryRun, what a dry run would have closed becomes due as well, and what
+// was approved in it must be approved anew.
+func (l *Ledger) Renew(ctx context.Context, dryRun bool, policy string) error {
+	const fact = "policy"
+	policy = fmt.Sprintf("dry_run=%t %s", dryRun, policy)
+	last, err := l.fact(ctx, fact)
 	if err != nil {
-		return h, nil, err
+		return err
 	}
-	var settled []Settled
-	for _, e := range entries {
-		settled = append(settled, Settled{Entry: Entry{ID: e, Account: h.Account}, Outcome: Skipped, Reason: reason, At: h.DecidedAt})
-	}
-	return h, settled, nil
-}
-
-// decide returns the entries that the decision moved.
-func (l *Ledger) decide(ctx context.Context, id int64, state HoldState, by, reason string) (h Hold, moved []int64, err error) {
-	if h, err = l.Hold(ctx, id); err != nil {
-		return h, nil, err
-	}
-	if h.DryRun {
-		return h, nil, ErrDryRun
-	}
-	if state == HoldApproved && slices.Contains(h.Kinds, Self) {
-		return h, nil, ErrSelf
-	}
-	err = l.write(ctx, func(t *tx) error {
-		n, err := t.changed(`UPDATE holds SET state = $2, decided_at = $3, decided_by = $4, reason = $5 WHERE id = $1 AND state = 'open'`,
-			id, string(state), micros(t.now), by, reason)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return ErrDecided
-		}
-		h.State, h.DecidedAt, h.DecidedBy, h.Reason = state, t.now, by, reason
-		if err := t.audit(row{action: "hold_" + string(state), actor: by,
-			facts: map[string]any{"hold": id, "digest": h.Digest}, personal: map[string]string{"reason": reason}}); err != nil {
-			return err
-		}
-		if moved, err = t.releaseEntries(h); err != nil {
-			return err
-		}
-		return t.decideReopens(h)
-	})
-	if err != nil || len(h.Reopens) == 0 {
-		return h, moved, err
-	}
-	h.Reopens, err = l.reopensOf(ctx, id)
-	return h, moved, err
-}
-
-// releaseEntries moves what a decided hold still holds, and returns it.
-func (t *tx) releaseEntries(h Hold) ([]int64, error) {
-	ids, err := t.ids(`SELECT id FROM entries WHERE hold = $1 AND state = 'held' ORDER BY id`, h.ID)
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range ids {
-		facts := map[string]any{"hold": h.ID}
-		if h.State == HoldApproved {
-			err = t.exec(`UPDATE entries SET state = 'due', hold = 0, reason = '' WHERE id = $1`, id)
-		} else if err = t.exec(`UPDATE entries SET state = 'skipped', reason = $2, settled_at = $3 WHERE id = $1`,
-			id, h.Reason, micros(t.now)); err == nil {
-			facts, err = t.withMemberships(facts, id, Skipped)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := t.audit(row{action: string(h.State), entry: id, actor: h.DecidedBy, facts: facts}); err != nil {
-			return nil, err
-		}
-	}
-	return ids, nil
-}
-
-// Renew makes every open hold anew, but for those that propose a reopen: its people are due again and judged by the
-// guard as it is configured now. Unless dryRun, what a dry run would have
-// closed becomes due as well, and what was approved in it must be approved anew.
-func (l *Ledger) Renew(ctx context.Context, dryRun bool) error {
 	return l.write(ctx, func(t *tx) error {
-		if err := t.exec(`UPDATE holds SET state = 'ended', decided_at = $1 WHERE state = 'open' AND kinds <> 'reopen'`, micros(t.now)); err != nil {
-			return err
-		}
-		for state, due := range map[State]string{
-			Held: `UPDATE entries SET state = 'due', hold = 0, reason = '' WHERE id = $1`,
-			WouldClose: `UPDATE entries SET state = 'due', dry_run = 1,
-				approvals_after = (SELECT COALESCE(MAX(id), 0) FROM holds) WHERE id = $1`,
-		} {
-			if state == WouldClose && dryRun {
-				continue
-			}
-			ids, err := t.ids(`SELECT id FROM entries WHERE state = $1 ORDER BY id`, string(state))
-			if err != nil {
+		if last != policy {
+			if err := t.judgeAnew(`kinds <> 'reopen' AND ahead = 0`); err != nil {
 				return err
 			}
-			for _, id := range ids {
-				if err := t.exec(due, id); err != nil {
-					return err
-				}
-				if err := t.audit(row{action: "renewed", entry: id, facts: map[string]any{"from": string(state)}}); err != nil {
-					return err
-				}
+		}
+		if !dryRun {
+			if err := t.endDryRun(); err != nil {
+				return err
 			}
 		}
-		return nil
+		return t.setFact(fact, policy)
 	})
+}
+
+// judgeAnew ends these of the open holds, and makes their people due again.
+func (t *tx) judgeAnew(which string, args ...any) error {
+	holds, err := t.ids(`SELECT id FROM holds WHERE state = 'open' AND `+which+` ORDER BY id`, args...)
+	if err != nil {
+		return err
+	}
+	for _, hold := range holds {
+		entries, err := t.ids(`SELECT id FROM entries WHERE hold = $1 AND state = 'held' ORDER BY id`, hold)
+		if err != nil {
+			return err
+		}
+		for _, id := range entries {
+			if err := t.exec(`UPDATE entries SET state = 'due', hold = 0, reason = '' WHERE id = $1`, id); err != nil {
+				return err
+			}
+			if err := t.audit(row{action: "renewed", entry: id, facts: map[string]any{"from": string(Held), "hold": hold}}); err != nil {
+				return err
+			}
+		}
+		if err := t.exec(`UPDATE holds SET state = 'ended', decided_at = $2 WHERE id = $1`, hold, micros(t.now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endDryRun makes due what a dry run would have closed.
+func (t *tx) endDryRun() error {
+	entries, err := t.ids(`SELECT id FROM entries WHERE state = 'would_close' ORDER BY id`)
+	if err != nil {
+		return err
+	}
+	for _, id := range entries {
+		if err := t.exec(`UPDATE entries SET state = 'due', dry_run = 1,
+			approvals_after = (SELECT COALESCE(MAX(id), 0) FROM holds) WHERE id = $1`, id); err != nil {
+			return err
+		}
+		if err := t.audit(row{action: "renewed", entry: id, facts: map[string]any{"from": string(WouldClose)}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // RunBefore says whether a plan of the account was ever sent or approved.
@@ -299,7 +253,11 @@ func (l *Ledger) RunBefore(ctx context.Context, account string) (bool, error) {
 
 // Hold returns a hold with its users; ErrNoHold if there is none.
 func (l *Ledger) Hold(ctx context.Context, id int64) (Hold, error) {
-	all, err := l.holds(ctx, `WHERE id = $1`, id)
+	return findHold(ctx, l.read, id)
+}
+
+func findHold(ctx context.Context, q querier, id int64) (Hold, error) {
+	all, err := holdsOf(ctx, q, `WHERE id = $1`, id)
 	if err != nil {
 		return Hold{}, err
 	}
@@ -311,12 +269,32 @@ func (l *Ledger) Hold(ctx context.Context, id int64) (Hold, error) {
 
 // OpenHolds returns the holds that wait for a decision, the oldest first.
 func (l *Ledger) OpenHolds(ctx context.Context) ([]Hold, error) {
-	return l.holds(ctx, `WHERE state = 'open' ORDER BY created_at, id`)
+	return holdsOf(ctx, l.read, `WHERE state = 'open' ORDER BY created_at, id`)
 }
 
-func (l *Ledger) holds(ctx context.Context, where string, args ...any) ([]Hold, error) {
-	query := `SELECT id, account, kinds, state, detail, digest, dry_run, created_at, decided_at, decided_by, reason FROM holds ` + where //nolint:gosec // a constant of ours
-	rows, err := l.read.QueryContext(ctx, query, args...)
+func holdsOf(ctx context.Context, q querier, where string, args ...any) ([]Hold, error) {
+	all, err := scanHolds(ctx, q, where, args...)
+	for i := range all {
+		h := &all[i]
+		if h.Users, err = heldUsers(ctx, q, *h); err != nil {
+			return nil, err
+		}
+		if h.Approvals, err = approvalsOf(ctx, q, h.ID); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(h.Kinds, Reopening) {
+			continue
+		}
+		if h.Reopens, err = reopensOf(ctx, q, h.ID); err != nil {
+			return nil, err
+		}
+	}
+	return all, err
+}
+
+func scanHolds(ctx context.Context, q querier, where string, args ...any) ([]Hold, error) {
+	const columns = `id, account, kinds, state, detail, digest, dry_run, created_at, decided_at, decided_by, reason, parent, ahead, valid_from, expires_at`
+	rows, err := q.QueryContext(ctx, `SELECT `+columns+` FROM holds `+where, args...) //nolint:gosec // constants of ours
 	if err != nil {
 		return nil, err
 	}
@@ -325,45 +303,29 @@ func (l *Ledger) holds(ctx context.Context, where string, args ...any) ([]Hold, 
 	for rows.Next() {
 		var h Hold
 		var kinds string
-		var created, decided int64
+		var created, decided, from, expires int64
 		if err := rows.Scan(&h.ID, &h.Account, &kinds, &h.State, &h.Detail, &h.Digest, &h.DryRun,
-			&created, &decided, &h.DecidedBy, &h.Reason); err != nil {
+			&created, &decided, &h.DecidedBy, &h.Reason, &h.Parent, &h.Ahead, &from, &expires); err != nil {
 			return nil, err
 		}
 		for k := range strings.SplitSeq(kinds, ",") {
 			h.Kinds = append(h.Kinds, Kind(k))
 		}
-		h.CreatedAt, h.DecidedAt = fromMicros(created), fromMicros(decided)
+		h.CreatedAt, h.DecidedAt, h.ValidFrom, h.ExpiresAt = fromMicros(created), fromMicros(decided), fromMicros(from), fromMicros(expires)
 		all = append(all, h)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	for i := range all {
-		if all[i].Users, err = l.heldUsers(ctx, all[i]); err != nil {
-			return nil, err
-		}
-		if !slices.Contains(all[i].Kinds, Reopening) {
-			continue
-		}
-		if all[i].Reopens, err = l.reopensOf(ctx, all[i].ID); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
+	return all, rows.Err()
 }
 
 // heldUsers returns the users that the hold names and, while it is open, still
 // holds.
-func (l *Ledger) heldUsers(ctx context.Context, h Hold) ([]HeldUser, error) {
+func heldUsers(ctx context.Context, q querier, h Hold) ([]HeldUser, error) {
 	query := `SELECT u.entry, u.user_id, u.email, u.scim FROM hold_users u WHERE u.hold = $1 ORDER BY u.entry, u.user_id`
 	if h.State == HoldOpen {
 		query = `SELECT u.entry, u.user_id, u.email, u.scim FROM hold_users u JOIN entries e ON e.id = u.entry
-			WHERE u.hold = $1 AND (e.hold = $1 AND e.state = 'held' OR EXISTS (SELECT 1 FROM reopens r
-				WHERE r.hold = $1 AND r.entry = u.entry AND r.user_id = u.user_id AND r.state = 'proposed'))
-			ORDER BY u.entry, u.user_id`
+			WHERE u.hold = $1 AND ` + stillHeld + ` ORDER BY u.entry, u.user_id`
 	}
-	rows, err := l.read.QueryContext(ctx, query, h.ID)
+	rows, err := q.QueryContext(ctx, query, h.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -375,6 +337,31 @@ func (l *Ledger) heldUsers(ctx context.Context, h Hold) ([]HeldUser, error) {
 			return nil, err
 		}
 		all = append(all, u)
+	}
+	return all, rows.Err()
+}
+
+// stillHeld says of a user u of an open hold, and of its entry e, that there is
+// something left to decide about them.
+const stillHeld = `(e.hold = u.hold AND e.state = 'held'
+	OR EXISTS (SELECT 1 FROM reopens r WHERE r.hold = u.hold AND r.entry = u.entry AND r.user_id = u.user_id AND r.state = 'proposed')
+	OR e.state = 'waiting' AND u.hold > e.approvals_after AND EXISTS (SELECT 1 FROM holds h WHERE h.id = u.hold AND h.ahead = 1))`
+
+func approvalsOf(ctx context.Context, q querier, hold int64) ([]Approval, error) {
+	rows, err := q.QueryContext(ctx, `SELECT person, reason, at FROM approvals WHERE hold = $1 ORDER BY at, person`, hold)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []Approval
+	for rows.Next() {
+		var a Approval
+		var at int64
+		if err := rows.Scan(&a.By, &a.Reason, &at); err != nil {
+			return nil, err
+		}
+		a.At = fromMicros(at)
+		all = append(all, a)
 	}
 	return all, rows.Err()
 }

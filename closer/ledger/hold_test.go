@@ -74,7 +74,7 @@ func TestDigestIsOfTheUsers(t *testing.T) {
 func TestApprove(t *testing.T) {
 	b := newBook(t)
 	id := b.hold(b.plan("ann"), Protected, Stale).ID
-	h, err := b.Approve(t.Context(), id, "ana", "she said so")
+	h, err := b.Approve(t.Context(), b.word(id, "ana", "she said so"), aDay)
 	if err != nil || h.State != HoldApproved || h.DecidedBy != "ana" || h.Reason != "she said so" || h.DecidedAt.IsZero() {
 		t.Fatalf("got %+v (%v)", h, err)
 	}
@@ -127,7 +127,7 @@ func TestReject(t *testing.T) {
 	b := newBook(t)
 	id := b.hold(b.plan("ann", "bob", "eve"), Limit).ID
 	b.record(b.left("eve", b.said(time.Minute), b.leaving(time.Hour))) // moved away, so no more held
-	h, settled, err := b.Reject(t.Context(), id, "ana", "wrong file")
+	h, settled, err := b.Reject(t.Context(), b.word(id, "ana", "wrong file"))
 	if err != nil || h.State != HoldRejected || len(settled) != 2 {
 		t.Fatalf("hold %+v, settled %+v (%v), want two", h, settled, err)
 	}
@@ -145,8 +145,11 @@ func TestReject(t *testing.T) {
 
 func TestDecideOnce(t *testing.T) {
 	decisions := map[string]func(*book, int64) error{
-		"approve": func(b *book, id int64) error { _, err := b.Approve(b.t.Context(), id, "ana", ""); return err },
-		"reject":  func(b *book, id int64) error { _, _, err := b.Reject(b.t.Context(), id, "ana", ""); return err },
+		"approve": func(b *book, id int64) error {
+			_, err := b.Approve(b.t.Context(), b.word(id, "ana", ""), aDay)
+			return err
+		},
+		"reject": func(b *book, id int64) error { _, _, err := b.Reject(b.t.Context(), b.word(id, "ana", "")); return err },
 	}
 	for first, decide := range decisions {
 		for second, again := range decisions {
@@ -165,7 +168,7 @@ func TestDecideOnce(t *testing.T) {
 		}
 	}
 	b := newBook(t)
-	if err := decisions["approve"](b, 7); !errors.Is(err, ErrNoHold) {
+	if _, err := b.Approve(t.Context(), Decision{Hold: 7, By: Person{Name: "ana"}}, aDay); !errors.Is(err, ErrNoHold) {
 		t.Errorf("got %v, want ErrNoHold", err)
 	}
 }
@@ -173,11 +176,11 @@ func TestDecideOnce(t *testing.T) {
 func TestSelfCanOnlyBeSkipped(t *testing.T) {
 	b := newBook(t)
 	id := b.hold(b.plan("ann"), Self, Limit).ID
-	if _, err := b.Approve(t.Context(), id, "ana", ""); !errors.Is(err, ErrSelf) {
+	if _, err := b.Approve(t.Context(), b.word(id, "ana", ""), aDay); !errors.Is(err, ErrSelf) {
 		t.Errorf("got %v, want ErrSelf", err)
 	}
 	b.is("ann", Held)
-	if _, _, err := b.Reject(t.Context(), id, "ana", ""); err != nil {
+	if _, _, err := b.Reject(t.Context(), b.word(id, "ana", "")); err != nil {
 		t.Error(err)
 	}
 	b.is("ann", Skipped)
@@ -191,7 +194,7 @@ func TestRenewKeepsSinceWhenItIsHeld(t *testing.T) {
 	if got, err := b.Hold(t.Context(), first.ID); err != nil || got.State != HoldEnded {
 		t.Errorf("hold %+v (%v), want it ended", got, err)
 	}
-	if _, err := b.Approve(t.Context(), first.ID, "ana", ""); !errors.Is(err, ErrDecided) {
+	if _, err := b.Approve(t.Context(), b.word(first.ID, "ana", ""), aDay); !errors.Is(err, ErrDecided) {
 		t.Errorf("an ended hold was approved: %v", err)
 	}
 	b.record(b.left("bob"))
@@ -232,12 +235,14 @@ func TestRunBefore(t *testing.T) {
 		run  func(*book)
 		want bool
 	}{
-		"nothing happened":     {func(*book) {}, false},
-		"a plan is held":       {func(b *book) { b.hold(b.plan("ann"), FirstRun) }, false},
-		"a first plan may go":  {func(b *book) { b.approve(b.hold(b.plan("ann"), FirstRun, Limit).ID) }, true},
-		"one person may go":    {func(b *book) { b.approve(b.hold(b.plan("ann"), Protected).ID) }, false},
-		"a close was sent":     {func(b *book) { b.submit(b.plan("ann")...) }, true},
-		"a first plan may not": {func(b *book) { _, _, _ = b.Reject(b.t.Context(), b.hold(b.plan("ann"), FirstRun).ID, "ana", "no") }, false},
+		"nothing happened":    {func(*book) {}, false},
+		"a plan is held":      {func(b *book) { b.hold(b.plan("ann"), FirstRun) }, false},
+		"a first plan may go": {func(b *book) { b.approve(b.hold(b.plan("ann"), FirstRun, Limit).ID) }, true},
+		"one person may go":   {func(b *book) { b.approve(b.hold(b.plan("ann"), Protected).ID) }, false},
+		"a close was sent":    {func(b *book) { b.submit(b.plan("ann")...) }, true},
+		"a first plan may not": {func(b *book) {
+			_, _, _ = b.Reject(b.t.Context(), b.word(b.hold(b.plan("ann"), FirstRun).ID, "ana", "no"))
+		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBook(t)

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"crypto/rand"
 	"database/sql"
 	"fmt"
 	"os"
@@ -223,14 +224,28 @@ func (b *book) hold(plan []Resolved, kinds ...Kind) Hold {
 
 func (b *book) approve(id int64) {
 	b.t.Helper()
-	if _, err := b.Approve(b.t.Context(), id, "ana", ""); err != nil {
+	if _, err := b.Approve(b.t.Context(), b.word(id, "ana", ""), aDay); err != nil {
 		b.t.Fatal(err)
 	}
 }
 
+// aDay are terms by which one person's word is good for a day.
+var aDay = Terms{People: 1, Expires: 24 * time.Hour}
+
+// word is what somebody says who has seen the hold as it is.
+func (b *book) word(id int64, by, reason string) Decision {
+	b.t.Helper()
+	h, err := b.Hold(b.t.Context(), id)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return Decision{Hold: id, Digest: h.Digest, By: Person{Name: by}, Reason: reason}
+}
+
+// renew judges everything anew, as by another config than that of the last time.
 func (b *book) renew(dryRun bool) {
 	b.t.Helper()
-	if err := b.Renew(b.t.Context(), dryRun); err != nil {
+	if err := b.Renew(b.t.Context(), dryRun, rand.Text()); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -255,6 +270,14 @@ func rawDB(t *testing.T, path string) *sql.DB {
 }
 
 // text is the only value that a query finds.
+// exec changes the database behind the ledger's back.
+func (b *book) exec(query string, args ...any) {
+	b.t.Helper()
+	if err := b.write(b.t.Context(), func(t *tx) error { return t.exec(query, args...) }); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 func (b *book) text(query string, args ...any) string {
 	b.t.Helper()
 	var s string

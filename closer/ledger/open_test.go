@@ -152,8 +152,11 @@ func TestReadOnlyBesideAWriter(t *testing.T) {
 		"record": func(ctx context.Context) error {
 			return reader.Record(ctx, consumer.Intake{Source: consumer.CSV, Events: []consumer.Event{b.left("eve")}})
 		},
-		"approve":  func(ctx context.Context) error { _, err := reader.Approve(ctx, h.ID, "ana", ""); return err },
-		"renew":    func(ctx context.Context) error { return reader.Renew(ctx, false) },
+		"approve": func(ctx context.Context) error {
+			_, err := reader.Approve(ctx, b.word(h.ID, "ana", ""), aDay)
+			return err
+		},
+		"renew":    func(ctx context.Context) error { return reader.Renew(ctx, false, "") },
 		"writable": reader.Writable,
 		"by itself": func(ctx context.Context) error {
 			_, err := reader.read.ExecContext(ctx, `DELETE FROM audit`)

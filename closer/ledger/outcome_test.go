@@ -96,7 +96,7 @@ func TestWhatIsTold(t *testing.T) {
 		}, []string{"held 1 id-ann hold=1:protected,stale detail=detail"}},
 		"held, and a person says no": {func(b *book) {
 			b.hold(b.plan("ann"), Limit)
-			if _, _, err := b.Reject(b.t.Context(), 1, "ana", "a mistake"); err != nil {
+			if _, _, err := b.Reject(b.t.Context(), b.word(1, "ana", "a mistake")); err != nil {
 				b.t.Fatal(err)
 			}
 		}, []string{"held 1 id-ann hold=1:limit detail=detail", "skipped 1 hold=1: reason=a mistake by=ana"}},

@@ -20,10 +20,16 @@ func scanEntry(rows *sql.Rows) (e Entry, err error) {
 	}
 	e.EffectiveAt, e.DueAt, e.ReceivedAt = fromMicros(effective), fromMicros(due), fromMicros(received)
 	e.NextAt, e.SentAt, e.SettledAt = fromMicros(next), fromMicros(sent), fromMicros(settled)
-	if err := json.Unmarshal([]byte(e.emails), &e.Emails); err != nil {
+	if e.Emails, err = addressesIn(e.emails); err != nil {
 		return e, fmt.Errorf("entry %d: emails: %w", e.ID, err)
 	}
 	return e, nil
+}
+
+// addressesIn are the addresses in the text of a column emails.
+func addressesIn(text string) (emails []string, err error) {
+	err = json.Unmarshal([]byte(text), &emails)
+	return emails, err
 }
 
 func (t *tx) ids(query string, args ...any) ([]int64, error) {
@@ -87,7 +93,7 @@ func (l *Ledger) Due(ctx context.Context, account string, now time.Time, urgentO
 	if err != nil {
 		return nil, err
 	}
-	return entries, l.addApprovals(ctx, entries)
+	return entries, l.addApprovals(ctx, account, entries, now)
 }
 
 // Entries returns every entry, the oldest first, without approvals.
@@ -112,12 +118,15 @@ func scanEntries(rows *sql.Rows) ([]Entry, error) {
 	return entries, rows.Err()
 }
 
-// addApprovals gives due entries the approved holds that name them, but for
-// those of before their leaving day was moved.
-func (l *Ledger) addApprovals(ctx context.Context, entries []Entry) error {
+// addApprovals gives due entries of the account the approved holds that name them
+// and are good now, but for those of before their leaving day was moved. A plan
+// that was approved ahead names the first entry of a leaving, which was in no
+// account yet.
+func (l *Ledger) addApprovals(ctx context.Context, account string, entries []Entry, now time.Time) error {
 	rows, err := l.read.QueryContext(ctx, `SELECT DISTINCT e.id, h.id FROM entries e
-		JOIN hold_users u ON u.entry = e.id JOIN holds h ON h.id = u.hold
-		WHERE e.state = 'due' AND h.state = 'approved' AND h.id > e.approvals_after ORDER BY h.id`)
+		JOIN hold_users u ON u.entry IN (e.id, e.split_from) JOIN holds h ON h.id = u.hold
+		WHERE e.state = 'due' AND e.account = $1 AND h.account = $1 AND h.state = 'approved'
+		AND h.valid_from <= $2 AND h.expires_at > $2 AND h.id > e.approvals_after ORDER BY h.id`, account, micros(now))
 	if err != nil {
 		return err
 	}

@@ -127,7 +127,7 @@ func TestRejectedReopenStaysClosed(t *testing.T) {
 	b := newBook(t)
 	b.toState(Closed)
 	b.record(b.left("ann", rescind))
-	_, settled, err := b.Reject(t.Context(), b.proposal().ID, "ana", "has really left")
+	_, settled, err := b.Reject(t.Context(), b.word(b.proposal().ID, "ana", "has really left"))
 	if err != nil || len(settled) != 0 {
 		t.Errorf("settled %+v (%v), want the entry left as it is", settled, err)
 	}
@@ -166,12 +166,12 @@ func TestWatchGoesOnForWhomAPersonLeavesClosed(t *testing.T) {
 }
 
 func (b *book) sayNo(id int64) error {
-	_, _, err := b.Reject(b.t.Context(), id, "ana", "has really left")
+	_, _, err := b.Reject(b.t.Context(), b.word(id, "ana", "has really left"))
 	return err
 }
 
 func (b *book) sayYes(id int64) error {
-	_, err := b.Approve(b.t.Context(), id, "ana", "")
+	_, err := b.Approve(b.t.Context(), b.word(id, "ana", ""), aDay)
 	return err
 }
 
@@ -245,7 +245,7 @@ func TestWhoLeavesAgainIsNotReopened(t *testing.T) {
 			if got := b.reopensDue(account, b.now.Add(week)); len(got) != 0 || len(b.openHolds()) != 0 {
 				t.Errorf("%v may be opened, holds %+v", got, b.openHolds())
 			}
-			if _, err := b.Approve(t.Context(), h.ID, "ana", ""); !errors.Is(err, ErrDecided) {
+			if _, err := b.Approve(t.Context(), b.word(h.ID, "ana", ""), aDay); !errors.Is(err, ErrDecided) {
 				t.Errorf("approved: %v", err)
 			}
 		})

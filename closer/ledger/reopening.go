@@ -23,7 +23,7 @@ func (l *Ledger) UnknownReopens(ctx context.Context, account string, sentBefore 
 }
 
 func (l *Ledger) reopensWithEntry(ctx context.Context, where string, args ...any) ([]Reopen, error) {
-	all, err := l.reopens(ctx, where, args...)
+	all, err := reopens(ctx, l.read, where, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -36,15 +36,15 @@ func (l *Ledger) reopensWithEntry(ctx context.Context, where string, args ...any
 }
 
 // reopensOf returns what a hold proposes, or has proposed.
-func (l *Ledger) reopensOf(ctx context.Context, hold int64) ([]Reopen, error) {
-	return l.reopens(ctx, `r.hold = $1 ORDER BY r.id`, hold)
+func reopensOf(ctx context.Context, q querier, hold int64) ([]Reopen, error) {
+	return reopens(ctx, q, `r.hold = $1 ORDER BY r.id`, hold)
 }
 
 // reopens returns reopens, of whose entry they have the id alone.
-func (l *Ledger) reopens(ctx context.Context, where string, args ...any) ([]Reopen, error) {
+func reopens(ctx context.Context, q querier, where string, args ...any) ([]Reopen, error) {
 	const columns = `r.id, r.hold, r.entry, r.user_id, r.email, c.kind, r.due_at, r.state, r.reason, r.trace`
 	query := `SELECT ` + columns + ` FROM reopens r JOIN cancels c ON c.id = r.cancel WHERE ` + where //nolint:gosec // constants of ours
-	rows, err := l.read.QueryContext(ctx, query, args...)
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -269,14 +269,15 @@ func (l *Ledger) Unknowns(ctx context.Context, account string, sentBefore time.T
 type SentLeaver struct {
 	Account string
 	Leaver  string
-	Source  string    // who announced the termination
+	Source  string // who announced the termination
+	Urgent  bool
 	At      time.Time // of the last one
 }
 
 // Sent returns the leavers for whom a close was sent since then, in all
 // accounts.
 func (l *Ledger) Sent(ctx context.Context, since time.Time) ([]SentLeaver, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT account, leaver, source, sent_at FROM entries
+	rows, err := l.read.QueryContext(ctx, `SELECT account, leaver, source, urgent, sent_at FROM entries
 		WHERE sent_at > $1`, max(0, micros(since)))
 	if err != nil {
 		return nil, err
@@ -286,7 +287,7 @@ func (l *Ledger) Sent(ctx context.Context, since time.Time) ([]SentLeaver, error
 	for rows.Next() {
 		var s SentLeaver
 		var at int64
-		if err := rows.Scan(&s.Account, &s.Leaver, &s.Source, &at); err != nil {
+		if err := rows.Scan(&s.Account, &s.Leaver, &s.Source, &s.Urgent, &at); err != nil {
 			return nil, err
 		}
 		s.At = fromMicros(at)

@@ -25,9 +25,11 @@ func (l *Ledger) fact(ctx context.Context, name string) (string, error) {
 }
 
 func (l *Ledger) setFact(ctx context.Context, name, value string) error {
-	return l.write(ctx, func(t *tx) error {
-		return t.exec(`INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2`, name, value)
-	})
+	return l.write(ctx, func(t *tx) error { return t.setFact(name, value) })
+}
+
+func (t *tx) setFact(name, value string) error {
+	return t.exec(`INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2`, name, value)
 }
 
 // Member returns the id under which this ledger's last process was in the

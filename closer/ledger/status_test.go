@@ -28,7 +28,7 @@ func TestDeadlines(t *testing.T) {
 		"failed for too long":          {func(b *book) { b.toState(Failed) }, deadline, missed("failed")},
 		"failed, then moved":           {func(b *book) { b.toState(Failed); b.record(b.left("ann", b.leaving(72*time.Hour))) }, deadline, nil},
 		"leaves later":                 {func(b *book) { b.record(b.left("ann", b.leaving(72*time.Hour))) }, deadline, nil},
-		"nobody to be closed: skipped": {func(b *book) { b.toState(Held); _, _, _ = b.Reject(b.t.Context(), 1, "ana", "no") }, deadline, nil},
+		"nobody to be closed: skipped": {func(b *book) { b.toState(Held); _, _, _ = b.Reject(b.t.Context(), b.word(1, "ana", "no")) }, deadline, nil},
 		"the account is parked": {func(b *book) {
 			b.toState(Due)
 			_ = b.SetAccount(b.t.Context(), Account{ID: account, Parked: "consent"})

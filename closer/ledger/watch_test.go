@@ -40,7 +40,7 @@ func TestWatchedByWhatBecameOfTheLeaver(t *testing.T) {
 		"already closed": {func(b *book) { b.settle(b.plan("ann")[0].Entry, AlreadyClosed) }, true},
 		"not found":      {func(b *book) { b.settle(b.plan("ann")[0].Entry, NotFound) }, false},
 		"skipped": {func(b *book) {
-			_, _, _ = b.Reject(b.t.Context(), b.hold(b.plan("ann"), Protected).ID, "ana", "no")
+			_, _, _ = b.Reject(b.t.Context(), b.word(b.hold(b.plan("ann"), Protected).ID, "ana", "no"))
 		}, false},
 		"closed, and leaves again some day": {func(b *book) {
 			b.toState(Closed)
@@ -60,7 +60,7 @@ func TestWatchedByWhatBecameOfTheLeaver(t *testing.T) {
 		"closed, then skipped": {func(b *book) {
 			b.toState(Closed)
 			b.record(b.left("ann", b.said(time.Minute)))
-			_, _, _ = b.Reject(b.t.Context(), b.hold(b.due(b.now), Protected).ID, "ana", "no")
+			_, _, _ = b.Reject(b.t.Context(), b.word(b.hold(b.due(b.now), Protected).ID, "ana", "no"))
 		}, false},
 		"closed, and returned": {func(b *book) {
 			b.toState(Closed)

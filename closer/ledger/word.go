@@ -263,14 +263,23 @@ func (t *tx) insertEntry(e consumer.Event, leaver string, addresses []string, wo
 		return 0, err
 	}
 	if err := t.exec(`INSERT INTO entries (id, leaver, state, emails, employee_id, termination_id, source, manager_email,
-		given_name, family_name, legal_entity, department, urgent, stale, word_at, effective_at, due_at, received_at, split_from, origin)
-		VALUES ($1, $2, 'waiting', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
+		given_name, family_name, legal_entity, department, urgent, stale, word_at, effective_at, due_at, received_at, split_from, origin, brought_by)
+		VALUES ($1, $2, 'waiting', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
 		id, leaver, string(emails), e.EmployeeID, e.TerminationID, e.Key.Source, e.ManagerEmail,
 		e.GivenName, e.FamilyName, e.LegalEntity, e.Department, flag(e.Urgent), flag(t.isStale(e)),
-		micros(word), micros(e.EffectiveAt), micros(t.dueAt(e)), micros(e.ReceivedAt), splitFrom, e.Key.Origin); err != nil {
+		micros(word), micros(e.EffectiveAt), micros(t.dueAt(e)), micros(e.ReceivedAt), splitFrom, e.Key.Origin, broughtBy(e)); err != nil {
 		return 0, err
 	}
 	return id, t.auditEvent("received", id, e)
+}
+
+// broughtBy is the person by whose word alone somebody is said to have left. Who
+// replays a reject repeats what others have said.
+func broughtBy(e consumer.Event) string {
+	if e.Key.Origin == consumer.LeaverOrigin {
+		return e.Actor
+	}
+	return ""
 }
 
 // joined is these addresses and those of more that are not among them.

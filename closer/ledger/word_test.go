@@ -109,7 +109,7 @@ func TestMovedLeavingDayEndsTheHold(t *testing.T) {
 	if open, err := b.OpenHolds(t.Context()); err != nil || len(open) != 0 {
 		t.Errorf("open holds %+v (%v), want none that holds nobody", open, err)
 	}
-	if _, err := b.Approve(t.Context(), h.ID, "ana", ""); !errors.Is(err, ErrDecided) {
+	if _, err := b.Approve(t.Context(), b.word(h.ID, "ana", ""), aDay); !errors.Is(err, ErrDecided) {
 		t.Errorf("approved what holds nobody: %v", err)
 	}
 }

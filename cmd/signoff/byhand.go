@@ -36,7 +36,7 @@ func byHandCommand(ctx context.Context, name string, args []string, out io.Write
 	reason := flags.String("reason", "", "why, for the audit")
 	until := new(string)
 	if name == "defer" {
-		until = flags.String("until", "", "`TIME` before which the leaver is not closed: 2026-12-24T09:00:00+01:00, or from now on: 14d, 36h")
+		until = flags.String("until", "", "`TIME` (RFC 3339) or length of time, such as 14d, before which the leaver is not closed")
 	}
 	words, err := parse(flags, out, args)
 	if err != nil {
@@ -50,8 +50,8 @@ func byHandCommand(ctx context.Context, name string, args []string, out io.Write
 		return usageError{errors.New("--reason: is needed: it says for the audit why this leaver is not treated as the others are")}
 	}
 	if name == "defer" {
-		if said.Until, err = readUntil(*until, time.Now()); err != nil {
-			return usageError{err}
+		if said.Until, err = parseUntil(*until, time.Now()); err != nil {
+			return usageError{fmt.Errorf("--until: %w", err)}
 		}
 	}
 	asJSON, err := way.json()
@@ -70,18 +70,6 @@ func byHandCommand(ctx context.Context, name string, args []string, out io.Write
 		return err
 	}
 	return printMoved(out, moved, asJSON)
-}
-
-// readUntil reads a time, or how long it is from now.
-func readUntil(text string, now time.Time) (time.Time, error) {
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return at, nil
-	}
-	length, err := parseDuration(text)
-	if err != nil || length <= 0 {
-		return time.Time{}, fmt.Errorf("--until: %q: neither a time such as 2026-12-24T09:00:00+01:00 nor how long from now, such as 14d or 36h", text)
-	}
-	return now.Add(length), nil
 }
 
 // printMoved prints what became of each entry. What stays as it was makes it a

@@ -94,7 +94,6 @@ type logConfig struct {
 
 // notYet lists the keys that are promised and not there yet.
 var notYet = []string{
-	"guard.approvals", "guard.approvals_expire", "guard.urgent_limits",
 	"retention", "erase_after", "audit", "admin.web_config_file",
 }
 
@@ -242,6 +241,11 @@ func (a accounts) validate() error {
 func (c config) ledgerConfig() ledger.Config {
 	return ledger.Config{URL: c.Ledger, Grace: c.Batch.Grace, MaxAge: c.Events.MaxAge, Watch: c.Docusign.Watch,
 		Rescinders: rescinders(c.Events.Sources), Sources: sourceNames(c.Events.Sources)}
+}
+
+// terms are what an approval has to be.
+func (c config) terms() ledger.Terms {
+	return ledger.Terms{People: c.Guard.Approvals, Expires: c.Guard.ApprovalsExpire}
 }
 
 func (c config) closerConfig() closer.Config {

@@ -85,28 +85,34 @@ func TestHoldsThroughADaemon(t *testing.T) {
 		status int
 		want   string
 	}{
-		"a viewer may not decide":    {bob, []string{"approve", first}, 1, "this needs the role operator"},
-		"nobody may look":            {[]string{"--url", r.admin()}, []string{"list"}, 1, "a token from admin.tokens_file is needed"},
-		"an unknown token":           {[]string{"--url", r.admin(), "--token-file", filepath.Join(s.dir, "webhook-token")}, []string{"list"}, 1, "a token from"},
-		"a token file there is not":  {[]string{"--url", r.admin(), "--token-file", "/nowhere/token"}, []string{"list"}, 2, "/nowhere/token"},
-		"a reject needs a reason":    {alice, []string{"reject", protected}, 2, "--reason: is needed"},
-		"blanks are no reason":       {alice, []string{"reject", protected, "--reason", "  "}, 2, "--reason: is needed"},
-		"a hold there is not":        {alice, []string{"show", "999"}, 1, "no such hold"},
-		"a word there is not":        {alice, []string{"postpone", first}, 2, "list | show ID"},
-		"an approval of two at once": {alice, []string{"approve", first, protected}, 2, "list | show ID"},
+		"a viewer may not decide":     {bob, []string{"approve", first, "--digest", open["first_run"].Digest}, 1, "this needs the role operator"},
+		"nobody may look":             {[]string{"--url", r.admin()}, []string{"list"}, 1, "a token from admin.tokens_file is needed"},
+		"an unknown token":            {[]string{"--url", r.admin(), "--token-file", filepath.Join(s.dir, "webhook-token")}, []string{"list"}, 1, "a token from"},
+		"a token file there is not":   {[]string{"--url", r.admin(), "--token-file", "/nowhere/token"}, []string{"list"}, 2, "/nowhere/token"},
+		"a reject needs a reason":     {alice, []string{"reject", protected}, 2, "--reason: is needed"},
+		"an approval without digest":  {alice, []string{"approve", protected, "--digest", "123"}, 2, "at least 8 characters"},
+		"an approval of another plan": {alice, []string{"approve", protected, "--digest", open["first_run"].Digest}, 1, "the digest is not that of the hold"},
+		"a file there is not":         {alice, []string{"approve", first, "--digest", open["first_run"].Digest, "--only", "/nowhere/list"}, 2, "/nowhere/list"},
+		"blanks are no reason":        {alice, []string{"reject", protected, "--reason", "  "}, 2, "--reason: is needed"},
+		"a hold there is not":         {alice, []string{"show", "999"}, 1, "no such hold"},
+		"a word there is not":         {alice, []string{"postpone", first}, 2, "list | show ID"},
+		"an approval of two at once":  {alice, []string{"approve", first, protected}, 2, "list | show ID"},
 	} {
 		if status, out, errOut := holds(c.person, c.words...); status != c.status || !strings.Contains(errOut, c.want) || out != "" {
 			t.Errorf("%s: %d %q %q, want %d with %q", name, status, out, errOut, c.status, c.want)
 		}
 	}
 
-	if status, out, errOut := holds(alice, "approve", first, "--reason", "checked with HR"); status != 0 || !strings.Contains(out, "decided: by alice") {
+	if status, out, errOut := holds(alice, "approve", first); status != 2 || !strings.Contains(out, email(1)) || !strings.Contains(errOut, "--digest "+open["first_run"].Digest[:8]) {
+		t.Errorf("approve without digest: %d %s%s, want it shown with how to approve it", status, out, errOut)
+	}
+	if status, out, errOut := holds(alice, "approve", first, "--digest", open["first_run"].Digest[:8], "--reason", "checked with HR"); status != 0 || !strings.Contains(out, "decided: by alice") {
 		t.Errorf("approve: %d %s%s", status, out, errOut)
 	}
-	if status, out, errOut := holds(alice, "reject", protected, "--reason", "the founder"); status != 0 || !strings.Contains(out, "rejected") {
+	if status, out, errOut := holds(alice, "reject", protected, "--digest", open["protected"].Digest[:8], "--reason", "the founder"); status != 0 || !strings.Contains(out, "rejected") {
 		t.Errorf("reject: %d %s%s", status, out, errOut)
 	}
-	if status, _, errOut := holds(alice, "reject", first, "--reason", "no, wait"); status != 1 || !strings.Contains(errOut, "not open any more") {
+	if status, _, errOut := holds(alice, "reject", first, "--digest", open["first_run"].Digest, "--reason", "no, wait"); status != 1 || !strings.Contains(errOut, "not open any more") {
 		t.Errorf("decided twice: %d %s", status, errOut)
 	}
 	r.await(t, ledger.Closed, 2)
@@ -162,7 +168,7 @@ func TestHoldsWithoutTokens(t *testing.T) {
 		t.Errorf("open are %+v; want them without the users", open)
 	}
 	id := fmt.Sprint(open["protected"].ID)
-	if status, _, errOut := signoff("holds", "approve", id, "--url", r.admin()); status != 1 || !strings.Contains(errOut, "read-only") {
+	if status, _, errOut := signoff("holds", "approve", id, "--digest", open["protected"].Digest, "--url", r.admin()); status != 1 || !strings.Contains(errOut, "read-only") {
 		t.Errorf("approve: %d %s", status, errOut)
 	}
 }

@@ -57,7 +57,7 @@ func TestRehiredAfterTheCloseIsReopened(t *testing.T) {
 	if u, _ := s.docusign.User(demoAccount, userID(0)); u.Status != "Closed" {
 		t.Errorf("the user is %s, and nobody has approved", u.Status)
 	}
-	if status, out, errOut := signoff(append([]string{"holds", "approve", id, "--reason", "checked with HR"}, alice...)...); status != 0 || !strings.Contains(out, "decided: by alice") {
+	if status, out, errOut := signoff(append([]string{"holds", "approve", id, "--digest", hold.Digest, "--reason", "checked with HR"}, alice...)...); status != 0 || !strings.Contains(out, "decided: by alice") {
 		t.Fatalf("approve: %d %s%s", status, out, errOut)
 	}
 	eventually(t, "the user is to activate", func() bool {

@@ -137,7 +137,7 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	d.keeper = newKeeper(d.ledger, cfg.Events.Sources, log.Named("keeper"))
 	handler := promhttp.HandlerFor(gathered, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 	d.console, err = console.New(cfg.Admin, d.ledger, console.Daemon{
-		Metrics: handler, Alive: d.hearts.alive,
+		Metrics: handler, Alive: d.hearts.alive, Terms: cfg.terms(),
 		Skipped: func(skipped []ledger.Settled) {
 			for _, s := range skipped {
 				m.Outcome(s.Entry.Account, string(s.Outcome))
@@ -306,11 +306,7 @@ func newDocusign(cfg config, registry prometheus.Registerer, labels *metrics.Acc
 }
 
 func newCloserMetrics(cfg config, registry prometheus.Registerer, labels *metrics.Accounts) *metrics.Closer {
-	var windows []string
-	for _, l := range cfg.Guard.Limits {
-		windows = append(windows, l.Window.String())
-	}
-	return metrics.NewCloser(registry, labels, append(texts(ledger.Outcomes()...), ledger.OutcomeReopenSent), closer.Reasons(), windows)
+	return metrics.NewCloser(registry, labels, append(texts(ledger.Outcomes()...), ledger.OutcomeReopenSent), closer.Reasons(), cfg.Guard.Windows())
 }
 
 func texts[T ~string](words ...T) []string {
