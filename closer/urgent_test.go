@@ -31,7 +31,9 @@ func (r *rig) running() (stop func()) {
 // among others who can wait.
 func TestUrgentRunsKeepTheirPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(r *rig, _ *docusigntest.Config) { r.cfg.Interval = time.Hour })
+		r := newRig(t, func(r *rig, _ *docusigntest.Config) {
+			r.cfg.Interval, r.guard.UrgentLimits = time.Hour, r.guard.Limits
+		})
 		var at []time.Time
 		r.through(func(req *http.Request, body string, next http.RoundTripper) (*http.Response, error) {
 			if req.Method == http.MethodDelete {

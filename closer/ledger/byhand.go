@@ -317,8 +317,8 @@ func (t *tx) tryNow(k knownEntry, w ByHand) error {
 }
 
 // tryAnew makes a new entry of the same leaving, in the place of one that was
-// settled without a close. It says why not if the termination was taken back
-// since.
+// settled without a close. What was approved of that one does not count any more.
+// It says why not if the termination was taken back since.
 func (t *tx) tryAnew(k knownEntry, w ByHand) (why string, err error) {
 	if back, err := t.takenBack(k.leaver); err != nil || back {
 		return "the termination was taken back since", err
@@ -331,8 +331,8 @@ func (t *tx) tryAnew(k knownEntry, w ByHand) (why string, err error) {
 	if due.Before(t.now) {
 		due = t.now
 	}
-	if err := t.exec(`INSERT INTO entries (id, account, state, split_from, stale, returned, due_at, received_at, `+person+`)
-		SELECT $2, account, 'waiting', $4, stale, returned, $3, received_at, `+person+` FROM entries WHERE id = $1`,
+	if err := t.exec(`INSERT INTO entries (id, account, state, split_from, stale, returned, due_at, received_at, approvals_after, `+person+`)
+		SELECT $2, account, 'waiting', $4, stale, returned, $3, received_at, (SELECT COALESCE(MAX(id), 0) FROM holds), `+person+` FROM entries WHERE id = $1`,
 		k.id, id, micros(due), k.root()); err != nil {
 		return "", err
 	}

@@ -161,6 +161,46 @@ func TestApprovalOfBeforeADeferralDoesNotCount(t *testing.T) {
 	}
 }
 
+// TestApprovalAheadOfADeferral is of the first entry of a leaving, from which those
+// of the accounts are split.
+func TestApprovalAheadOfADeferral(t *testing.T) {
+	for name, deferred := range map[string]bool{"deferred since": true, "not deferred": false} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(t)
+			b.record(b.left("ann", b.leaving(week)))
+			for i, id := range []string{account, "second"} {
+				b.raw(`INSERT INTO holds (id, account, kinds, state, digest, created_at, ahead, valid_from, expires_at) VALUES (?, ?, 'limit', 'approved', '', 1, 1, 1, ?)`,
+					i+1, id, micros(b.now.Add(4*week)))
+				b.raw(`INSERT INTO hold_users (hold, entry, user_id, email) VALUES (?, 1, 'id-ann', 'ann@acme.com')`, i+1)
+			}
+			want := 1
+			if deferred {
+				b.deferTo("ann", 2*week)
+				want = 0
+			}
+			at := b.now.Add(2 * week)
+			b.becomeDue(at, account, "second")
+			for _, id := range []string{account, "second"} {
+				if plan := b.dueIn(id, at); len(plan) != 1 || len(plan[0].Entry.Approvals) != want {
+					t.Errorf("in %s: %+v, want %d approvals", id, plan, want)
+				}
+			}
+		})
+	}
+}
+
+func TestRetryIsNotApproved(t *testing.T) {
+	b := newBook(t)
+	b.approve(b.hold(b.plan("ann"), Protected).ID)
+	if _, _, err := b.Skip(t.Context(), byAna("ann")); err != nil {
+		t.Fatal(err)
+	}
+	b.must(b.Retry(t.Context(), byAna("ann")))
+	if plan := b.dueIn(account, time.Now()); len(plan) != 1 || len(plan[0].Entry.Approvals) != 0 {
+		t.Errorf("plan %+v, want it without the approval of before it was skipped", plan)
+	}
+}
+
 func TestEventsAndADeferral(t *testing.T) {
 	const until = 72 * time.Hour
 	for name, tt := range map[string]struct {
