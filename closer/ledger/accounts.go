@@ -20,16 +20,21 @@ func (l *Ledger) KeepAccounts(ctx context.Context, ids []string) error {
 	if kept, err := l.fact(ctx, factAccounts); err != nil || kept == string(value) {
 		return err
 	}
-	if err := l.setFact(ctx, factAccounts, string(value)); err != nil {
-		return err
-	}
-	accounts, err := l.Accounts(ctx)
-	for _, a := range accounts {
-		if !slices.Contains(ids, a.ID) && err == nil {
-			err = l.ForgetAccount(ctx, a.ID)
+	return l.write(ctx, func(t *tx) error {
+		known, err := t.texts(`SELECT account FROM accounts ORDER BY account`)
+		if err != nil {
+			return err
 		}
-	}
-	return err
+		for _, id := range known {
+			if slices.Contains(ids, id) {
+				continue
+			}
+			if err := t.forgetAccount(id); err != nil {
+				return err
+			}
+		}
+		return t.setFact(factAccounts, string(value))
+	})
 }
 
 // Outside is an account that leavers are not closed in any more, with the open
