@@ -97,17 +97,17 @@ func TestDeferredIsNotClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.leave(nil, 0)
-		until := time.Now().Add(48 * time.Hour)
+		until := time.Now().Add(20 * time.Minute)
 		if _, err := r.ledger.Defer(t.Context(), ledger.ByHand{Email: email(0), By: ledger.Person{Name: "ana"}, Reason: "hands over"}, until); err != nil {
 			t.Fatal(err)
 		}
 		stop := r.running()
 		defer stop()
-		time.Sleep(24 * time.Hour)
+		time.Sleep(10 * time.Minute)
 		r.leave(nil, 0)
-		time.Sleep(23 * time.Hour)
+		time.Sleep(9 * time.Minute)
 		r.is(ledger.Waiting, 0)
-		time.Sleep(time.Hour + 10*time.Minute)
+		time.Sleep(10 * time.Minute)
 		r.is(ledger.Closed, 0)
 		r.closes(1, userID(0))
 	})
