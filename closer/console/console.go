@@ -68,6 +68,9 @@ type Daemon struct {
 	Rejects Replayer
 	Sources func(ctx context.Context) ([]string, error) // a line for each source of the config, and what else is amiss with intake
 	Sinks   []string                                    // that outcomes are published to
+
+	Accounts []string // that leavers are closed in, by the config; none: those that the closer has found
+	DryRun   bool     // nobody is closed
 }
 
 // New opens the listener.
@@ -125,6 +128,10 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/leavers/plan", operator, s.planLeavers},
 		{"POST", "/api/v1/leavers", operator, s.takeLeavers},
 		{"GET", "/api/v1/leavers/{file}", operator, s.followLeavers},
+		{"POST", "/api/v1/leavers/defer", operator, s.deferLeaver},
+		{"POST", "/api/v1/leavers/urgent", operator, s.hastenLeaver},
+		{"POST", "/api/v1/leavers/skip", operator, s.skipLeaver},
+		{"POST", "/api/v1/leavers/retry", operator, s.retryLeaver},
 	}
 }
 
@@ -158,6 +165,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ principal) {
 		fmt.Fprintln(w, word)
 		return
 	}
+	if s.daemon.DryRun {
+		fmt.Fprintln(w, "mode: dry run: nobody is closed until the config says mode: close")
+	}
 	fmt.Fprintln(w, "ledger:", word)
 	stats, err := s.ledger.Stats(r.Context())
 	if err != nil {
@@ -178,6 +188,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ principal) {
 			fmt.Fprintf(w, "docusign: account %s: ok, last run %s\n", a.ID, a.PassedAt.Format(time.RFC3339))
 		}
 	}
+	s.writeOutside(r.Context(), w)
 	for _, sink := range s.daemon.Sinks {
 		if behind := stats.Unpublished[sink]; behind.Rows > 0 {
 			fmt.Fprintf(w, "outcomes: %s: %d not published yet, the oldest of %s\n", sink, behind.Rows, behind.Oldest.Format(time.RFC3339))
@@ -197,6 +208,17 @@ func (s *Server) writeSources(ctx context.Context, w io.Writer) {
 	}
 	for _, line := range lines {
 		fmt.Fprintln(w, line)
+	}
+}
+
+// writeOutside tells of the accounts that entries wait in vain in.
+func (s *Server) writeOutside(ctx context.Context, w io.Writer) {
+	outside, err := s.ledger.OutsideAccounts(ctx, s.daemon.Accounts)
+	if err != nil {
+		fmt.Fprintln(w, "docusign: entries outside the accounts: cannot be read:", err)
+	}
+	for _, o := range outside {
+		fmt.Fprintln(w, "docusign:", o.Advice())
 	}
 }
 
