@@ -63,8 +63,25 @@ func (c *Closer) findAccounts(ctx context.Context, now time.Time) error {
 	if err := c.ledger.ForgetAccount(ctx, unknownAccount); err != nil {
 		return err
 	}
+	if err := c.keepAccounts(ctx, ids); err != nil {
+		return err
+	}
 	c.makeLoops(ids)
 	return nil
+}
+
+// keepAccounts keeps which accounts leavers are closed in, and says which are not
+// any more though entries wait there.
+func (c *Closer) keepAccounts(ctx context.Context, ids []string) error {
+	if err := c.ledger.KeepAccounts(ctx, ids); err != nil {
+		return err
+	}
+	outside, err := c.ledger.OutsideAccounts(ctx, ids)
+	for _, o := range outside {
+		c.log.Warn("entries wait in an account that leavers are not closed in any more: name it again, or skip its leavers",
+			zap.String("account", o.Account), zap.Int("entries", o.Entries))
+	}
+	return err
 }
 
 func (c *Closer) ask(ctx context.Context) ([]docusign.AccountInfo, error) {
@@ -180,8 +197,9 @@ func (a *account) firstRun(ctx context.Context) time.Time {
 	return state.PassedAt.Add(jitter(a.cfg.Interval))
 }
 
-// urgentTurn closes urgent leavers, if there are any. Those whom a run leaves
-// due, for whatever reason, are tried again after a while, not at every turn.
+// urgentTurn closes urgent leavers, if there are any, in a plan of their own.
+// Those whom a run leaves due, for whatever reason, are tried again after a
+// while, not at every turn.
 func (a *account) urgentTurn(ctx context.Context, now time.Time) (done bool, err error) {
 	if now.Before(a.urgentAfter) {
 		return true, nil
@@ -189,6 +207,7 @@ func (a *account) urgentTurn(ctx context.Context, now time.Time) (done bool, err
 	if urgent, err := a.urgentDue(ctx, now); err != nil || !urgent {
 		return true, err
 	}
+	a.urgentAfter = now.Add(urgentPace)
 	if done, err = a.closeDue(ctx, now, true); err != nil {
 		return done, err
 	}

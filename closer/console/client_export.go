@@ -3,7 +3,6 @@ package console
 import (
 	"archive/zip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,32 +33,21 @@ func (c *Client) Export(ctx context.Context, since, until, format string, packed
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return err
+		return c.unreached(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return refusal(resp, "/api/v1/audit/export")
+		text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+		if err != nil {
+			return err
+		}
+		return c.refused("/api/v1/audit/export", resp, text)
 	}
 	size, err := io.Copy(packed, resp.Body)
 	if err != nil {
 		return fmt.Errorf("the export broke off, see the daemon's log: %w", err)
 	}
 	return unpack(packed, size, create)
-}
-
-// refusal is the error that an answer tells.
-func refusal(resp *http.Response, path string) error {
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return err
-	}
-	var p struct {
-		Detail string `json:"detail"`
-	}
-	if json.Unmarshal(text, &p) != nil || p.Detail == "" {
-		return fmt.Errorf("%s: %s", path, resp.Status)
-	}
-	return errors.New(p.Detail)
 }
 
 func unpack(packed io.ReaderAt, size int64, create func(name string) (io.Writer, error)) error {

@@ -142,7 +142,7 @@ func (e *exported) Write(p []byte) (int, error) {
 func writeJSONL(from *ledger.Evidence, to *exported) error {
 	enc := json.NewEncoder(to)
 	enc.SetEscapeHTML(false)
-	return from.Leavings(func(l ledger.Leaving) error {
+	return from.Leavings(func(l ledger.EntryEvidence) error {
 		to.rows++
 		return enc.Encode(l)
 	})
@@ -165,81 +165,81 @@ func (c *ManifestChain) write(from *ledger.Evidence, to *exported) error {
 // column is one of leavers.csv.
 type column struct {
 	name string
-	of   func(ledger.Leaving) string
+	of   func(ledger.EntryEvidence) string
 }
 
 // columns are those of leavers.csv. Where there are several of a thing, they stand
 // in the same order, with a semicolon between.
 func columns() []column {
-	users := func(of func(ledger.LeavingUser) string) func(ledger.Leaving) string {
-		return func(l ledger.Leaving) string { return several(l.Users, of) }
+	users := func(of func(ledger.UserEvidence) string) func(ledger.EntryEvidence) string {
+		return func(l ledger.EntryEvidence) string { return several(l.Users, of) }
 	}
-	events := func(of func(ledger.LeavingEvent) string) func(ledger.Leaving) string {
-		return func(l ledger.Leaving) string { return several(l.Events, of) }
+	events := func(of func(ledger.EventEvidence) string) func(ledger.EntryEvidence) string {
+		return func(l ledger.EntryEvidence) string { return several(l.Events, of) }
 	}
 	return []column{
-		{"entry", func(l ledger.Leaving) string { return strconv.FormatInt(l.Entry, 10) }},
-		{"account", func(l ledger.Leaving) string { return l.Account }},
-		{"emails", func(l ledger.Leaving) string { return strings.Join(l.Emails, "; ") }},
-		{"given_name", func(l ledger.Leaving) string { return l.GivenName }},
-		{"family_name", func(l ledger.Leaving) string { return l.FamilyName }},
-		{"employee_id", func(l ledger.Leaving) string { return l.EmployeeID }},
-		{"termination_id", func(l ledger.Leaving) string { return l.TerminationID }},
-		{"legal_entity", func(l ledger.Leaving) string { return l.LegalEntity }},
-		{"department", func(l ledger.Leaving) string { return l.Department }},
-		{"manager_email", func(l ledger.Leaving) string { return l.ManagerEmail }},
-		{"urgent", func(l ledger.Leaving) string { return strconv.FormatBool(l.Urgent) }},
-		{"event_sources", events(func(e ledger.LeavingEvent) string { return e.Source })},
-		{"event_ids", events(func(e ledger.LeavingEvent) string { return e.ID })},
-		{"events", events(func(e ledger.LeavingEvent) string { return e.What })},
-		{"occurred_at", events(func(e ledger.LeavingEvent) string { return e.OccurredAt })},
-		{"brought_by", events(func(e ledger.LeavingEvent) string { return e.By })},
-		{"received_at", func(l ledger.Leaving) string { return written(l.ReceivedAt) }},
-		{"effective_at", func(l ledger.Leaving) string { return written(l.EffectiveAt) }},
-		{"due_at", func(l ledger.Leaving) string { return written(l.DueAt) }},
-		{"deferred_until", func(l ledger.Leaving) string { return written(l.DeferredUntil) }},
-		{"state", func(l ledger.Leaving) string { return string(l.State) }},
-		{"reason", func(l ledger.Leaving) string { return l.Reason }},
-		{"settled_at", func(l ledger.Leaving) string { return written(l.SettledAt) }},
-		{"hours_to_close", func(l ledger.Leaving) string {
+		{"entry", func(l ledger.EntryEvidence) string { return strconv.FormatInt(l.Entry, 10) }},
+		{"account", func(l ledger.EntryEvidence) string { return l.Account }},
+		{"emails", func(l ledger.EntryEvidence) string { return strings.Join(l.Emails, "; ") }},
+		{"given_name", func(l ledger.EntryEvidence) string { return l.GivenName }},
+		{"family_name", func(l ledger.EntryEvidence) string { return l.FamilyName }},
+		{"employee_id", func(l ledger.EntryEvidence) string { return l.EmployeeID }},
+		{"termination_id", func(l ledger.EntryEvidence) string { return l.TerminationID }},
+		{"legal_entity", func(l ledger.EntryEvidence) string { return l.LegalEntity }},
+		{"department", func(l ledger.EntryEvidence) string { return l.Department }},
+		{"manager_email", func(l ledger.EntryEvidence) string { return l.ManagerEmail }},
+		{"urgent", func(l ledger.EntryEvidence) string { return strconv.FormatBool(l.Urgent) }},
+		{"event_sources", events(func(e ledger.EventEvidence) string { return e.Source })},
+		{"event_ids", events(func(e ledger.EventEvidence) string { return e.ID })},
+		{"events", events(func(e ledger.EventEvidence) string { return e.What })},
+		{"occurred_at", events(func(e ledger.EventEvidence) string { return e.OccurredAt })},
+		{"brought_by", events(func(e ledger.EventEvidence) string { return e.By })},
+		{"received_at", func(l ledger.EntryEvidence) string { return written(l.ReceivedAt) }},
+		{"effective_at", func(l ledger.EntryEvidence) string { return written(l.EffectiveAt) }},
+		{"due_at", func(l ledger.EntryEvidence) string { return written(l.DueAt) }},
+		{"deferred_until", func(l ledger.EntryEvidence) string { return written(l.DeferredUntil) }},
+		{"state", func(l ledger.EntryEvidence) string { return string(l.State) }},
+		{"reason", func(l ledger.EntryEvidence) string { return l.Reason }},
+		{"settled_at", func(l ledger.EntryEvidence) string { return written(l.SettledAt) }},
+		{"hours_to_close", func(l ledger.EntryEvidence) string {
 			if l.HoursToClose == nil {
 				return ""
 			}
 			return strconv.FormatFloat(*l.HoursToClose, 'f', 2, 64)
 		}},
-		{"holds", func(l ledger.Leaving) string {
-			return several(l.Holds, func(h ledger.LeavingHold) string {
+		{"holds", func(l ledger.EntryEvidence) string {
+			return several(l.Holds, func(h ledger.HoldEvidence) string {
 				return fmt.Sprintf("%d %s %s %s", h.Hold, strings.Join(h.Kinds, ","), h.State, h.Digest)
 			})
 		}},
-		{"decided", func(l ledger.Leaving) string {
-			var all []ledger.LeavingWord
+		{"decided", func(l ledger.EntryEvidence) string {
+			var all []ledger.WordEvidence
 			for _, h := range l.Holds {
 				all = append(all, h.People...)
 			}
 			return several(all, said)
 		}},
-		{"by_hand", func(l ledger.Leaving) string { return several(l.Words, said) }},
-		{"user_ids", users(func(u ledger.LeavingUser) string { return u.UserID })},
-		{"user_outcomes", users(func(u ledger.LeavingUser) string {
+		{"by_hand", func(l ledger.EntryEvidence) string { return several(l.Words, said) }},
+		{"user_ids", users(func(u ledger.UserEvidence) string { return u.UserID })},
+		{"user_outcomes", users(func(u ledger.UserEvidence) string {
 			return strings.TrimSpace(u.Outcome + " " + u.Reason + " " + u.Note)
 		})},
-		{"batches", users(func(u ledger.LeavingUser) string {
+		{"batches", users(func(u ledger.UserEvidence) string {
 			if u.Batch == 0 {
 				return ""
 			}
 			return strconv.FormatInt(u.Batch, 10)
 		})},
-		{"sent_at", users(func(u ledger.LeavingUser) string { return written(u.SentAt) })},
-		{"answered_at", users(func(u ledger.LeavingUser) string { return written(u.AnsweredAt) })},
-		{"trace_tokens", users(func(u ledger.LeavingUser) string { return u.TraceToken })},
-		{"last_logins", users(func(u ledger.LeavingUser) string { return written(u.LastLogin) })},
-		{"watched_until", watched(func(w ledger.LeavingWatch) time.Time { return w.Until })},
-		{"last_look_at", watched(func(w ledger.LeavingWatch) time.Time { return w.LastLook })},
-		{"returned_at", watched(func(w ledger.LeavingWatch) time.Time { return w.ReturnedAt })},
-		{"previous_entry", func(l ledger.Leaving) string { return numbered(l.Previous) }},
-		{"audit_row", func(l ledger.Leaving) string { return numbered(l.AuditRow) }},
-		{"erased_at", func(l ledger.Leaving) string { return written(l.ErasedAt) }},
+		{"sent_at", users(func(u ledger.UserEvidence) string { return written(u.SentAt) })},
+		{"answered_at", users(func(u ledger.UserEvidence) string { return written(u.AnsweredAt) })},
+		{"trace_tokens", users(func(u ledger.UserEvidence) string { return u.TraceToken })},
+		{"last_logins", users(func(u ledger.UserEvidence) string { return written(u.LastLogin) })},
+		{"watched_until", watched(func(w ledger.WatchEvidence) time.Time { return w.Until })},
+		{"last_look_at", watched(func(w ledger.WatchEvidence) time.Time { return w.LastLook })},
+		{"returned_at", watched(func(w ledger.WatchEvidence) time.Time { return w.ReturnedAt })},
+		{"previous_entry", func(l ledger.EntryEvidence) string { return numbered(l.Previous) }},
+		{"audit_row", func(l ledger.EntryEvidence) string { return numbered(l.AuditRow) }},
+		{"erased_at", func(l ledger.EntryEvidence) string { return written(l.ErasedAt) }},
 	}
 }
 
@@ -253,7 +253,7 @@ func writeCSV(from *ledger.Evidence, to *exported) error {
 	if err := w.Write(cells); err != nil {
 		return err
 	}
-	if err := from.Leavings(func(l ledger.Leaving) error {
+	if err := from.Leavings(func(l ledger.EntryEvidence) error {
 		to.rows++
 		for i, c := range all {
 			cells[i] = harmless(c.of(l))
@@ -286,8 +286,8 @@ func several[T any](all []T, of func(T) string) string {
 	return strings.Join(texts, "; ")
 }
 
-func watched(of func(ledger.LeavingWatch) time.Time) func(ledger.Leaving) string {
-	return func(l ledger.Leaving) string {
+func watched(of func(ledger.WatchEvidence) time.Time) func(ledger.EntryEvidence) string {
+	return func(l ledger.EntryEvidence) string {
 		if l.Watch == nil {
 			return ""
 		}
@@ -296,7 +296,7 @@ func watched(of func(ledger.LeavingWatch) time.Time) func(ledger.Leaving) string
 }
 
 // said is a person's word in one cell.
-func said(w ledger.LeavingWord) string {
+func said(w ledger.WordEvidence) string {
 	text := w.What + " by " + w.By + " " + written(w.At)
 	if w.Until != "" {
 		text += " until " + w.Until
@@ -359,8 +359,8 @@ func CheckFormat(format string) error {
 // was there when it began.
 const exportAtMost = 10 * time.Minute
 
-// exportAudit answers a zip. Where it fails underway the connection breaks off, so
-// that nobody takes half of it for the whole.
+// exportAudit answers a zip, one after the other. Where it fails underway the
+// connection breaks off, so that nobody takes half of it for the whole.
 func (s *Server) exportAudit(w http.ResponseWriter, r *http.Request, who principal) {
 	if who.name == "" {
 		problem(w, http.StatusForbidden, "evidence names people: it needs a named person, see admin.tokens_file")
@@ -372,22 +372,26 @@ func (s *Server) exportAudit(w http.ResponseWriter, r *http.Request, who princip
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	if !s.exporting.TryLock() {
-		w.Header().Set("Retry-After", "60")
-		problem(w, http.StatusServiceUnavailable, "another export is under way: try again once it is done")
-		return
-	}
-	defer s.exporting.Unlock()
 	ctx, cancel := context.WithTimeout(r.Context(), exportAtMost)
 	defer cancel()
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(exportAtMost))
+	s.exporting.Lock()
+	defer s.exporting.Unlock()
 	w.Header().Set("Content-Type", "application/zip")
 	w.Header().Set("Content-Disposition", `attachment; filename="signoff-evidence.zip"`)
-	w.Header().Set("Cache-Control", "no-store")
-	packed := zip.NewWriter(w)
+	sent := &exported{w: w, sum: sha256.New()}
+	packed := zip.NewWriter(sent)
 	x := Export{Period: period, Format: q.Get("format"), Version: s.daemon.Version, Sign: s.daemon.Sign}
 	m, err := x.Write(ctx, s.ledger, packed.Create)
-	if err = errors.Join(err, packed.Close()); err != nil {
+	if err == nil {
+		err = packed.Close()
+	}
+	switch {
+	case err != nil && sent.bytes == 0:
+		w.Header().Del("Content-Disposition")
+		s.fail(w, err)
+		return
+	case err != nil:
 		s.log.Warn("evidence could not be exported", zap.String("by", who.name), zap.Error(err))
 		panic(http.ErrAbortHandler)
 	}

@@ -96,7 +96,7 @@ func (b *book) rewrite() {
 	db := rawDB(b.t, b.path)
 	defer func() { _ = db.Close() }()
 	var rows []ChainRow
-	if err := eachRow(b.t.Context(), db, `a.seq > 0`, func(r ChainRow) error { rows = append(rows, r); return nil }); err != nil {
+	if err := eachChainRow(b.t.Context(), db, `a.seq > 0`, func(r ChainRow) error { rows = append(rows, r); return nil }); err != nil {
 		b.t.Fatal(err)
 	}
 	prev := ""

@@ -156,8 +156,8 @@ func (t *tx) split(w readyEntry, account string) error {
 	if err != nil {
 		return err
 	}
-	if err := t.exec(`INSERT INTO entries (id, account, state, split_from, stale, due_at, received_at, `+person+`)
-		SELECT $2, $3, 'due', CASE split_from WHEN 0 THEN id ELSE split_from END, stale, due_at, received_at, `+person+`
+	if err := t.exec(`INSERT INTO entries (id, account, state, split_from, stale, due_at, deferred_until, approvals_after, received_at, `+person+`)
+		SELECT $2, $3, 'due', CASE split_from WHEN 0 THEN id ELSE split_from END, stale, due_at, deferred_until, approvals_after, received_at, `+person+`
 		FROM entries WHERE id = $1`, w.id, id, account); err != nil {
 		return err
 	}

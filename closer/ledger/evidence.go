@@ -28,43 +28,43 @@ func (p Period) micros() (since, until int64) {
 	return since, until
 }
 
-// Leaving is all that the ledger has on one leaving of a leaver in one account.
+// EntryEvidence is all that the ledger has on one leaving of a leaver in one account.
 // Times are UTC, zero for none.
-type Leaving struct {
-	Entry         int64          `json:"entry"`
-	Account       string         `json:"account"` // "" until it is first due
-	State         State          `json:"state"`
-	Reason        string         `json:"reason,omitempty"`
-	Emails        []string       `json:"emails"` // none once they were erased
-	GivenName     string         `json:"givenName,omitempty"`
-	FamilyName    string         `json:"familyName,omitempty"`
-	ManagerEmail  string         `json:"managerEmail,omitempty"`
-	EmployeeID    string         `json:"employeeId,omitempty"`
-	TerminationID string         `json:"terminationId,omitempty"`
-	LegalEntity   string         `json:"legalEntity,omitempty"`
-	Department    string         `json:"department,omitempty"`
-	Urgent        bool           `json:"urgent"`
-	Stale         bool           `json:"stale"`
-	Previous      int64          `json:"previousEntry,omitempty"` // of one who has returned: by which they had been closed
-	EffectiveAt   time.Time      `json:"effectiveAt,omitzero"`
-	ReceivedAt    time.Time      `json:"receivedAt,omitzero"`
-	DueAt         time.Time      `json:"dueAt,omitzero"`
-	DeferredUntil time.Time      `json:"deferredUntil,omitzero"`
-	SettledAt     time.Time      `json:"settledAt,omitzero"`
-	HoursToClose  *float64       `json:"hoursToClose,omitempty"` // from due to closed
-	Events        []LeavingEvent `json:"events"`
-	Holds         []LeavingHold  `json:"holds"`
-	Users         []LeavingUser  `json:"users"`
-	Words         []LeavingWord  `json:"words"` // by hand, on this leaver alone
-	Watch         *LeavingWatch  `json:"watch,omitempty"`
-	ErasedAt      time.Time      `json:"erasedAt,omitzero"`
-	AuditRow      int64          `json:"auditRow,omitempty"` // that has the outcome
+type EntryEvidence struct {
+	Entry         int64           `json:"entry"`
+	Account       string          `json:"account"` // "" until it is first due
+	State         State           `json:"state"`
+	Reason        string          `json:"reason,omitempty"`
+	Emails        []string        `json:"emails"` // none once they were erased
+	GivenName     string          `json:"givenName,omitempty"`
+	FamilyName    string          `json:"familyName,omitempty"`
+	ManagerEmail  string          `json:"managerEmail,omitempty"`
+	EmployeeID    string          `json:"employeeId,omitempty"`
+	TerminationID string          `json:"terminationId,omitempty"`
+	LegalEntity   string          `json:"legalEntity,omitempty"`
+	Department    string          `json:"department,omitempty"`
+	Urgent        bool            `json:"urgent"`
+	Stale         bool            `json:"stale"`
+	Previous      int64           `json:"previousEntry,omitempty"` // of one who has returned: by which they had been closed
+	EffectiveAt   time.Time       `json:"effectiveAt,omitzero"`
+	ReceivedAt    time.Time       `json:"receivedAt,omitzero"`
+	DueAt         time.Time       `json:"dueAt,omitzero"`
+	DeferredUntil time.Time       `json:"deferredUntil,omitzero"`
+	SettledAt     time.Time       `json:"settledAt,omitzero"`
+	HoursToClose  *float64        `json:"hoursToClose,omitempty"` // from due to closed
+	Events        []EventEvidence `json:"events"`
+	Holds         []HoldEvidence  `json:"holds"`
+	Users         []UserEvidence  `json:"users"`
+	Words         []WordEvidence  `json:"words"` // by hand, on this leaver alone
+	Watch         *WatchEvidence  `json:"watch,omitempty"`
+	ErasedAt      time.Time       `json:"erasedAt,omitzero"`
+	AuditRow      int64           `json:"auditRow,omitempty"` // that has the outcome
 
 	root int64
 }
 
-// LeavingEvent is an event that was heard of the leaving.
-type LeavingEvent struct {
+// EventEvidence is an event that was heard of the leaving.
+type EventEvidence struct {
 	What        string `json:"what"` // received, moved, confirmed, superseded, rescinded, rehired; "" where that is not known
 	Origin      string `json:"origin"`
 	Source      string `json:"source"`
@@ -75,18 +75,18 @@ type LeavingEvent struct {
 	By          string `json:"by,omitempty"` // the person who brought it
 }
 
-// LeavingHold is a hold that named the leaver, and who said what to it.
-type LeavingHold struct {
-	Hold   int64         `json:"hold"`
-	Kinds  []string      `json:"kinds"`
-	State  HoldState     `json:"state"`
-	Digest string        `json:"digest"`
-	MadeAt time.Time     `json:"madeAt"`
-	People []LeavingWord `json:"people"`
+// HoldEvidence is a hold that named the leaver, and who said what to it.
+type HoldEvidence struct {
+	Hold   int64          `json:"hold"`
+	Kinds  []string       `json:"kinds"`
+	State  HoldState      `json:"state"`
+	Digest string         `json:"digest"`
+	MadeAt time.Time      `json:"madeAt"`
+	People []WordEvidence `json:"people"`
 }
 
-// LeavingWord is what a person said.
-type LeavingWord struct {
+// WordEvidence is what a person said.
+type WordEvidence struct {
 	What   string    `json:"what"`
 	By     string    `json:"by"`
 	At     time.Time `json:"at"`
@@ -94,8 +94,8 @@ type LeavingWord struct {
 	Until  string    `json:"until,omitempty"` // of one that was deferred
 }
 
-// LeavingUser is a user of the account, the call that was to close it, and what came of it.
-type LeavingUser struct {
+// UserEvidence is a user of the account, the call that was to close it, and what came of it.
+type UserEvidence struct {
 	UserID     string    `json:"userId"`
 	Email      string    `json:"email,omitempty"`
 	Outcome    string    `json:"outcome"` // "" while there is none
@@ -110,8 +110,8 @@ type LeavingUser struct {
 	LastLogin  time.Time `json:"lastLogin,omitzero"`
 }
 
-// LeavingWatch is what was seen of a leaver after the close.
-type LeavingWatch struct {
+// WatchEvidence is what was seen of a leaver after the close.
+type WatchEvidence struct {
 	Until         time.Time `json:"until,omitzero"`
 	LastLook      time.Time `json:"lastLook,omitzero"`
 	Over          bool      `json:"over"` // before its time: the leaver is back, or was looked at by another entry
@@ -149,7 +149,7 @@ func (e *Evidence) Close() error { return e.q.Rollback() }
 
 // Leavings hands over every leaving of the period, the oldest entry first. An entry
 // whose place another has taken is left out.
-func (e *Evidence) Leavings(do func(Leaving) error) error {
+func (e *Evidence) Leavings(do func(EntryEvidence) error) error {
 	for after := int64(0); ; {
 		page, err := e.page(after)
 		if err != nil || len(page) == 0 {
@@ -165,12 +165,12 @@ func (e *Evidence) Leavings(do func(Leaving) error) error {
 }
 
 // page reads the next leavings with all that hangs on them.
-func (e *Evidence) page(after int64) ([]*Leaving, error) {
+func (e *Evidence) page(after int64) ([]*EntryEvidence, error) {
 	page, err := e.leavings(after)
 	if err != nil || len(page) == 0 {
 		return nil, err
 	}
-	of := make(map[int64]*Leaving, len(page))
+	of := make(map[int64]*EntryEvidence, len(page))
 	var ids, withRoots []int64
 	for _, l := range page {
 		of[l.Entry] = l
@@ -197,13 +197,13 @@ func (e *Evidence) page(after int64) ([]*Leaving, error) {
 	return page, nil
 }
 
-func (e *Evidence) leavings(after int64) ([]*Leaving, error) {
-	var page []*Leaving
+func (e *Evidence) leavings(after int64) ([]*EntryEvidence, error) {
+	var page []*EntryEvidence
 	err := e.each(`SELECT id, CASE split_from WHEN 0 THEN id ELSE split_from END, account, state, reason, emails, given_name, family_name, manager_email,
 		employee_id, termination_id, legal_entity, department, urgent, stale, effective_at, received_at, due_at, deferred_until, settled_at,
 		watched_at, watch_over, erased_at FROM entries WHERE id > $1 AND effective_at >= $2 AND effective_at < $3
 		AND NOT (state = 'cancelled' AND reason = '`+sameAsOpen+`') ORDER BY id LIMIT $4`, func(rows *sql.Rows) error {
-		l := &Leaving{Events: []LeavingEvent{}, Holds: []LeavingHold{}, Users: []LeavingUser{}, Words: []LeavingWord{}, Watch: &LeavingWatch{}}
+		l := &EntryEvidence{Events: []EventEvidence{}, Holds: []HoldEvidence{}, Users: []UserEvidence{}, Words: []WordEvidence{}, Watch: &WatchEvidence{}}
 		var emails string
 		var effective, received, due, deferred, settled, watched, erased int64
 		if err := rows.Scan(&l.Entry, &l.root, &l.Account, &l.State, &l.Reason, &emails, &l.GivenName, &l.FamilyName, &l.ManagerEmail,
@@ -237,8 +237,8 @@ type rowFacts struct {
 
 // addRows adds what the audit says of these entries: events, which those share that
 // were split from one, outcomes and words of people.
-func (e *Evidence) addRows(page []*Leaving, entries []int64) error {
-	of := make(map[int64][]*Leaving)
+func (e *Evidence) addRows(page []*EntryEvidence, entries []int64) error {
+	of := make(map[int64][]*EntryEvidence)
 	for _, l := range page {
 		of[l.Entry] = append(of[l.Entry], l)
 		if l.root != l.Entry {
@@ -262,7 +262,7 @@ func (e *Evidence) addRows(page []*Leaving, entries []int64) error {
 		_ = json.Unmarshal([]byte(text), &f) // what was made unreadable is for Verify to find
 		for _, l := range of[entry] {
 			if f.ReceivedAt != "" {
-				l.hear(LeavingEvent{What: action, Origin: f.Origin, Source: f.Source, ID: cmp.Or(f.ID, id), OccurredAt: f.OccurredAt,
+				l.hear(EventEvidence{What: action, Origin: f.Origin, Source: f.Source, ID: cmp.Or(f.ID, id), OccurredAt: f.OccurredAt,
 					EffectiveAt: f.EffectiveAt, ReceivedAt: f.ReceivedAt, By: actor})
 			}
 			if l.Entry == entry {
@@ -274,38 +274,38 @@ func (e *Evidence) addRows(page []*Leaving, entries []int64) error {
 }
 
 // hear adds an event, each once.
-func (l *Leaving) hear(e LeavingEvent) {
-	if !slices.ContainsFunc(l.Events, func(o LeavingEvent) bool { return o.ID == e.ID && o.Source == e.Source && o.Origin == e.Origin }) {
+func (l *EntryEvidence) hear(e EventEvidence) {
+	if !slices.ContainsFunc(l.Events, func(o EventEvidence) bool { return o.ID == e.ID && o.Source == e.Source && o.Origin == e.Origin }) {
 		l.Events = append(l.Events, e)
 	}
 }
 
 // take takes over what a row says of the entry itself.
-func (l *Leaving) take(action, actor string, seq int64, at time.Time, f rowFacts, reason string) {
+func (l *EntryEvidence) take(action, actor string, seq int64, at time.Time, f rowFacts, reason string) {
 	switch action {
 	case "deferred", "urgent", "retry_asked":
-		l.Words = append(l.Words, LeavingWord{What: action, By: actor, At: at, Reason: reason, Until: f.Until})
+		l.Words = append(l.Words, WordEvidence{What: action, By: actor, At: at, Reason: reason, Until: f.Until})
 	case string(Skipped):
-		l.Words, l.AuditRow = append(l.Words, LeavingWord{What: action, By: actor, At: at, Reason: reason}), seq
+		l.Words, l.AuditRow = append(l.Words, WordEvidence{What: action, By: actor, At: at, Reason: reason}), seq
 	case "returned":
 		l.Previous = f.From
 	case "rejected", string(Closed), string(AlreadyClosed), string(NotFound), string(Cancelled), string(Failed):
 		l.AuditRow = seq
 		if State(action) == AlreadyClosed {
 			for _, id := range f.Users {
-				l.Users = append(l.Users, LeavingUser{UserID: id, Outcome: action})
+				l.Users = append(l.Users, UserEvidence{UserID: id, Outcome: action})
 			}
 		}
 	}
 }
 
 // addKeys adds the events that another entry had heard before this one took its place.
-func (e *Evidence) addKeys(page []*Leaving, entries []int64) error {
-	heard := make(map[int64][]LeavingEvent)
+func (e *Evidence) addKeys(page []*EntryEvidence, entries []int64) error {
+	heard := make(map[int64][]EventEvidence)
 	err := e.each(`SELECT entry, origin, source, id, received_at FROM keys WHERE entry IN (SELECT value FROM json_each($1)) ORDER BY received_at`,
 		func(rows *sql.Rows) error {
 			var entry, received int64
-			var k LeavingEvent
+			var k EventEvidence
 			if err := rows.Scan(&entry, &k.Origin, &k.Source, &k.ID, &received); err != nil {
 				return err
 			}
@@ -323,19 +323,19 @@ func (e *Evidence) addKeys(page []*Leaving, entries []int64) error {
 	return err
 }
 
-func (e *Evidence) addUsers(of map[int64]*Leaving, entries []int64) error {
+func (e *Evidence) addUsers(of map[int64]*EntryEvidence, entries []int64) error {
 	return e.each(`SELECT m.entry, m.user_id, m.email, m.outcome, m.reason, m.note, m.scim, m.trace, m.settled_at, m.last_login, m.batch,
 		COALESCE(b.sent_at, 0), COALESCE(b.answered_at, 0) FROM memberships m LEFT JOIN batches b ON b.id = m.batch
 		WHERE m.entry IN (SELECT value FROM json_each($1)) ORDER BY m.entry, m.user_id`, func(rows *sql.Rows) error {
 		var entry, settled, login, sent, answered int64
-		var u LeavingUser
+		var u UserEvidence
 		if err := rows.Scan(&entry, &u.UserID, &u.Email, &u.Outcome, &u.Reason, &u.Note, &u.SCIM, &u.TraceToken, &settled, &login, &u.Batch,
 			&sent, &answered); err != nil {
 			return err
 		}
 		u.SettledAt, u.LastLogin, u.SentAt, u.AnsweredAt = fromMicros(settled), fromMicros(login), fromMicros(sent), fromMicros(answered)
 		l := of[entry]
-		l.Users = slices.DeleteFunc(l.Users, func(o LeavingUser) bool { return o.UserID == u.UserID })
+		l.Users = slices.DeleteFunc(l.Users, func(o UserEvidence) bool { return o.UserID == u.UserID })
 		l.Users = append(l.Users, u)
 		return nil
 	}, list(entries))
@@ -343,12 +343,12 @@ func (e *Evidence) addUsers(of map[int64]*Leaving, entries []int64) error {
 
 // addHolds adds the holds that named these entries, and who has decided on them. A
 // plan that was approved ahead names the first entry of a leaving.
-func (e *Evidence) addHolds(of map[int64]*Leaving, entries []int64) error {
-	people := make(map[int64][]LeavingWord)
+func (e *Evidence) addHolds(of map[int64]*EntryEvidence, entries []int64) error {
+	people := make(map[int64][]WordEvidence)
 	if err := e.each(`SELECT hold, person, reason, at FROM approvals WHERE hold IN (SELECT u.hold FROM entries e
 		JOIN hold_users u ON u.entry IN (e.id, e.split_from) WHERE e.id IN (SELECT value FROM json_each($1))) ORDER BY at, person`, func(rows *sql.Rows) error {
 		var hold, at int64
-		w := LeavingWord{What: string(HoldApproved)}
+		w := WordEvidence{What: string(HoldApproved)}
 		if err := rows.Scan(&hold, &w.By, &w.Reason, &at); err != nil {
 			return err
 		}
@@ -362,14 +362,14 @@ func (e *Evidence) addHolds(of map[int64]*Leaving, entries []int64) error {
 		FROM entries e JOIN hold_users u ON u.entry IN (e.id, e.split_from) JOIN holds h ON h.id = u.hold
 		WHERE e.id IN (SELECT value FROM json_each($1)) AND (u.entry = e.id OR h.ahead = 1 AND h.account = e.account) ORDER BY h.id`, func(rows *sql.Rows) error {
 		var entry, made, decided int64
-		var h LeavingHold
+		var h HoldEvidence
 		var kinds string
-		var w LeavingWord
+		var w WordEvidence
 		if err := rows.Scan(&entry, &h.Hold, &kinds, &h.State, &h.Digest, &made, &decided, &w.By, &w.Reason); err != nil {
 			return err
 		}
-		h.Kinds, h.MadeAt, h.People = strings.Split(kinds, ","), fromMicros(made), append([]LeavingWord{}, people[h.Hold]...)
-		if w.By != "" && !slices.ContainsFunc(h.People, func(p LeavingWord) bool { return p.By == w.By && h.State == HoldApproved }) {
+		h.Kinds, h.MadeAt, h.People = strings.Split(kinds, ","), fromMicros(made), append([]WordEvidence{}, people[h.Hold]...)
+		if w.By != "" && !slices.ContainsFunc(h.People, func(p WordEvidence) bool { return p.By == w.By && h.State == HoldApproved }) {
 			w.What, w.At = string(h.State), fromMicros(decided)
 			h.People = append(h.People, w)
 		}
@@ -379,7 +379,7 @@ func (e *Evidence) addHolds(of map[int64]*Leaving, entries []int64) error {
 }
 
 // addReturns adds when those who were closed were found open again.
-func (e *Evidence) addReturns(of map[int64]*Leaving, entries []int64) error {
+func (e *Evidence) addReturns(of map[int64]*EntryEvidence, entries []int64) error {
 	return e.each(`SELECT DISTINCT a.entry, a.at, a.facts FROM entries o JOIN entries r ON r.leaver = o.leaver AND r.returned = 1
 		JOIN audit a ON a.entry = r.id AND a.action = 'returned' WHERE o.id IN (SELECT value FROM json_each($1))`, func(rows *sql.Rows) error {
 		var entry, at int64
@@ -397,7 +397,7 @@ func (e *Evidence) addReturns(of map[int64]*Leaving, entries []int64) error {
 }
 
 // conclude tells what follows from the rest.
-func (l *Leaving) conclude(watch time.Duration) {
+func (l *EntryEvidence) conclude(watch time.Duration) {
 	if l.State != Closed && l.State != AlreadyClosed {
 		l.Watch = nil
 		return
@@ -427,7 +427,7 @@ func (e *Evidence) Rows(do func(ChainRow) error) error {
 	}, e.since, e.until); err != nil {
 		return err
 	}
-	return eachRow(e.ctx, e.q, `a.seq BETWEEN $1 AND $2`, func(r ChainRow) error {
+	return eachChainRow(e.ctx, e.q, `a.seq BETWEEN $1 AND $2`, func(r ChainRow) error {
 		if within := r.At >= e.since && r.At < e.until; !e.about[r.Entry] && (r.Entry != 0 || !within) {
 			r.Values = nil
 		}

@@ -11,13 +11,13 @@ import (
 )
 
 // evidence is what there is of a period.
-func (b *book) evidence(p Period) (leavings []Leaving, rows []ChainRow) {
+func (b *book) evidence(p Period) (leavings []EntryEvidence, rows []ChainRow) {
 	b.t.Helper()
 	e, err := b.Evidence(b.t.Context(), p)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := e.Leavings(func(l Leaving) error { leavings = append(leavings, l); return nil }); err != nil {
+	if err := e.Leavings(func(l EntryEvidence) error { leavings = append(leavings, l); return nil }); err != nil {
 		b.t.Fatal(err)
 	}
 	if err := e.Rows(func(r ChainRow) error { rows = append(rows, r); return nil }); err != nil {
@@ -64,7 +64,7 @@ func TestEvidenceTellsTheWholeOfALeaving(t *testing.T) {
 		t.Fatalf("holds %+v", l.Holds)
 	}
 	people := l.Holds[0].People
-	slices.SortFunc(people, func(a, b LeavingWord) int { return strings.Compare(a.By, b.By) })
+	slices.SortFunc(people, func(a, b WordEvidence) int { return strings.Compare(a.By, b.By) })
 	if people[0].By != "ana" || people[0].Reason != "seen" || people[0].What != "approved" || people[1].Reason != "seen, too" || people[1].At.IsZero() {
 		t.Errorf("people %+v", people)
 	}

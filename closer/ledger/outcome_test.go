@@ -100,6 +100,19 @@ func TestWhatIsTold(t *testing.T) {
 				b.t.Fatal(err)
 			}
 		}, []string{"held 1 id-ann hold=1:limit detail=detail", "skipped 1 hold=1: reason=a mistake by=ana"}},
+		"skipped by hand": {func(b *book) {
+			b.hold(b.plan("ann"), Limit)
+			if _, _, err := b.Skip(b.t.Context(), byAna("ann")); err != nil {
+				b.t.Fatal(err)
+			}
+		}, []string{"held 1 id-ann hold=1:limit detail=detail", "skipped 1 reason=because by=ana"}},
+		"skipped by hand, and the reason erased": {func(b *book) {
+			b.plan("ann")
+			if _, _, err := b.Skip(b.t.Context(), byAna("ann")); err != nil {
+				b.t.Fatal(err)
+			}
+			b.raw(`DELETE FROM audit_personal`)
+		}, []string{"skipped 1 by=ana"}},
 		"held anew": {func(b *book) {
 			b.hold(b.plan("ann"), Limit)
 			b.renew(false)

@@ -51,7 +51,7 @@ func (l *Ledger) Verify(ctx context.Context, sent []Checkpoint) (Verified, error
 	}
 	chain := NewChain(v.After, sent)
 	said := newRecord()
-	if err := eachRow(ctx, t, `a.seq > 0`, func(r ChainRow) error {
+	if err := eachChainRow(ctx, t, `a.seq > 0`, func(r ChainRow) error {
 		chain.Next(r)
 		said.hear(r)
 		return nil
@@ -89,9 +89,9 @@ func readAfter(ctx context.Context, q querier) (h Head, err error) {
 	return h, err
 }
 
-// eachRow hands over rows of the audit with what is left of their personal fields,
+// eachChainRow hands over rows of the audit with what is left of their personal fields,
 // in order.
-func eachRow(ctx context.Context, q querier, where string, do func(ChainRow) error, args ...any) error {
+func eachChainRow(ctx context.Context, q querier, where string, do func(ChainRow) error, args ...any) error {
 	const columns = `a.seq, a.at, a.action, a.entry, a.actor, a.facts, a.personal, a.prev, a.hash, p.field, p.salt, p.value`
 	query := `SELECT ` + columns + ` FROM audit a LEFT JOIN audit_personal p ON p.seq = a.seq WHERE ` + where + ` ORDER BY a.seq`
 	rows, err := q.QueryContext(ctx, query, args...)
