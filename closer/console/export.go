@@ -268,7 +268,7 @@ func writeCSV(from *ledger.Evidence, to *exported) error {
 
 // harmless keeps a spreadsheet from taking a cell for a formula.
 func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+	if cell != "" && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
 		return "'" + cell
 	}
 	return cell

@@ -11,7 +11,8 @@
 // before Docusign hears of it, so that after a crash its outcome is looked up
 // and never blindly sent again.
 //
-// Every step is appended to a hash chain, in the transaction that takes it.
+// Every step is appended to a hash chain, in the transaction that takes it. Emails,
+// names and the words of people stand beside it, where they are erased in time.
 package ledger
 
 import (
