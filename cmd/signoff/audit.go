@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"signoff/closer/console"
@@ -59,6 +60,9 @@ func auditVerify(ctx context.Context, args []string, out io.Writer) error {
 	}
 	if given != 1 {
 		return usageError{errors.New("one of --config FILE, --ledger URL and --export DIR is needed")}
+	}
+	if *url != "" && !strings.HasPrefix(*url, "sqlite://") { // not quoted: a database's URL may hold a password
+		return usageError{errors.New("--ledger: not a URL such as sqlite:///path/to/ledger.db")}
 	}
 	key, err := readPublicKey(*keyFile)
 	if err != nil {

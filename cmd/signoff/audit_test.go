@@ -188,6 +188,7 @@ func TestAuditUsage(t *testing.T) {
 		"help":                   {[]string{"--help"}, 0, "-checkpoints"},
 		"verify nothing":         {[]string{"verify"}, 2, "one of --config FILE, --ledger URL and --export DIR"},
 		"verify two things":      {[]string{"verify", "--ledger", "sqlite:///x", "--export", dir}, 2, "one of"},
+		"verify a path":          {[]string{"verify", "--ledger", "/x/hunter2.db"}, 2, "--ledger: not a URL such as sqlite:///"},
 		"a key that is none":     {[]string{"verify", "--export", dir, "--public-key", notAKey}, 2, "not an Ed25519 public key"},
 		"heads of no file":       {[]string{"verify", "--export", dir, "--checkpoints", "/nowhere/x"}, 2, "--checkpoints: open /nowhere/x"},
 		"a folder of no export":  {[]string{"verify", "--export", dir}, 1, "manifest.json"},
