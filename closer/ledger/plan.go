@@ -183,9 +183,15 @@ func (l *Ledger) Settle(ctx context.Context, settlements []Settlement) ([]Settle
 			if n == 0 {
 				continue
 			}
-			facts, err := t.withMemberships(map[string]any{"users": s.Users}, s.Entry.ID, outcome)
+			if err := t.keepClosed(s); err != nil {
+				return err
+			}
+			facts, err := t.withMemberships(map[string]any{"users": userIDs(s.Users)}, s.Entry.ID, outcome)
 			if err != nil {
 				return err
+			}
+			if logins := loginsOf(s.Users); len(logins) > 0 {
+				facts["last_logins"] = logins
 			}
 			if err := t.audit(row{action: string(outcome), entry: s.Entry.ID, facts: facts}); err != nil {
 				return err
