@@ -71,6 +71,7 @@ type Daemon struct {
 
 	Accounts []string // that leavers are closed in, by the config; none: those that the closer has found
 	DryRun   bool     // nobody is closed
+	About   About
 }
 
 // New opens the listener.
@@ -132,6 +133,7 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/leavers/urgent", operator, s.hastenLeaver},
 		{"POST", "/api/v1/leavers/skip", operator, s.skipLeaver},
 		{"POST", "/api/v1/leavers/retry", operator, s.retryLeaver},
+		{"GET", "/api/v1/report", viewer, s.report},
 	}
 }
 

@@ -92,7 +92,8 @@ func open(t *testing.T, s setup) *room {
 		Sources: func(context.Context) ([]string, error) { return []string{"source hr: ok"}, s.noSources },
 		Alive:   func(time.Time) error { return s.stuck },
 		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) },
-		Sinks:   []string{"kafka", "webhook"}}, zap.New(core))
+		Sinks:   []string{"kafka", "webhook"},
+		About:   console.About{Version: "0.0.1", Mode: "close", Deadline: 24 * time.Hour}}, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}

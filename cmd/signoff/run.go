@@ -150,6 +150,7 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 
 		Accounts: cfg.Docusign.Accounts.ids(),
 		DryRun:   cfg.Mode == modeDryRun,
+		About:   cfg.about(),
 	}, log.Named("admin"))
 	return d, err
 }
