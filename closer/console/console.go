@@ -72,6 +72,8 @@ type Daemon struct {
 	Accounts []string // that leavers are closed in, by the config; none: those that the closer has found
 	DryRun   bool     // nobody is closed
 	About   About
+
+	Reconcile Reconciler
 }
 
 // New opens the listener.
@@ -134,6 +136,7 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/leavers/skip", operator, s.skipLeaver},
 		{"POST", "/api/v1/leavers/retry", operator, s.retryLeaver},
 		{"GET", "/api/v1/report", viewer, s.report},
+		{"POST", "/api/v1/reconcile", viewer, s.reconcile},
 	}
 }
 

@@ -61,6 +61,7 @@ type room struct {
 	skipped atomic.Int64
 	leavers leavers
 	replays replays
+	lists   reconciler
 	logs    *observer.ObservedLogs
 	close   func() error // closes the ledger
 }
@@ -93,7 +94,7 @@ func open(t *testing.T, s setup) *room {
 		Alive:   func(time.Time) error { return s.stuck },
 		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) },
 		Sinks:   []string{"kafka", "webhook"},
-		About:   console.About{Version: "0.0.1", Mode: "close", Deadline: 24 * time.Hour}}, zap.New(core))
+		About:   console.About{Version: "0.0.1", Mode: "close", Deadline: 24 * time.Hour}, Reconcile: &r.lists}, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}

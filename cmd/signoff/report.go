@@ -144,10 +144,6 @@ func printLeavings(w io.Writer, what string, rows []console.LeavingRow) {
 	}
 	fmt.Fprintf(w, "\n%s:\nEMAIL\tACCOUNT\tLEFT\tHOURS\tIS\tLAST LOGIN\tWHO DECIDED\n", what)
 	for _, l := range rows {
-		login := ""
-		if !l.LastLogin.IsZero() {
-			login = l.LastLogin.Format(time.RFC3339)
-		}
 		is := l.Outcome
 		if l.Reason != "" {
 			is += ": " + oneLine(l.Reason)
@@ -156,7 +152,7 @@ func printLeavings(w io.Writer, what string, rows []console.LeavingRow) {
 		for _, d := range l.Decisions {
 			said = append(said, oneLine(d.String()))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%s\t%s\t%s\n", oneLine(l.Email), l.Account, l.EffectiveAt.Format(time.RFC3339), l.Hours, is, login,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%s\t%s\t%s\n", oneLine(l.Email), l.Account, l.EffectiveAt.Format(time.RFC3339), l.Hours, is, rfc3339(l.LastLogin),
 			strings.Join(said, "; "))
 	}
 }
