@@ -77,7 +77,7 @@ func (t Totals) Share(n int) string {
 }
 
 // OfAccount are the totals of one account: a leaver counts in each of theirs. ""
-// are those who are in none yet.
+// are those who are in none.
 type OfAccount struct {
 	Account string `json:"account"`
 	Totals

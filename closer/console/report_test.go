@@ -16,7 +16,7 @@ const period = "/api/v1/report?since=2020-01-01&until=2100-01-01"
 
 // leavings records that ann is held, and that bob was closed after he had logged in
 // once more.
-func (r *room) leavings(t *testing.T) {
+func leavings(t *testing.T, r *room) {
 	t.Helper()
 	r.hold(t, ledger.Protected, "ann")
 	r.hold(t, ledger.Limit, "bob")
@@ -45,7 +45,7 @@ func (r *room) leavings(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	r := open(t, setup{})
-	r.leavings(t)
+	leavings(t, r)
 	a := r.ask(t, http.MethodGet, period, viewer, "")
 	var got console.Report
 	if err := json.Unmarshal([]byte(a.body), &got); a.status != http.StatusOK || err != nil {
@@ -71,7 +71,7 @@ func TestReport(t *testing.T) {
 
 func TestReportAsCSV(t *testing.T) {
 	r := open(t, setup{})
-	r.leavings(t)
+	leavings(t, r)
 	a := r.ask(t, http.MethodGet, period+"&format=csv", viewer, "")
 	lines, err := csv.NewReader(strings.NewReader(a.body)).ReadAll()
 	if err != nil || len(lines) != 3 || !strings.HasPrefix(a.header.Get("Content-Type"), "text/csv") {
@@ -100,7 +100,7 @@ func TestSafeCells(t *testing.T) {
 // nothing.
 func TestReportPage(t *testing.T) {
 	r := open(t, setup{})
-	r.leavings(t)
+	leavings(t, r)
 	r.hold(t, ledger.Protected, "<script>x")
 	a := r.ask(t, http.MethodGet, period+"&format=html", viewer, "")
 	for _, part := range []string{"Who left from 2020-01-01", "Closed within 24h of being due", "33.3 %", "signoff 0.0.1", "ann@example.com", "after leaving",
@@ -128,7 +128,7 @@ func TestReportPageOfADryRun(t *testing.T) {
 
 func TestReportNamesNobodyToStrangers(t *testing.T) {
 	r := open(t, setup{noTokens: true})
-	r.leavings(t)
+	leavings(t, r)
 	for _, format := range []string{"json", "html"} {
 		a := r.ask(t, http.MethodGet, period+"&format="+format, "", "")
 		if a.status != http.StatusOK || strings.Contains(a.body, "example.com") || strings.Contains(a.body, "id-of") || strings.Contains(a.body, "checked with HR") {

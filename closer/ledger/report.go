@@ -65,7 +65,7 @@ type Tally struct {
 // without, and those whose leaving was taken back.
 func (t Tally) WithUser() int { return t.Leavers - t.Of[NoUser] - t.Of[TakenBack] }
 
-// AccountTally is the tally of one account; "" are those who are in none yet.
+// AccountTally is the tally of one account; "" are those who are, or were, in none.
 type AccountTally struct {
 	Account string
 	Tally

@@ -8,8 +8,11 @@ import (
 
 // auditCommand is what can be proven from the record.
 func auditCommand(ctx context.Context, args []string, out io.Writer) error {
-	if len(args) == 0 || args[0] != "report" {
-		return usageError{errors.New("report --since TIME [--until TIME]")}
+	switch {
+	case len(args) > 0 && args[0] == "report":
+		return auditReport(ctx, args[1:], out)
+	case len(args) > 0 && args[0] == "-h":
+		return auditReport(ctx, args, out)
 	}
-	return auditReport(ctx, args[1:], out)
+	return usageError{errors.New("report --since TIME [--until TIME]")}
 }

@@ -26,7 +26,7 @@ func auditReport(ctx context.Context, args []string, out io.Writer) error {
 	if err := parseFlags(flags, out, args); err != nil {
 		return err
 	}
-	print, ok := reportFormats[*format]
+	write, ok := reportFormats[*format]
 	if !ok {
 		return usageError{fmt.Errorf("--format: %q: none of table, csv, html, json", *format)}
 	}
@@ -41,7 +41,7 @@ func auditReport(ctx context.Context, args []string, out io.Writer) error {
 	if *format == "csv" && len(report.Rows) == 0 && report.Totals.Leavers > 0 {
 		return errors.New("the rows name people: they need a token, by --token-file")
 	}
-	return toFile(*path, out, func(w io.Writer) error { return print(report, w) })
+	return toFile(*path, out, func(w io.Writer) error { return write(report, w) })
 }
 
 var reportFormats = map[string]func(console.Report, io.Writer) error{
@@ -59,7 +59,7 @@ func reportBy(ctx context.Context, way way, since, until time.Time) (console.Rep
 	if client != nil {
 		return client.Report(ctx, since, until)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	cfg, err := loadConfig(*way.configFile)
 	if err != nil {
 		return console.Report{}, err
@@ -131,7 +131,7 @@ func printAccounts(r console.Report, w io.Writer) {
 	for _, a := range r.Accounts {
 		name := a.Account
 		if name == "" {
-			name = "in none yet"
+			name = "in none"
 		}
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", name, a.ClosedInTime, a.ClosedLate, a.Open, a.Skipped, a.WouldClose,
 			a.NoUser, a.TakenBack, a.Leavers)

@@ -29,7 +29,7 @@ func reachFlags(flags *flag.FlagSet) way {
 	return way{
 		url:        flags.String("url", os.Getenv("SIGNOFF_URL"), "`URL` of the daemon's admin listener (or SIGNOFF_URL)"),
 		tokenFile:  flags.String("token-file", os.Getenv("SIGNOFF_TOKEN_FILE"), "`FILE` with your token (or SIGNOFF_TOKEN_FILE)"),
-		configFile: flags.String("config", "", "`FILE` of the daemon's config: looks into the ledger itself, list and show only"),
+		configFile: flags.String("config", "", "`FILE` of the daemon's config: looks into the ledger itself, and changes nothing"),
 	}
 }
 
