@@ -99,7 +99,8 @@ type LeavingRow struct {
 	Class       string    `json:"class"`
 	Outcome     string    `json:"outcome"` // the state it is in
 	Reason      string    `json:"reason"`
-	Returned    bool      `json:"returned"` // was closed before, and was open again
+	Hold        int64     `json:"hold,omitempty"` // that it waits in
+	Returned    bool      `json:"returned"`       // was closed before, and was open again
 	UserIDs     []string  `json:"userIds"`
 	TraceTokens []string  `json:"traceTokens"`
 	LastLogin   time.Time `json:"lastLogin,omitzero"` // zero: never, or not known
@@ -159,7 +160,7 @@ func totals(t ledger.Tally) Totals {
 func leavingRow(l ledger.Leaving) LeavingRow {
 	row := LeavingRow{Entry: l.Entry, Email: l.Email, Account: l.Account, EventOrigin: l.Origin, EventSource: l.Source, EventID: l.EventID,
 		EffectiveAt: l.EffectiveAt, ReceivedAt: l.ReceivedAt, DueAt: l.DueAt, SettledAt: l.SettledAt,
-		Hours: l.Took.Hours(), Class: string(l.Class), Outcome: string(l.State), Reason: l.Reason, Returned: l.Returned,
+		Hours: l.Took.Hours(), Class: string(l.Class), Outcome: string(l.State), Reason: l.Reason, Hold: l.Hold, Returned: l.Returned,
 		LastLogin: l.LastLogin(), LoggedIn: l.LoggedIn(), UserIDs: []string{}, TraceTokens: []string{}, DecidedBy: []string{}, Decisions: []Said{}}
 	for _, u := range l.Users {
 		row.UserIDs = append(row.UserIDs, u.ID)
@@ -207,7 +208,7 @@ func (r Report) rows(which func(LeavingRow) bool) []LeavingRow {
 func (r Report) DryRun() bool { return r.Mode != "close" }
 
 var reportColumns = []string{"email", "account", "class", "outcome", "reason", "effective_at", "received_at", "due_at", "settled_at",
-	"hours", "decided_by", "decisions", "last_login", "logged_in_after_leaving", "returned", "user_ids", "trace_tokens",
+	"hours", "decided_by", "decisions", "hold", "last_login", "logged_in_after_leaving", "returned", "user_ids", "trace_tokens",
 	"event_origin", "event_source", "event_id", "entry"}
 
 // WriteCSV writes all rows, with a header.
@@ -219,8 +220,12 @@ func (r Report) WriteCSV(out io.Writer) error {
 		for _, s := range l.Decisions {
 			said = append(said, s.String())
 		}
+		hold := ""
+		if l.Hold != 0 {
+			hold = strconv.FormatInt(l.Hold, 10)
+		}
 		cells := []string{l.Email, l.Account, l.Class, l.Outcome, l.Reason, rfc3339(l.EffectiveAt), rfc3339(l.ReceivedAt), rfc3339(l.DueAt),
-			rfc3339(l.SettledAt), strconv.FormatFloat(l.Hours, 'f', 2, 64), strings.Join(l.DecidedBy, " "), strings.Join(said, "; "),
+			rfc3339(l.SettledAt), strconv.FormatFloat(l.Hours, 'f', 2, 64), strings.Join(l.DecidedBy, " "), strings.Join(said, "; "), hold,
 			rfc3339(l.LastLogin), yesNo(l.LoggedIn), yesNo(l.Returned), strings.Join(l.UserIDs, " "), strings.Join(l.TraceTokens, " "),
 			l.EventOrigin, l.EventSource, l.EventID, strconv.FormatInt(l.Entry, 10)}
 		_ = w.Write(SafeCells(cells))

@@ -6,16 +6,19 @@ import (
 	"time"
 )
 
-// loginsOf says for the record when these users last logged in, as far as
-// Docusign said so.
-func loginsOf(users []User) map[string]string {
+// withLogins adds to the facts when these users last logged in, as far as Docusign
+// said so.
+func withLogins(facts map[string]any, users []User) map[string]any {
 	logins := make(map[string]string)
 	for _, u := range users {
 		if !u.LastLogin.IsZero() {
 			logins[u.ID] = stamp(u.LastLogin)
 		}
 	}
-	return logins
+	if len(logins) > 0 {
+		facts["last_logins"] = logins
+	}
+	return facts
 }
 
 // keepClosed keeps the users of an entry that were found closed: they may have
@@ -64,7 +67,7 @@ func (l *Ledger) SawLogins(ctx context.Context, e Entry, users []User) error {
 			if n == 0 {
 				continue
 			}
-			if err := t.audit(row{action: "login_seen", entry: e.ID, facts: map[string]any{"account": e.Account, "last_logins": loginsOf([]User{u})}}); err != nil {
+			if err := t.audit(row{action: "login_seen", entry: e.ID, facts: withLogins(map[string]any{"account": e.Account}, []User{u})}); err != nil {
 				return err
 			}
 		}

@@ -186,12 +186,9 @@ func (l *Ledger) Settle(ctx context.Context, settlements []Settlement) ([]Settle
 			if err := t.keepClosed(s); err != nil {
 				return err
 			}
-			facts, err := t.withMemberships(map[string]any{"users": userIDs(s.Users)}, s.Entry.ID, outcome)
+			facts, err := t.withMemberships(withLogins(map[string]any{"users": userIDs(s.Users)}, s.Users), s.Entry.ID, outcome)
 			if err != nil {
 				return err
-			}
-			if logins := loginsOf(s.Users); len(logins) > 0 {
-				facts["last_logins"] = logins
 			}
 			if err := t.audit(row{action: string(outcome), entry: s.Entry.ID, facts: facts}); err != nil {
 				return err

@@ -88,7 +88,8 @@ type Leaving struct {
 	Class       Class
 	State       State
 	Reason      string
-	Returned    bool // was closed before, and was open again
+	Hold        int64 // that it waits in; 0: none
+	Returned    bool  // was closed before, and was open again
 	Users       []LeavingUser
 	Decisions   []Decided
 
@@ -160,12 +161,17 @@ const inPeriod = ` e.effective_at >= $1 AND e.effective_at < $2 AND NOT (e.state
 
 func (p period) read() error {
 	return errors.Join(
-		p.each(`SELECT e.id, e.leaver, e.account, e.state, e.reason, e.returned, e.effective_at, e.received_at, e.due_at, e.settled_at,
+		p.each(`SELECT e.id, e.leaver, e.account, e.state, e.reason, CASE e.state WHEN 'held' THEN e.hold ELSE 0 END, e.returned, e.effective_at, e.received_at, e.due_at, e.settled_at,
 			e.deferred_until, e.erased_at FROM entries e WHERE`+inPeriod, p.scanEntry),
 		p.each(`SELECT e.id, k.origin, k.source, k.id FROM entries e JOIN keys k
 			ON k.entry = CASE e.split_from WHEN 0 THEN e.id ELSE e.split_from END WHERE`+inPeriod+`ORDER BY k.received_at`, p.scanEvent),
 		p.each(`SELECT e.id, m.user_id, m.email, m.scim, m.last_login, m.outcome, m.trace FROM entries e JOIN memberships m ON m.entry = e.id
 			WHERE`+inPeriod+`ORDER BY m.user_id`, p.scanUser),
+		// Of those who are not closed the holds know most.
+		p.each(`SELECT e.id, u.user_id, u.email, u.scim, MAX(u.last_login), '', '' FROM entries e JOIN hold_users u ON u.entry = e.id
+			WHERE`+inPeriod+`AND e.state IN ('due', 'held', 'skipped')
+			AND NOT EXISTS (SELECT 1 FROM memberships m WHERE m.entry = e.id AND m.user_id = u.user_id)
+			GROUP BY e.id, u.user_id, u.email, u.scim ORDER BY u.user_id`, p.scanUser),
 		p.each(`SELECT e.id, a.action, a.actor, a.at, a.facts, COALESCE(w.value, '') FROM entries e JOIN audit a ON a.entry = e.id
 			LEFT JOIN audit_personal w ON w.seq = a.seq AND w.field = 'reason'
 			WHERE`+inPeriod+`AND a.actor <> '' AND a.action IN
@@ -194,7 +200,7 @@ func eachRow(ctx context.Context, q querier, scan func(*sql.Rows) error, query s
 func (p period) scanEntry(rows *sql.Rows) error {
 	var l Leaving
 	var effective, received, due, settled, deferred, erased int64
-	if err := rows.Scan(&l.Entry, &l.leaver, &l.Account, &l.State, &l.Reason, &l.Returned, &effective, &received, &due, &settled, &deferred, &erased); err != nil {
+	if err := rows.Scan(&l.Entry, &l.leaver, &l.Account, &l.State, &l.Reason, &l.Hold, &l.Returned, &effective, &received, &due, &settled, &deferred, &erased); err != nil {
 		return err
 	}
 	l.EffectiveAt, l.ReceivedAt, l.DueAt, l.SettledAt = fromMicros(effective), fromMicros(received), fromMicros(due), fromMicros(settled)

@@ -176,6 +176,37 @@ func TestReportOfWhoLoggedIn(t *testing.T) {
 	}
 }
 
+// TestReportOfWhoLoggedInAndIsHeld: they are those who can still sign.
+func TestReportOfWhoLoggedInAndIsHeld(t *testing.T) {
+	for name, do := range map[string]func(*book, Hold){
+		"held":     func(*book, Hold) {},
+		"approved": func(b *book, h Hold) { b.approve(h.ID) },
+		"skipped": func(b *book, h Hold) {
+			if _, _, err := b.Reject(b.t.Context(), b.word(h.ID, "ana", "no")); err != nil {
+				b.t.Fatal(err)
+			}
+		},
+		"taken out of the hold": func(b *book, h Hold) {
+			d := b.word(h.ID, "ana", "")
+			d.Only = []string{"ann@acme.com"}
+			if _, err := b.Approve(b.t.Context(), d, aDay); err != nil {
+				b.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(t)
+			plan := b.plan("ann", "bob")
+			plan[0].Users[0].LastLogin = b.now.Add(-time.Minute)
+			do(b, b.hold(plan, Limit))
+			r := b.report()
+			if l := r.Leavings[0]; r.All.LoggedIn != 1 || len(l.Users) != 1 || l.Users[0].ID != "id-ann" || (l.State == Held) != (l.Hold != 0) {
+				t.Errorf("%d logged in, %+v", r.All.LoggedIn, l)
+			}
+		})
+	}
+}
+
 // addsUp holds a report against plain counts of the table.
 func (b *book) addsUp(r Report) {
 	b.t.Helper()

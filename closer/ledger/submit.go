@@ -99,10 +99,7 @@ func (t *tx) submit(r Resolved, b Batch, imp int64) (bool, error) {
 			return false, err
 		}
 	}
-	facts := map[string]any{"batch": b.ID, "account": r.Entry.Account, "users": userIDs(r.Users)}
-	if logins := loginsOf(r.Users); len(logins) > 0 {
-		facts["last_logins"] = logins
-	}
+	facts := withLogins(map[string]any{"batch": b.ID, "account": r.Entry.Account, "users": userIDs(r.Users)}, r.Users)
 	if imp != 0 {
 		facts["import"] = imp
 	}

@@ -166,7 +166,7 @@ func TestAuditReport(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			args := append([]string{"audit", "report", "--since", since}, args...)
 			status, out, errOut := signoff(args...)
-			for _, part := range []string{"closed within 24h of being due", "66.7 %", "OF 3 WITH A USER", "logged in after leaving: 1", email(1), email(2), "held: protected", "signoff " + version} {
+			for _, part := range []string{"closed within 24h of being due", "66.7 %", "OF 3 WITH A USER", "logged in after leaving: 1", email(1), email(2), "held: protected, hold 1", "signoff " + version} {
 				if status != 0 || !strings.Contains(out, part) {
 					t.Errorf("status %d, it does not say %q\n%s%s", status, part, out, errOut)
 				}

@@ -148,6 +148,9 @@ func printLeavings(w io.Writer, what string, rows []console.LeavingRow) {
 		if l.Reason != "" {
 			is += ": " + oneLine(l.Reason)
 		}
+		if l.Hold != 0 {
+			is += fmt.Sprintf(", hold %d", l.Hold)
+		}
 		said := make([]string, 0, len(l.Decisions))
 		for _, d := range l.Decisions {
 			said = append(said, oneLine(d.String()))
