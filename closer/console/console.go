@@ -71,8 +71,8 @@ type Daemon struct {
 
 	Accounts []string // that leavers are closed in, by the config; none: those that the closer has found
 	DryRun   bool     // nobody is closed
-	About   About
 
+	About     About
 	Reconcile Reconciler
 }
 

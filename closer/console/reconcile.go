@@ -122,6 +122,7 @@ func (s *Server) reconcile(w http.ResponseWriter, r *http.Request, who principal
 		return
 	}
 	s.log.Info("lists reconciled", zap.Int("people", len(lists.People)), zap.Int("roster", len(lists.Roster)), zap.String("by", who.name))
+	found.Totals, found.People, found.NoList = orNone(found.Totals), orNone(found.People), orNone(found.NoList)
 	answer(w, found)
 }
 

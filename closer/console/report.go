@@ -80,7 +80,7 @@ func (t Totals) Share(n int) string {
 // are those who are in none.
 type OfAccount struct {
 	Account string `json:"account"`
-	Totals
+	Totals  `json:"totals"`
 }
 
 // LeavingRow is one leaving of a leaver in one account.
@@ -282,17 +282,17 @@ func minute(t time.Time) string {
 func (r Report) WriteHTML(out io.Writer) error { return reportTemplate.Execute(out, r) }
 
 // Period reads the bounds of a period: each an RFC 3339 date-time, or a date, which
-// begins at midnight UTC. Without until it lasts until now.
+// begins at midnight UTC. Without until it lasts until now, without since for 90 days.
 func Period(since, until string, now time.Time) (from, to time.Time, err error) {
-	if since == "" {
-		return from, to, errors.New("since: is needed, such as 2026-07-01")
-	}
-	if from, err = moment("since", since); err != nil {
-		return from, to, err
-	}
 	to = now
 	if until != "" {
 		if to, err = moment("until", until); err != nil {
+			return from, to, err
+		}
+	}
+	from = to.AddDate(0, 0, -90)
+	if since != "" {
+		if from, err = moment("since", since); err != nil {
 			return from, to, err
 		}
 	}

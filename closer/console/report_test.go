@@ -143,7 +143,6 @@ func TestReportNamesNobodyToStrangers(t *testing.T) {
 func TestReportIsRefused(t *testing.T) {
 	r := open(t, setup{})
 	for query, want := range map[string]string{
-		"":                                  "since: is needed",
 		"since=yesterday":                   "since: ",
 		"since=2026-02-30":                  "since: ",
 		"since=2026-01-01&until=later":      "until: ",
@@ -166,6 +165,8 @@ func TestPeriod(t *testing.T) {
 	for name, tt := range map[string]struct{ since, until, want string }{
 		"dates":          {"2026-07-01", "2026-10-01", "2026-07-01T00:00:00Z 2026-10-01T00:00:00Z"},
 		"until now":      {"2026-07-01", "", "2026-07-01T00:00:00Z 2026-11-27T12:00:00Z"},
+		"no bounds":      {"", "", "2026-08-29T12:00:00Z 2026-11-27T12:00:00Z"},
+		"90 days":        {"", "2026-04-01", "2026-01-01T00:00:00Z 2026-04-01T00:00:00Z"},
 		"with an offset": {"2026-07-01T00:00:00+02:00", "2026-10-01", "2026-06-30T22:00:00Z 2026-10-01T00:00:00Z"},
 	} {
 		from, to, err := console.Period(tt.since, tt.until, now)

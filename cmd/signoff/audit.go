@@ -14,5 +14,5 @@ func auditCommand(ctx context.Context, args []string, out io.Writer) error {
 	case len(args) > 0 && args[0] == "-h":
 		return auditReport(ctx, args, out)
 	}
-	return usageError{errors.New("report --since TIME [--until TIME]")}
+	return usageError{errors.New("report [--since TIME] [--until TIME]")}
 }

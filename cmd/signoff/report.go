@@ -19,7 +19,7 @@ import (
 func auditReport(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("audit report", flag.ContinueOnError)
 	way := reachFlags(flags)
-	since := flags.String("since", "", "`TIME` from which on leavings count, by when they took effect: a date (from midnight UTC) or RFC 3339")
+	since := flags.String("since", "", "`TIME` from which on leavings count, by when they took effect: a date (from midnight UTC) or RFC 3339; 90 days before the end if left out")
 	until := flags.String("until", "", "`TIME` before which they count; now if left out")
 	format := flags.String("format", "table", "`FORMAT`: table, csv (all rows), html (a page to print) or json")
 	path := flags.String("out", "", "`FILE` to write; standard output if left out")

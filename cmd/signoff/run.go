@@ -150,8 +150,8 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 
 		Accounts: cfg.Docusign.Accounts.ids(),
 		DryRun:   cfg.Mode == modeDryRun,
-		About:   cfg.about(),
 
+		About:     cfg.about(),
 		Reconcile: reconciler{leavers{cfg, d.ledger, client, log.Named("reconcile")}},
 	}, log.Named("admin"))
 	return d, err
