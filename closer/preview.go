@@ -23,6 +23,29 @@ type Preview struct {
 // Preview finds out what would become of these people if they all left now, and
 // changes nothing. An error ends it.
 func (c *Closer) Preview(ctx context.Context, addresses []string, now time.Time) ([]Preview, error) {
+	accounts, err := c.everyAccount(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []Preview
+	for _, a := range accounts {
+		previews, err := a.preview(ctx, addresses, now)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, previews...)
+	}
+	order := make(map[string]int, len(addresses))
+	for i, address := range addresses {
+		order[address] = i
+	}
+	slices.SortStableFunc(all, func(a, b Preview) int { return order[a.Email] - order[b.Email] })
+	return all, nil
+}
+
+// everyAccount is each account that leavers are closed in, found without a word in
+// the ledger.
+func (c *Closer) everyAccount(ctx context.Context) ([]*account, error) {
 	if len(c.loops) == 0 {
 		ids := c.cfg.Accounts
 		if len(ids) == 0 {
@@ -34,21 +57,10 @@ func (c *Closer) Preview(ctx context.Context, addresses []string, now time.Time)
 		}
 		c.makeLoops(ids)
 	}
-	var all []Preview
+	var all []*account
 	for _, l := range c.loops {
-		for _, a := range l.accounts {
-			previews, err := a.preview(ctx, addresses, now)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, previews...)
-		}
+		all = append(all, l.accounts...)
 	}
-	order := make(map[string]int, len(addresses))
-	for i, address := range addresses {
-		order[address] = i
-	}
-	slices.SortStableFunc(all, func(a, b Preview) int { return order[a.Email] - order[b.Email] })
 	return all, nil
 }
 

@@ -135,6 +135,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	d := readDescription(t)
 	r := open(t, setup{})
 	const reason, file = `{"reason": "checked with HR"}`, "/api/v1/leavers/a-file-of-people"
+	const listed = `{"people": [{"email": "ana@example.com", "leftAt": "2026-07-01T00:00:00Z"}], "roster": ["ben@example.com"]}`
 	const people = `{"file": "a-file-of-people", "emails": ["ana@example.com"], "urgent": true}`
 	holds := []string{holdPath(r.hold(t, ledger.Limit, "ann", "ben")), holdPath(r.hold(t, ledger.Protected, "eve")), holdPath(r.hold(t, ledger.Self, "sue"))}
 	ids := r.rejectAll(t, "x", "bad", "away", "gone", "broken", "done", "last")
@@ -155,12 +156,19 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST", "/api/v1/leavers/plan", operator, `{"emails": ["ana@example.com"]}`}, {"POST", "/api/v1/leavers", operator, people},
 		{"GET", file, operator, ""}, {"GET", "/api/v1/leavers/another-file", operator, ""},
 		{"GET", "/api/v1/audit/export", viewer, ""}, {"GET", "/api/v1/audit/export?since=yesterday", viewer, ""},
+		{"GET", "/api/v1/report", viewer, ""}, {"GET", "/api/v1/report?format=csv", viewer, ""}, {"GET", "/api/v1/report?format=html", viewer, ""},
+		{"GET", "/api/v1/report?since=x", viewer, ""}, {"POST", "/api/v1/reconcile", viewer, listed},
 	} {
 		d.check(t, q.method, q.path, r.ask(t, q.method, q.path, q.token, q.body))
 	}
 	r.leavers.refuses = console.ErrMode
 	d.ask(t, r, "POST", "/api/v1/leavers", operator, people)
 	d.ask(t, r, "POST", "/api/v1/leavers/plan", operator, `{"emails": ["ana@example.com"]}`)
+	r.lists.err = errors.New("docusign: list users: 503")
+	d.ask(t, r, "POST", "/api/v1/reconcile", viewer, listed)
+	strangers := open(t, setup{noTokens: true})
+	d.ask(t, strangers, "POST", "/api/v1/reconcile", "", listed)
+	d.ask(t, strangers, "GET", "/api/v1/report?format=csv", "", "")
 	d.reopenings(t)
 	d.refusals(t, r)
 	d.unwell(t)
@@ -235,7 +243,7 @@ func (d *description) refusals(t *testing.T, r *room) {
 		d.refused(t, r, 400, "unknown field; ", method, path, operator, `{"`+strings.Repeat("x", 200)+`": "x"}`)
 		d.refused(t, r, 400, "the body must be JSON such as", method, path, operator, "{} {}")
 		d.refused(t, r, 400, "the body must be JSON such as", method, path, operator, "{} x")
-		if large := strings.Repeat(" ", 1<<16); strings.Contains(path, "/leavers") {
+		if large := strings.Repeat(" ", 1<<16); strings.Contains(path, "/leavers") || strings.HasSuffix(path, "/reconcile") {
 			d.refused(t, r, 413, "larger than 67108864 bytes", method, path, operator, strings.Repeat(large, 1<<10)+"{}")
 		} else {
 			d.refused(t, r, 413, "larger than 65536 bytes", method, path, operator, large+"{}")

@@ -70,11 +70,13 @@ type Daemon struct {
 	Rejects Replayer
 	Sources func(ctx context.Context) ([]string, error) // a line for each source of the config, and what else is amiss with intake
 	Sinks   []string                                    // that outcomes are published to
-	Version string                                      // of signoff
 	Sign    func(text []byte) []byte                    // signs what evidence is exported; nil: nothing is signed
 
 	Accounts []string // that leavers are closed in, by the config; none: those that the closer has found
 	DryRun   bool     // nobody is closed
+
+	About     About
+	Reconcile Reconciler
 }
 
 // New opens the listener.
@@ -137,6 +139,8 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/leavers/urgent", operator, s.hastenLeaver},
 		{"POST", "/api/v1/leavers/skip", operator, s.skipLeaver},
 		{"POST", "/api/v1/leavers/retry", operator, s.retryLeaver},
+		{"GET", "/api/v1/report", viewer, s.report},
+		{"POST", "/api/v1/reconcile", viewer, s.reconcile},
 	}
 }
 

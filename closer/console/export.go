@@ -321,28 +321,22 @@ func numbered(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// ReadPeriod reads a period: each end a time by RFC 3339 or a date in UTC, of which
-// all of the day belongs to it; "": without that end.
+// ReadPeriod reads the bounds of a period: each an RFC 3339 date-time, or a date,
+// which begins at midnight UTC; "": without that end.
 func ReadPeriod(since, until string) (p ledger.Period, err error) {
 	for _, end := range []struct {
 		name, text string
-		days       int
 		into       *time.Time
-	}{{"since", since, 0, &p.Since}, {"until", until, 1, &p.Until}} {
+	}{{"since", since, &p.Since}, {"until", until, &p.Until}} {
 		if end.text == "" {
 			continue
 		}
-		if day, bad := time.Parse(time.DateOnly, end.text); bad == nil {
-			*end.into = day.AddDate(0, 0, end.days)
-			continue
+		if *end.into, err = moment(end.name, end.text); err != nil {
+			return p, err
 		}
-		if *end.into, err = time.Parse(time.RFC3339, end.text); err != nil {
-			return p, fmt.Errorf("%s: %q: neither a date such as 2026-07-01 nor a time such as 2026-07-01T09:00:00Z", end.name, end.text)
-		}
-		*end.into = end.into.UTC()
 	}
 	if !p.Until.IsZero() && !p.Since.Before(p.Until) {
-		return p, fmt.Errorf("until: %q: not after since", until)
+		return p, errors.New("until: is not after since")
 	}
 	return p, nil
 }
@@ -381,7 +375,7 @@ func (s *Server) exportAudit(w http.ResponseWriter, r *http.Request, who princip
 	w.Header().Set("Content-Disposition", `attachment; filename="signoff-evidence.zip"`)
 	sent := &exported{w: w, sum: sha256.New()}
 	packed := zip.NewWriter(sent)
-	x := Export{Period: period, Format: q.Get("format"), Version: s.daemon.Version, Sign: s.daemon.Sign}
+	x := Export{Period: period, Format: q.Get("format"), Version: s.daemon.About.Version, Sign: s.daemon.Sign}
 	m, err := x.Write(ctx, s.ledger, packed.Create)
 	if err == nil {
 		err = packed.Close()

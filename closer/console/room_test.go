@@ -63,6 +63,7 @@ type room struct {
 	skipped atomic.Int64
 	leavers leavers
 	replays replays
+	lists   reconciler
 	logs    *observer.ObservedLogs
 	close   func() error // closes the ledger
 }
@@ -94,7 +95,8 @@ func open(t *testing.T, s setup) *room {
 		Sources: func(context.Context) ([]string, error) { return []string{"source hr: ok"}, s.noSources },
 		Alive:   func(time.Time) error { return s.stuck },
 		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) },
-		Sinks:   []string{"kafka", "webhook"}, Version: "1.2.3", Sign: s.sign}, zap.New(core))
+		Sinks:   []string{"kafka", "webhook"},
+		About:   console.About{Version: "0.0.1", Mode: "close", Deadline: 24 * time.Hour}, Reconcile: &r.lists, Sign: s.sign}, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func TestEvidenceOfWords(t *testing.T) {
 	if _, _, err := b.Reject(t.Context(), b.word(b.hold(plan[:1], Limit).ID, "ana", "stays")); err != nil {
 		t.Fatal(err)
 	}
-	b.settleAs(Settlement{Entry: plan[1].Entry, Outcome: AlreadyClosed, Users: []string{"u1", "u2"}})
+	b.settleAs(Settlement{Entry: plan[1].Entry, Outcome: AlreadyClosed, Users: []User{{ID: "u1"}, {ID: "u2"}}})
 	if err := b.write(t.Context(), func(t *tx) error {
 		return t.audit(row{action: "deferred", entry: 3, actor: "ben", facts: map[string]any{"until": "2026-12-01T00:00:00Z"},
 			personal: map[string]string{"reason": "handover"}})

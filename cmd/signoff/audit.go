@@ -18,27 +18,28 @@ import (
 	"signoff/closer/ledger"
 )
 
-// auditCalls are the words of `signoff audit`.
-var auditCalls = map[string]func(ctx context.Context, args []string, out io.Writer) error{
-	"verify": auditVerify,
-	"export": auditExport,
-}
-
+// auditCommand is what can be proven from the record.
 func auditCommand(ctx context.Context, args []string, out io.Writer) error {
-	if len(args) > 0 {
-		if call, ok := auditCalls[args[0]]; ok {
-			return call(ctx, args[1:], out)
-		}
+	usage := usageError{errors.New("verify | export --out DIR | report [--since TIME] [--until TIME]; flags come after the word")}
+	if len(args) == 0 {
+		return usage
 	}
-	if len(args) > 0 && (args[0] == "-h" || args[0] == "--help" || args[0] == "-help") {
-		for _, call := range []func(context.Context, []string, io.Writer) error{auditVerify, auditExport} {
+	switch args[0] {
+	case "verify":
+		return auditVerify(ctx, args[1:], out)
+	case "export":
+		return auditExport(ctx, args[1:], out)
+	case "report":
+		return auditReport(ctx, args[1:], out)
+	case "-h", "-help", "--help":
+		for _, call := range []func(context.Context, []string, io.Writer) error{auditVerify, auditExport, auditReport} {
 			if err := call(ctx, []string{"-h"}, out); !errors.Is(err, flag.ErrHelp) {
 				return err
 			}
 		}
 		return flag.ErrHelp
 	}
-	return usageError{errors.New("verify | export --out DIR; flags come after the word")}
+	return usage
 }
 
 // auditVerify checks a ledger, or an export, by itself: no daemon is asked.
@@ -225,8 +226,8 @@ func (v verification) export(dir string) error {
 func auditExport(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("audit export", flag.ContinueOnError)
 	way := wayFlags(flags)
-	since := flags.String("since", "", "`time` or date (UTC) from which on the leavings took effect; left out: from the first")
-	until := flags.String("until", "", "`time` before which they did, or the last day (UTC); left out: to the last")
+	since := flags.String("since", "", "`time` or date (its midnight, UTC) from which on the leavings took effect; left out: from the first")
+	until := flags.String("until", "", "`time` or date before which they did; left out: to the last")
 	format := flags.String("format", "", "of the leavers: `csv` or jsonl; left out: both")
 	dir := flags.String("out", "", "`DIR` to write to, new or empty")
 	if err := parseFlags(flags, out, args); err != nil {

@@ -104,7 +104,7 @@ func TestEvidenceOfADaemon(t *testing.T) {
 	said(t, 0, "the export is whole: 2 leavings", "audit", "verify", "--export", export)
 	said(t, 0, "it is signed by the key", "audit", "verify", "--public-key", public, "--export", export)
 	said(t, 1, "the key has not signed", "audit", "verify", "--public-key", stranger, "--export", export)
-	said(t, 0, "0 leavings", "audit", "export", "--since", "2020-01-01", "--until", "2020-12-31", "--config", file, "--out", filepath.Join(s.dir, "none"))
+	said(t, 0, "0 leavings", "audit", "export", "--since", "2020-01-01", "--until", "2021-01-01", "--config", file, "--out", filepath.Join(s.dir, "none"))
 	if err := second.stop(); err != nil {
 		t.Fatal(err)
 	}

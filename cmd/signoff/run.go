@@ -152,11 +152,13 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 		Rejects: replayer{d.ledger, d.source, d.webhook},
 		Sources: d.intakeReport,
 		Sinks:   cfg.sinks(),
-		Version: version,
 		Sign:    sign,
 
 		Accounts: cfg.Docusign.Accounts.ids(),
 		DryRun:   cfg.Mode == modeDryRun,
+
+		About:     cfg.about(),
+		Reconcile: reconciler{leavers{cfg, d.ledger, client, log.Named("reconcile")}},
 	}, log.Named("admin"))
 	return d, err
 }
