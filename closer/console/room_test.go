@@ -45,16 +45,6 @@ type setup struct {
 
 func (s setup) people() int { return max(1, s.approvals) }
 
-// verdict is what somebody says who has seen the hold as it is.
-func (r *room) verdict(t *testing.T, id int64, reason string) console.Verdict {
-	t.Helper()
-	h, err := r.ledger.Hold(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return console.Verdict{Digest: h.Digest, Reason: reason}
-}
-
 // room is a console over a ledger.
 type room struct {
 	ledger  *ledger.Ledger
@@ -66,6 +56,16 @@ type room struct {
 	lists   reconciler
 	logs    *observer.ObservedLogs
 	close   func() error // closes the ledger
+}
+
+// verdict is what somebody says who has seen the hold as it is.
+func (r *room) verdict(t *testing.T, id int64, reason string) console.Verdict {
+	t.Helper()
+	h, err := r.ledger.Hold(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return console.Verdict{Digest: h.Digest, Reason: reason}
 }
 
 func open(t *testing.T, s setup) *room {

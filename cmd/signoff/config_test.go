@@ -245,7 +245,7 @@ func TestConfigMistakes(t *testing.T) {
 		"a limit without a window":    {with("guard: {limits: [{max: 1}]}"), "guard.limits[0].window: 0s"},
 		"erased before it was lost":   {with("erase_after: -1h"), "erase_after: -1h0m0s: negative"},
 		"erased while it is watched":  {with("erase_after: 29d"), "erase_after: 696h0m0s: shorter than docusign.watch (720h0m0s)"},
-		"erased within a window":      {with("erase_after: 60d\nguard: {limits: [{window: 61d, max: 1}]}"), "erase_after: 1440h0m0s: shorter than guard.limits[0].window"},
+		"erased within a window":      {with("erase_after: 60d\nguard: {limits: [{window: 61d, max: 1}]}"), "erase_after: 1440h0m0s: shorter than the longest window of guard.limits"},
 		"erased within the week":      {"erase_after: 6d\n" + with(docusign+", watch: 0s}"), "erase_after: 144h0m0s: shorter than 7d"},
 		"deleted before it is erased": {with("retention: 1y"), "retention: 8760h0m0s: shorter than erase_after (9600h0m0s)"},
 		"deleted while it is watched": {with("retention: 1d\nerase_after: 0s"), "retention: 24h0m0s: shorter than docusign.watch"},

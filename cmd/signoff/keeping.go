@@ -18,10 +18,8 @@ func (c config) validateKeeping() error {
 	if c.Docusign.Watch > needed {
 		needed, by = c.Docusign.Watch, "docusign.watch"
 	}
-	for i, l := range c.Guard.Limits {
-		if l.Window > needed {
-			needed, by = l.Window, fmt.Sprintf("guard.limits[%d].window", i)
-		}
+	if window := c.Guard.LongestWindow(); window > needed {
+		needed, by = window, "the longest window of guard.limits and guard.urgent_limits"
 	}
 	for _, k := range []struct {
 		key    string
