@@ -77,6 +77,8 @@ type Daemon struct {
 
 	About     About
 	Reconcile Reconciler
+
+	Pace Pace // by which a story tells what happens next
 }
 
 // New opens the listener.
@@ -141,6 +143,7 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/leavers/retry", operator, s.retryLeaver},
 		{"GET", "/api/v1/report", viewer, s.report},
 		{"POST", "/api/v1/reconcile", viewer, s.reconcile},
+		{"POST", "/api/v1/explain", viewer, s.explain},
 	}
 }
 

@@ -34,6 +34,7 @@ func commands() []command {
 		{"urgent", "urgent EMAIL --reason …", "close one leaver at once, ahead of the leaving day as well", urgentCommand},
 		{"skip", "skip EMAIL --reason …", "leave one leaver open", skipCommand},
 		{"retry", "retry EMAIL --reason …", "try one leaver again who was not closed", retryCommand},
+		{"explain", "explain EMAIL|EVENT-ID [--source SOURCE]", "what became of one leaver or event, why, and what happens next", explainCommand},
 		{"audit", "audit verify | export --out DIR | report [--since TIME] …", "whether the record is whole, evidence, and a report", auditCommand},
 		{"reconcile", "reconcile --leavers FILE [--roster FILE] [--missing FILE]", "HR's own list against the ledger against Docusign", reconcileCommand},
 		{"map", "map --mapping FILE|PRESET PAYLOAD.json|- [--config FILE]", "what a mapping makes of a payload", mapCommand},

@@ -159,6 +159,8 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 
 		About:     cfg.about(),
 		Reconcile: reconciler{leavers{cfg, d.ledger, client, log.Named("reconcile")}},
+
+		Pace: cfg.pace(),
 	}, log.Named("admin"))
 	return d, err
 }

@@ -51,3 +51,11 @@ CREATE TABLE ahead (
 	looked_at BIGINT NOT NULL,
 	PRIMARY KEY (entry, account)
 );
+
+-- What somebody asks for who wants to know what became of an event, or of one leaver.
+CREATE INDEX keys_id ON keys (id);
+CREATE INDEX cancels_event ON cancels (event_id);
+
+-- The rows about holds and accounts: the same words as in sharedActions.
+CREATE INDEX audit_shared ON audit (seq) WHERE action IN ('hold_approval', 'hold_approved', 'hold_rejected', 'hold_split', 'hold_expired',
+	'account_parked', 'account_resumed');

@@ -1,0 +1,645 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"signoff/consumer"
+)
+
+const (
+	storyLeavers  = 10  // leavers of one address or event that are told of
+	storyLeavings = 20  // leavings of one leaver, the newest ones
+	storyFirst    = 100 // steps of one leaving: so many of the oldest
+	storyLast     = 400 // and so many of the newest
+)
+
+// Question asks for the story of whoever goes, or has ever gone, by an address, or
+// of an event.
+type Question struct {
+	Email  string // in lower case; "": it is about an event
+	Event  string // CloudEvents id
+	Source string // CloudEvents source of the event; "": of any
+}
+
+// Story is all that the ledger knows of one leaver or one event, as of one moment.
+// Times are UTC, zero for none.
+type Story struct {
+	At       time.Time
+	Events   []StoryEvent // that go by the id asked for, or take back the termination of nobody known
+	Leavers  []StoryLeaver
+	More     int // leavers that are left out
+	Accounts map[string]Account
+	Kept     []string // accounts that leavers are closed in; none: not known
+	Reading  Reading
+	Freezes  []Freeze // in force
+}
+
+// StoryEvent is an event of which the ledger knows: recorded, rejected, or both.
+type StoryEvent struct {
+	Key        consumer.Key
+	Kind       consumer.Kind // "" of a reject
+	ReceivedAt time.Time
+	Entry      int64   // that it led to; 0: to none
+	Reject     *Reject // without its payload; nil: it was understood
+}
+
+// StoryLeaver is one leaver.
+type StoryLeaver struct {
+	Emails   []string // all that the leaver goes by, the first one first; none once they were erased
+	Leavings []StoryLeaving
+	More     int // older leavings that are left out
+}
+
+// StoryLeaving is one leaving with all that came of it: the entries of each account,
+// and those who were closed and came back.
+type StoryLeaving struct {
+	Entries []StoryEntry // the oldest first
+	Steps   []Step       // in the order of the chain
+	More    int          // steps that are left out
+	Gap     int64        // the row before which they are
+	Rejects []Reject     // of its events: what was replayed
+	Freezes []Freeze     // that were in force while it was due
+	Holds   map[int64]Hold
+	Cancels map[int64]StoryEvent // rescinds and rehires that it has heeded, by the id that steps name
+}
+
+// StoryEntry is an entry with what tells what happens next.
+type StoryEntry struct {
+	Entry
+	Hold      int64     // that it waits in; 0: none
+	Deferred  time.Time // by a person's word not due before
+	WatchedAt time.Time // when it was last looked for after the close
+	WatchOver bool      // before its time
+	ErasedAt  time.Time
+	GaveWay   bool // another entry has taken its place
+	Importing bool // its close is in an import that is not ended
+	Reopens   []Reopen
+}
+
+// Step is a row of the audit about an entry, or about a hold or an account of it.
+type Step struct {
+	Seq      int64
+	At       time.Time
+	Action   string
+	Entry    int64 // 0: it is about a hold or an account
+	Actor    string
+	Facts    string            // JSON
+	Personal map[string]string // as far as it was not erased: email, id, reason
+}
+
+var (
+	// ErrNeverHeard says that nothing came under an event's id.
+	ErrNeverHeard = errors.New("no event of this id was ever received, nor one that could not be understood (signoff rejects list): " +
+		"check the id and where the sender sends to; it may have been pruned, too")
+
+	// ErrNobodyBy says that nobody goes, or has ever gone, by an address.
+	ErrNobodyBy = errors.New("nobody who leaves goes by this address: no termination with it was received, or who it was is erased by now. " +
+		"Check how it is spelled, and what could not be understood (signoff rejects list)")
+)
+
+// Explain tells the story of a leaver or an event; ErrNeverHeard or ErrNobodyBy if
+// nothing is known of it.
+func (l *Ledger) Explain(ctx context.Context, ask Question) (Story, error) {
+	q, err := l.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return Story{}, err
+	}
+	defer func() { _ = q.Rollback() }()
+	t := &teller{ctx: ctx, q: q, story: Story{At: time.Now().UTC(), Accounts: make(map[string]Account)}}
+	leavers, err := t.asked(ask)
+	if err != nil {
+		return Story{}, err
+	}
+	t.story.More = max(0, len(leavers)-storyLeavers)
+	for _, leaver := range leavers[:min(len(leavers), storyLeavers)] {
+		if err := t.leaver(leaver); err != nil {
+			return Story{}, err
+		}
+	}
+	if len(leavers) == 0 && len(t.story.Events) == 0 {
+		if ask.Email != "" {
+			return Story{}, ErrNobodyBy
+		}
+		return Story{}, ErrNeverHeard
+	}
+	if t.story.Freezes, err = t.freezes(`ended_at = 0 AND until_at > $1 ORDER BY until_at, id`, t.story.At); err != nil {
+		return Story{}, err
+	}
+	if err := q.Rollback(); err != nil { // what follows reads by connections of its own, of which there are few
+		return Story{}, err
+	}
+	return t.story, l.around(ctx, &t.story)
+}
+
+// teller reads a story within one transaction.
+type teller struct {
+	ctx   context.Context
+	q     *sql.Tx
+	story Story
+}
+
+// The queries of a story that would walk a whole table if an index did not serve.
+const (
+	storyKeys    = `SELECT origin, source, id, entry, received_at FROM keys WHERE id = $1 AND ($2 = '' OR source = $2) ORDER BY received_at LIMIT 100`
+	storyRejects = `SELECT ` + rejectColumns + `, NULL FROM rejects WHERE event_id = $1 AND ($2 = '' OR event_source = $2) ORDER BY id DESC LIMIT 100`
+	storyCancels = `SELECT id, kind, origin, source, event_id, received_at FROM cancels WHERE event_id = $1`
+	storyBy      = `SELECT DISTINCT leaver, 0 FROM identities WHERE value = $1 AND kind IN ('email', 'other') AND origin = '' AND source = '' AND cancel = 0 ORDER BY 1`
+	storyNobody  = `SELECT id, kind, origin, source, event_id, received_at FROM cancels WHERE found = 0 AND id IN (
+		SELECT cancel FROM identities WHERE value = $1 AND kind IN ('email', 'other') AND origin = '' AND source = '' AND cancel > 0) ORDER BY id LIMIT 100`
+	storyOpenBy = `SELECT DISTINCT leaver, 0 FROM entries WHERE state IN ('waiting', 'due', 'held', 'submitted', 'would_close', 'failed')
+		AND EXISTS (SELECT 1 FROM json_each(entries.emails) a WHERE a.value = $1) ORDER BY 1`
+	storyEntries = `SELECT id, hold, deferred_until, watched_at, watch_over, erased_at, state = 'cancelled' AND reason = '` + sameAsOpen + `',
+		split_from, EXISTS (SELECT 1 FROM memberships m JOIN batches b ON b.id = m.batch JOIN imports i ON i.id = b.import
+			WHERE m.entry = entries.id AND m.outcome = '' AND i.ended_at = 0) FROM entries WHERE leaver = $1`
+	storySteps  = `SELECT seq, at, action, entry, actor, facts FROM audit WHERE entry IN (SELECT value FROM json_each($1))`
+	storyShared = `SELECT seq, at, action, entry, actor, facts FROM audit WHERE seq >= $1 AND ` + sharedActions + ` AND json_valid(facts)
+		AND (json_extract(facts, '$.hold') IN (SELECT value FROM json_each($2)) OR json_extract(facts, '$.account') IN (SELECT value FROM json_each($3)))
+		ORDER BY seq DESC LIMIT $4`
+	storyHolds = `SELECT DISTINCT hold FROM hold_users WHERE entry IN (SELECT value FROM json_each($1))`
+)
+
+// sharedActions are the actions of rows that are about several leavers at once. The
+// index audit_shared has the same list, or it would not serve.
+const sharedActions = `action IN ('hold_approval', 'hold_approved', 'hold_rejected', 'hold_split', 'hold_expired',
+	'account_parked', 'account_resumed')`
+
+// asked finds the events and returns the leavers that a question is about.
+func (t *teller) asked(ask Question) ([]string, error) {
+	if ask.Email == "" {
+		return t.ofEvent(ask)
+	}
+	leavers, err := t.names(storyBy, ask.Email)
+	if err == nil && len(leavers) == 0 { // what only an entry has: all that are open are looked through
+		leavers, err = t.names(storyOpenBy, ask.Email)
+	}
+	if err != nil || len(leavers) > 0 {
+		return leavers, err
+	}
+	unmatched, err := t.cancels(storyNobody, ask.Email)
+	for _, id := range slices.Sorted(maps.Keys(unmatched)) {
+		t.story.Events = append(t.story.Events, unmatched[id])
+	}
+	return nil, err
+}
+
+// ofEvent finds what an id names: recorded events, and rejects.
+func (t *teller) ofEvent(ask Question) ([]string, error) {
+	cancels, err := t.cancels(storyCancels, ask.Event)
+	if err != nil {
+		return nil, err
+	}
+	var entries []int64
+	if err := t.each(storyKeys, func(rows *sql.Rows) error {
+		e := StoryEvent{Kind: consumer.Terminated}
+		var received int64
+		if err := rows.Scan(&e.Key.Origin, &e.Key.Source, &e.Key.ID, &e.Entry, &received); err != nil {
+			return err
+		}
+		e.ReceivedAt = fromMicros(received)
+		for _, c := range cancels {
+			if c.Key == e.Key {
+				e.Kind = c.Kind
+			}
+		}
+		t.story.Events = append(t.story.Events, e)
+		if e.Entry != 0 {
+			entries = append(entries, e.Entry)
+		}
+		return nil
+	}, ask.Event, ask.Source); err != nil {
+		return nil, err
+	}
+	rejects, err := t.rejects(ask.Event, ask.Source)
+	for _, r := range rejects {
+		t.story.Events = append(t.story.Events, StoryEvent{Key: r.Key, ReceivedAt: r.ReceivedAt, Reject: &r})
+	}
+	if err != nil || len(entries) == 0 {
+		return nil, err
+	}
+	return t.names(`SELECT leaver, MIN(id) FROM entries WHERE id IN (SELECT value FROM json_each($1)) GROUP BY leaver ORDER BY 2`, list(entries))
+}
+
+func (t *teller) names(query string, args ...any) (all []string, err error) {
+	err = t.each(query, func(rows *sql.Rows) error {
+		var name string
+		var unused int64
+		if err := rows.Scan(&name, &unused); err != nil {
+			return err
+		}
+		all = append(all, name)
+		return nil
+	}, args...)
+	return all, err
+}
+
+func (t *teller) rejects(event, source string) ([]Reject, error) {
+	rows, err := t.q.QueryContext(t.ctx, storyRejects, event, source)
+	if err != nil {
+		return nil, err
+	}
+	all, err := scanRejects(rows)
+	slices.Reverse(all)
+	return all, err
+}
+
+// cancels returns rescinds and rehires by their ids.
+func (t *teller) cancels(query string, args ...any) (map[int64]StoryEvent, error) {
+	all := make(map[int64]StoryEvent)
+	err := t.each(query, func(rows *sql.Rows) error {
+		var e StoryEvent
+		var id, received int64
+		if err := rows.Scan(&id, &e.Kind, &e.Key.Origin, &e.Key.Source, &e.Key.ID, &received); err != nil {
+			return err
+		}
+		e.ReceivedAt = fromMicros(received)
+		all[id] = e
+		return nil
+	}, args...)
+	return all, err
+}
+
+// leaver tells of one leaver.
+func (t *teller) leaver(name string) error {
+	entries, roots, err := t.entries(name)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	var one StoryLeaver
+	for _, e := range entries {
+		for _, address := range e.Emails {
+			if !slices.Contains(one.Emails, address) {
+				one.Emails = append(one.Emails, address)
+			}
+		}
+	}
+	if err := t.each(`SELECT value FROM identities WHERE leaver = $1 AND cancel = 0 AND kind IN ('email', 'other') ORDER BY kind, said`, func(rows *sql.Rows) error {
+		var address string
+		err := rows.Scan(&address)
+		if err == nil && !slices.Contains(one.Emails, address) {
+			one.Emails = append(one.Emails, address)
+		}
+		return err
+	}, name); err != nil {
+		return err
+	}
+	leavings := t.leavings(entries, roots)
+	one.More = max(0, len(leavings)-storyLeavings)
+	for _, l := range leavings[one.More:] {
+		if err := t.fill(&l); err != nil {
+			return err
+		}
+		one.Leavings = append(one.Leavings, l)
+	}
+	t.story.Leavers = append(t.story.Leavers, one)
+	return nil
+}
+
+// entries are those of a leaver, and of each the entry that it came of.
+func (t *teller) entries(leaver string) (entries []StoryEntry, cameOf map[int64]int64, err error) {
+	rows, err := t.q.QueryContext(t.ctx, `SELECT `+entryColumns+` FROM entries WHERE leaver = $1 ORDER BY id`, leaver)
+	if err != nil {
+		return nil, nil, err
+	}
+	plain, err := scanEntries(rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	byID := make(map[int64]StoryEntry, len(plain))
+	cameOf = make(map[int64]int64)
+	if err := t.each(storyEntries, func(rows *sql.Rows) error {
+		var e StoryEntry
+		var id, deferred, watched, erased, split int64
+		if err := rows.Scan(&id, &e.Hold, &deferred, &watched, &e.WatchOver, &erased, &e.GaveWay, &split, &e.Importing); err != nil {
+			return err
+		}
+		e.Deferred, e.WatchedAt, e.ErasedAt = fromMicros(deferred), fromMicros(watched), fromMicros(erased)
+		byID[id] = e
+		if split != 0 {
+			cameOf[id] = split
+		}
+		return nil
+	}, leaver); err != nil {
+		return nil, nil, err
+	}
+	for _, p := range plain {
+		e := byID[p.ID]
+		e.Entry = p
+		if e.State != Held {
+			e.Hold = 0
+		}
+		entries = append(entries, e)
+	}
+	return entries, cameOf, t.links(entries, cameOf)
+}
+
+// links adds to what entries came of: who came back comes of the close, and who gave
+// way goes on in another entry.
+func (t *teller) links(entries []StoryEntry, cameOf map[int64]int64) error {
+	var ids []int64
+	for _, e := range entries {
+		if e.Returned || e.GaveWay {
+			ids = append(ids, e.ID)
+		}
+	}
+	return t.each(`SELECT entry, facts FROM audit WHERE entry IN (SELECT value FROM json_each($1)) AND action IN ('returned', 'cancelled')`, func(rows *sql.Rows) error {
+		var entry int64
+		var text string
+		if err := rows.Scan(&entry, &text); err != nil {
+			return err
+		}
+		var f struct{ From, To int64 }
+		_ = json.Unmarshal([]byte(text), &f) // what was made unreadable is for Verify to find
+		if of := cmp.Or(f.From, f.To); of != 0 && cameOf[entry] == 0 {
+			cameOf[entry] = of
+		}
+		return nil
+	}, list(ids))
+}
+
+// leavings puts together the entries that came of each other, the oldest first.
+func (t *teller) leavings(entries []StoryEntry, cameOf map[int64]int64) []StoryLeaving {
+	known := make(map[int64]bool, len(entries))
+	for _, e := range entries {
+		known[e.ID] = true
+	}
+	first := func(id int64) int64 {
+		for range entries { // a chain in a ring would have no end
+			of := cameOf[id]
+			if of == 0 || !known[of] {
+				break
+			}
+			id = of
+		}
+		return id
+	}
+	of := make(map[int64][]StoryEntry)
+	for _, e := range entries {
+		of[first(e.ID)] = append(of[first(e.ID)], e)
+	}
+	var all []StoryLeaving
+	for _, id := range slices.Sorted(maps.Keys(of)) {
+		all = append(all, StoryLeaving{Entries: of[id]})
+	}
+	return all
+}
+
+// fill adds to a leaving what happened to it.
+func (t *teller) fill(l *StoryLeaving) error {
+	var ids []int64
+	for _, e := range l.Entries {
+		ids = append(ids, e.ID)
+		if e.Account == "" {
+			continue
+		}
+		if _, known := t.story.Accounts[e.Account]; !known {
+			t.story.Accounts[e.Account] = Account{ID: e.Account}
+		}
+	}
+	for _, add := range []func(*StoryLeaving, []int64) error{t.addSteps, t.addHolds, t.addShared, t.addCancels, t.addRejects, t.addReopens, t.addFreezes} {
+		if err := add(l, ids); err != nil {
+			return err
+		}
+	}
+	return t.addPersonal(l)
+}
+
+// addSteps adds the rows of these entries: the oldest and the newest, if they are
+// very many.
+func (t *teller) addSteps(l *StoryLeaving, ids []int64) error {
+	newest, err := t.steps(storySteps+` ORDER BY seq DESC LIMIT $2`, list(ids), storyLast)
+	if err != nil {
+		return err
+	}
+	slices.Reverse(newest)
+	l.Steps = newest
+	if len(newest) < storyLast {
+		return nil
+	}
+	before := newest[0].Seq
+	l.Gap = before
+	oldest, err := t.steps(storySteps+` AND seq < $2 ORDER BY seq LIMIT $3`, list(ids), before, storyFirst)
+	if err != nil {
+		return err
+	}
+	l.Steps = append(oldest, newest...)
+	return t.q.QueryRowContext(t.ctx, `SELECT MAX(0, COUNT(*) - $3) FROM audit WHERE entry IN (SELECT value FROM json_each($1)) AND seq < $2`,
+		list(ids), before, len(oldest)).Scan(&l.More)
+}
+
+func (t *teller) steps(query string, args ...any) (all []Step, err error) {
+	err = t.each(query, func(rows *sql.Rows) error {
+		var s Step
+		var at int64
+		if err := rows.Scan(&s.Seq, &at, &s.Action, &s.Entry, &s.Actor, &s.Facts); err != nil {
+			return err
+		}
+		s.At = fromMicros(at)
+		all = append(all, s)
+		return nil
+	}, args...)
+	return all, err
+}
+
+// addHolds adds the holds that name these entries, with who has approved those that
+// are open.
+func (t *teller) addHolds(l *StoryLeaving, ids []int64) error {
+	holds, err := scanHolds(t.ctx, t.q, `WHERE id IN (`+storyHolds+`) ORDER BY id DESC LIMIT $2`, list(ids), storyFirst+storyLast)
+	if err != nil {
+		return err
+	}
+	l.Holds = make(map[int64]Hold, len(holds))
+	for _, h := range holds {
+		if h.State == HoldOpen {
+			if h.Approvals, err = approvalsOf(t.ctx, t.q, h.ID); err != nil {
+				return err
+			}
+		}
+		l.Holds[h.ID] = h
+	}
+	return nil
+}
+
+// addShared adds the rows of the holds, and those of the accounts that were parked
+// while one of these entries was due.
+func (t *teller) addShared(l *StoryLeaving, _ []int64) error {
+	if len(l.Steps) == 0 { // it was pruned
+		return nil
+	}
+	holds := slices.Sorted(maps.Keys(l.Holds))
+	accounts, err := json.Marshal(slices.Compact(slices.Sorted(func(yield func(string) bool) {
+		for _, e := range l.Entries {
+			if e.Account != "" && !yield(e.Account) {
+				return
+			}
+		}
+	})))
+	if err != nil {
+		return err
+	}
+	shared, err := t.steps(storyShared, l.Steps[0].Seq, list(holds), string(accounts), storyLast)
+	if err != nil {
+		return err
+	}
+	for _, s := range shared {
+		if s.Action == actionParked || s.Action == actionResumed {
+			var f struct{ Account string }
+			_ = json.Unmarshal([]byte(s.Facts), &f)
+			if !slices.ContainsFunc(l.Entries, func(e StoryEntry) bool { return e.Account == f.Account && e.dueAt(s.At) }) {
+				continue
+			}
+		}
+		l.Steps = append(l.Steps, s)
+	}
+	slices.SortFunc(l.Steps, func(a, b Step) int { return cmp.Compare(a.Seq, b.Seq) })
+	return nil
+}
+
+// dueAt says whether the entry was to be closed at that time.
+func (e StoryEntry) dueAt(at time.Time) bool {
+	return !e.GaveWay && !at.Before(e.DueAt) && (e.SettledAt.IsZero() || !at.After(e.SettledAt))
+}
+
+// addCancels adds the rescinds and rehires that the steps name.
+func (t *teller) addCancels(l *StoryLeaving, _ []int64) (err error) {
+	var ids []int64
+	for _, s := range l.Steps {
+		var f struct{ Cancel int64 }
+		if _ = json.Unmarshal([]byte(s.Facts), &f); f.Cancel != 0 && !slices.Contains(ids, f.Cancel) {
+			ids = append(ids, f.Cancel)
+		}
+	}
+	l.Cancels, err = t.cancels(`SELECT id, kind, origin, source, event_id, received_at FROM cancels WHERE id IN (SELECT value FROM json_each($1))`, list(ids))
+	return err
+}
+
+// addRejects adds the rejects that the leaving's events were before they were
+// replayed.
+func (t *teller) addRejects(l *StoryLeaving, ids []int64) error {
+	var keys []consumer.Key
+	if err := t.each(`SELECT origin, source, id FROM keys WHERE entry IN (SELECT value FROM json_each($1)) ORDER BY received_at LIMIT 50`, func(rows *sql.Rows) error {
+		var k consumer.Key
+		err := rows.Scan(&k.Origin, &k.Source, &k.ID)
+		keys = append(keys, k)
+		return err
+	}, list(ids)); err != nil {
+		return err
+	}
+	for _, k := range keys {
+		rejects, err := t.rejects(k.ID, "")
+		if err != nil {
+			return err
+		}
+		for _, r := range rejects {
+			if r.Key.Origin == k.Origin && (r.Key.Source == k.Source || r.nameless()) {
+				l.Rejects = append(l.Rejects, r)
+			}
+		}
+	}
+	return nil
+}
+
+func (t *teller) addReopens(l *StoryLeaving, _ []int64) error {
+	for i := range l.Entries {
+		var err error
+		if l.Entries[i].Reopens, err = reopens(t.ctx, t.q, `r.entry = $1 ORDER BY r.id`, l.Entries[i].ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addFreezes adds what was in force while one of the entries was due.
+func (t *teller) addFreezes(l *StoryLeaving, _ []int64) error {
+	all, err := t.freezes(`made_at <= $1 ORDER BY made_at`, t.story.At)
+	for _, f := range all {
+		until := f.Until
+		if !f.EndedAt.IsZero() {
+			until = f.EndedAt
+		}
+		if slices.ContainsFunc(l.Entries, func(e StoryEntry) bool {
+			return !e.GaveWay && (f.Account == "" || f.Account == e.Account) && until.After(e.DueAt) && !e.DueAt.After(t.story.At) &&
+				(e.SettledAt.IsZero() || f.At.Before(e.SettledAt))
+		}) {
+			l.Freezes = append(l.Freezes, f)
+		}
+	}
+	return err
+}
+
+func (t *teller) freezes(where string, at time.Time) (all []Freeze, err error) {
+	err = t.each(`SELECT id, account, until_at, reason, made_at, made_by, ended_at, ended_by FROM freezes WHERE `+where, func(rows *sql.Rows) error {
+		var f Freeze
+		var until, made, ended int64
+		if err := rows.Scan(&f.ID, &f.Account, &until, &f.Reason, &made, &f.By, &ended, &f.EndedBy); err != nil {
+			return err
+		}
+		f.Until, f.At, f.EndedAt = fromMicros(until), fromMicros(made), fromMicros(ended)
+		all = append(all, f)
+		return nil
+	}, micros(at))
+	return all, err
+}
+
+// addPersonal adds to the steps what is personal in them, and still there.
+func (t *teller) addPersonal(l *StoryLeaving) error {
+	at := make(map[int64]int, len(l.Steps))
+	var rows []int64
+	for i, s := range l.Steps {
+		at[s.Seq] = i
+		rows = append(rows, s.Seq)
+	}
+	return t.each(`SELECT seq, field, value FROM audit_personal WHERE seq IN (SELECT value FROM json_each($1)) AND field IN ('id', 'email', 'reason')`, func(rows *sql.Rows) error {
+		var seq int64
+		var field, value string
+		if err := rows.Scan(&seq, &field, &value); err != nil {
+			return err
+		}
+		s := &l.Steps[at[seq]]
+		if s.Personal == nil {
+			s.Personal = make(map[string]string)
+		}
+		s.Personal[field] = value
+		return nil
+	}, list(rows))
+}
+
+// around adds to a story how its accounts fare, and how far the reading is.
+func (l *Ledger) around(ctx context.Context, s *Story) (err error) {
+	for id := range s.Accounts {
+		if s.Accounts[id], err = l.Account(ctx, id); err != nil {
+			return err
+		}
+	}
+	if s.Reading, err = l.Reading(ctx); err != nil {
+		return err
+	}
+	kept, err := l.fact(ctx, factAccounts)
+	if err == nil && kept != "" {
+		if err = json.Unmarshal([]byte(kept), &s.Kept); err != nil {
+			err = fmt.Errorf("fact %s: %w", factAccounts, err)
+		}
+	}
+	return err
+}
+
+func (t *teller) each(query string, do func(*sql.Rows) error, args ...any) error {
+	rows, err := t.q.QueryContext(t.ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := do(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
