@@ -114,7 +114,7 @@ func Explain(told ledger.Story, pace Pace, people bool) Story {
 		story.Events = append(story.Events, showEvent(e, people))
 	}
 	for _, l := range told.Leavers {
-		w := narrator{told: told, pace: pace, people: people, whom: "EMAIL"}
+		w := narrator{told: told, pace: pace, people: people, whom: "EMAIL", several: len(l.Emails) > 1}
 		leaver := StoryLeaver{Emails: []string{}, Leavings: []StoryLeaving{}, MoreLeavings: l.More}
 		if people {
 			leaver.Emails = append(leaver.Emails, l.Emails...)
@@ -188,6 +188,8 @@ type narrator struct {
 	pace   Pace
 	people bool
 	whom   string // in commands: an address of the leaver, or the word EMAIL
+
+	several bool // addresses that the leaver goes by
 }
 
 func (n narrator) leaving(l ledger.StoryLeaving) StoryLeaving {

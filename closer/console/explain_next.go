@@ -50,12 +50,9 @@ func (n narrator) waits(l ledger.StoryLeaving, e ledger.StoryEntry, p *StoryPlac
 	if e.Deferred.After(n.told.At) {
 		p.Now += ", put off by " + cmp.Or(lastActor(l, "deferred"), "a person")
 	}
-	then := "then it is due, and closed in the run after that"
-	if e.Account == "" {
-		then = "then it is due in each account, and closed in the run after that"
-	}
+	then := "due at " + stamp(e.DueAt) + ": in the run after that the user is looked up, judged and closed"
 	if n.pace.DryRun {
-		then = "then it is due, but nobody is closed in a dry run"
+		then = "due at " + stamp(e.DueAt) + ": in the run after that the user is looked up and judged, but not closed: it is a dry run"
 	}
 	p.Next = append(p.Next, then)
 	if !e.DueAt.After(n.told.At) {
@@ -126,7 +123,7 @@ func (n narrator) isHeld(l ledger.StoryLeaving, e ledger.StoryEntry, p *StoryPla
 		p.Next = []string{fmt.Sprintf("look at it: signoff holds show %d", e.Hold)}
 		return
 	}
-	p.Now = fmt.Sprintf("held for a person since %s, hold %d: %s", stamp(h.CreatedAt), h.ID, kindWords(kindNames(h.Kinds)))
+	p.Now = fmt.Sprintf("held for a person since %s, hold %d: %s", stamp(h.CreatedAt), h.ID, heldFor(h.Detail, kindNames(h.Kinds)))
 	p.Next = n.askedOf(h)
 	if slices.Contains(h.Kinds, ledger.Frozen) && !p.Frozen.IsZero() {
 		p.At = p.Frozen

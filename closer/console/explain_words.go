@@ -117,12 +117,14 @@ func (n narrator) words(l ledger.StoryLeaving, s ledger.Step, f storyFacts) stri
 
 // wordsOf has words for every action in the audit.
 var wordsOf = map[string]func(told) string{
-	"received":   func(t told) string { return t.event("heard that the person leaves") },
-	"moved":      func(t told) string { return t.event("the leaving day is another now") },
-	"superseded": func(t told) string { return t.event("older news of it came, and changed nothing but for addresses unknown until then") },
-	"confirmed":  confirmedWords,
-	rescinded:    func(t told) string { return t.event("the termination is taken back (rescinded)") },
-	rehired:      func(t told) string { return t.event("the person is hired again (rehired)") },
+	"received": func(t told) string { return t.event("heard that the person leaves") },
+	"moved":    func(t told) string { return t.event("the leaving day is another now") },
+	"superseded": func(t told) string {
+		return t.event("older news of it came, and changed nothing but for addresses unknown until then")
+	},
+	"confirmed": confirmedWords,
+	rescinded:   func(t told) string { return t.event("the termination is taken back (rescinded)") },
+	rehired:     func(t told) string { return t.event("the person is hired again (rehired)") },
 	"may_not_rescind": func(told) string {
 		return "a rescind or rehire was not heeded: its source may not take back what another one announced (events.sources)"
 	},
@@ -197,8 +199,10 @@ var wordsOf = map[string]func(told) string{
 	"reopen_dropped":   droppedWords,
 	"reopen_submitted": func(told) string { return "sent to Docusign: open the user again" },
 	"reopen_withdrawn": func(t told) string { return "opening again had no effect, and is tried anew: " + t.why() },
-	"reopen_sent":      func(t told) string { return "Docusign has sent an activation email: the person must still click in it" + t.trace() },
-	"reopen_failed":    func(t told) string { return "opening again has failed: " + t.why() + t.trace() },
+	"reopen_sent": func(t told) string {
+		return "Docusign has sent an activation email: the person must still click in it" + t.trace()
+	},
+	"reopen_failed": func(t told) string { return "opening again has failed: " + t.why() + t.trace() },
 
 	"reject": func(t told) string {
 		return fmt.Sprintf("reject %d: an event that could not be understood: %s", t.facts.Reject, t.facts.Reason)
@@ -218,13 +222,19 @@ var wordsOf = map[string]func(told) string{
 	"account_parked": func(t told) string {
 		return fmt.Sprintf("account %s was parked, nothing is sent in it: %s: %s", t.facts.Account, t.facts.Reason, t.facts.Advice)
 	},
-	"account_resumed": func(t told) string { return "account " + t.facts.Account + " goes on (was parked: " + t.facts.Reason + ")" },
+	"account_resumed": func(t told) string {
+		return "account " + t.facts.Account + " goes on (was parked: " + t.facts.Reason + ")"
+	},
 	"freeze": func(t told) string {
 		return t.person(fmt.Sprintf("freeze %d of %s until %s", t.facts.Freeze, cmp.Or(t.facts.Account, "all accounts"), second(t.facts.Until)))
 	},
 	"freeze_ended": func(t told) string { return t.person(fmt.Sprintf("freeze %d was ended", t.facts.Freeze)) },
-	"import_ended": func(t told) string { return fmt.Sprintf("import %d of the organization ended: %s", t.facts.Import, t.facts.How) },
-	"config":       func(t told) string { return "signoff " + t.facts.Version + " works by another config, mode " + t.facts.Mode },
+	"import_ended": func(t told) string {
+		return fmt.Sprintf("import %d of the organization ended: %s", t.facts.Import, t.facts.How)
+	},
+	"config": func(t told) string {
+		return "signoff " + t.facts.Version + " works by another config, mode " + t.facts.Mode
+	},
 }
 
 // event is what an event of a source said, and when.
@@ -234,17 +244,18 @@ func (t told) event(what string) string {
 	if f.EffectiveAt != "" {
 		text += "; takes effect " + second(f.EffectiveAt)
 	}
-	if f.OccurredAt != "" {
-		text += "; said " + second(f.OccurredAt)
+	received := second(f.ReceivedAt)
+	if said := second(f.OccurredAt); f.OccurredAt != "" && said != received {
+		text += "; said " + said
 	}
-	if f.ReceivedAt != "" {
-		text += "; received " + second(f.ReceivedAt)
+	if received != stamp(t.step.At) {
+		text += "; received " + received
 	}
 	if f.Urgent {
 		text += "; urgent"
 	}
-	if t.people && t.step.Personal["email"] != "" {
-		text += "; of " + t.step.Personal["email"]
+	if email := t.step.Personal["email"]; t.people && email != "" && t.several {
+		text += "; by the address " + email
 	}
 	if t.step.Actor != "" {
 		text += "; brought by " + t.step.Actor
@@ -346,14 +357,20 @@ func cancelledWords(t told) string {
 }
 
 func heldWords(t told) string {
-	text := fmt.Sprintf("held for a person, hold %d: %s", t.facts.Hold, kindWords(t.facts.Kinds))
-	if h, ok := t.leaving.Holds[t.facts.Hold]; ok && h.Detail != "" && h.Detail != kindWords(t.facts.Kinds) {
-		text += " (" + h.Detail + ")"
-	}
+	text := fmt.Sprintf("held for a person, hold %d: %s", t.facts.Hold, heldFor(t.leaving.Holds[t.facts.Hold].Detail, t.facts.Kinds))
 	if t.facts.DryRun {
 		text += "; made in a dry run"
 	}
 	return text
+}
+
+// heldFor is why something is held, with the detail of the hold if that says more.
+func heldFor(detail string, kinds []string) string {
+	text := kindWords(kinds)
+	if detail == "" || detail == text {
+		return text
+	}
+	return text + " (" + detail + ")"
 }
 
 // kindWords says why something is held.

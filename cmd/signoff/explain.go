@@ -190,7 +190,7 @@ func (p *printer) leaving(l console.StoryLeaving) {
 		if place.Account != "" {
 			account = "account " + place.Account
 		}
-		p.line("  %s: %s", account, place.State)
+		p.line("  %s, %s", account, place.State)
 		p.line("  now:  %s", place.Now)
 		p.next(place.Next)
 	}
