@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -56,6 +57,16 @@ type room struct {
 	lists   reconciler
 	logs    *observer.ObservedLogs
 	close   func() error // closes the ledger
+}
+
+// word is a verdict as a request has it.
+func (r *room) word(t *testing.T, id int64) string {
+	t.Helper()
+	text, err := json.Marshal(r.verdict(t, id, "checked with HR"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // verdict is what somebody says who has seen the hold as it is.
