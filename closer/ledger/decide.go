@@ -204,7 +204,7 @@ func (t *tx) decide(h Hold, state HoldState, d Decision, expires time.Time) (mov
 		return nil, err
 	}
 	if h.Ahead {
-		return nil, t.decideAhead(h)
+		return t.decideAhead(h)
 	}
 	if moved, err = t.releaseEntries(h); err != nil {
 		return nil, err
@@ -212,10 +212,15 @@ func (t *tx) decide(h Hold, state HoldState, d Decision, expires time.Time) (mov
 	return moved, t.decideReopens(h)
 }
 
-// decideAhead puts on record for whom a plan was decided before they are due.
-func (t *tx) decideAhead(h Hold) error {
+// decideAhead puts on record for whom was decided before they are due. Whom a
+// person refuses for what they are is skipped; a whole plan that is refused is
+// judged when it is due.
+func (t *tx) decideAhead(h Hold) (skipped []int64, err error) {
 	action := "approved_ahead"
 	if h.State == HoldRejected {
+		if !slices.Equal(h.Kinds, planKinds) {
+			return t.skipAhead(h)
+		}
 		action = "refused_ahead"
 	}
 	last := int64(0)
@@ -226,10 +231,10 @@ func (t *tx) decideAhead(h Hold) error {
 		last = u.Entry
 		if err := t.audit(row{action: action, entry: u.Entry, actor: h.DecidedBy, facts: map[string]any{
 			"hold": h.ID, "account": h.Account, "from": stamp(h.ValidFrom), "until": stamp(h.ExpiresAt)}}); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // releaseEntries moves what a decided hold still holds, and returns it.

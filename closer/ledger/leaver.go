@@ -182,6 +182,9 @@ func (t *tx) fold(into, from knownEntry) error {
 			into.id, from.id); err != nil {
 			return err
 		}
+		if err := t.voidAhead(into.id); err != nil {
+			return err
+		}
 	}
 	return t.giveWay(readyEntry{id: from.id}, into.id)
 }

@@ -21,7 +21,8 @@ type Stats struct {
 	Watched   int            // of those closed: how many are looked for again
 	Returned  map[string]int // account -> open entries of leavers who were closed before
 	Rejects   int
-	Holds     map[Kind]HoldCount   // by the gravest kind of each
+	Holds     map[Kind]HoldCount   // by the gravest kind of each; of those ahead, that nobody is late with, only Self
+	Ahead     map[string]int       // finding -> leavers who wait, of whom a look ahead found that
 	Overdue   map[string]time.Time // account, "" for those never yet in one -> when its oldest open entry was due; absent: none
 	Accounts  []Account
 	Reading   Reading
@@ -53,6 +54,9 @@ func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
 	if err := l.countHolds(ctx, &s); err != nil {
 		return s, err
 	}
+	if s.Ahead, err = l.countAhead(ctx); err != nil {
+		return s, err
+	}
 	if err := l.countUnpublished(ctx, &s); err != nil {
 		return s, err
 	}
@@ -74,7 +78,8 @@ func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
 }
 
 func (l *Ledger) countHolds(ctx context.Context, s *Stats) error {
-	rows, err := l.read.QueryContext(ctx, `SELECT kinds, COUNT(*), MIN(created_at) FROM holds WHERE state = 'open' GROUP BY kinds`)
+	rows, err := l.read.QueryContext(ctx, `SELECT kinds, COUNT(*), MIN(created_at) FROM holds
+		WHERE state = 'open' AND (ahead = 0 OR kinds LIKE 'self%') GROUP BY kinds`)
 	if err != nil {
 		return err
 	}
