@@ -23,16 +23,8 @@ type Preview struct {
 // Preview finds out what would become of these people if they all left now, and
 // changes nothing. An error ends it.
 func (c *Closer) Preview(ctx context.Context, addresses []string, now time.Time) ([]Preview, error) {
-	if len(c.loops) == 0 {
-		ids := c.cfg.Accounts
-		if len(ids) == 0 {
-			found, err := c.ask(ctx)
-			if err != nil {
-				return nil, err
-			}
-			ids = idsOf(found)
-		}
-		c.makeLoops(ids)
+	if err := c.knowAccounts(ctx); err != nil {
+		return nil, err
 	}
 	var all []Preview
 	for _, l := range c.loops {
@@ -50,6 +42,23 @@ func (c *Closer) Preview(ctx context.Context, addresses []string, now time.Time)
 	}
 	slices.SortStableFunc(all, func(a, b Preview) int { return order[a.Email] - order[b.Email] })
 	return all, nil
+}
+
+// knowAccounts makes the loops of a closer that only looks.
+func (c *Closer) knowAccounts(ctx context.Context) error {
+	if len(c.loops) > 0 {
+		return nil
+	}
+	ids := c.cfg.Accounts
+	if len(ids) == 0 {
+		found, err := c.ask(ctx)
+		if err != nil {
+			return err
+		}
+		ids = idsOf(found)
+	}
+	c.makeLoops(ids)
+	return nil
 }
 
 func (a *account) preview(ctx context.Context, addresses []string, now time.Time) ([]Preview, error) {
