@@ -65,6 +65,7 @@ type Daemon struct {
 	Skipped func([]ledger.Settled)    // told of those whom a person decided to leave open
 	Terms   ledger.Terms              // what an approval has to be
 	Leavers Leavers
+	Plans   Planner
 	Rejects Replayer
 	Sources func(ctx context.Context) ([]string, error) // a line for each source of the config, and what else is amiss with intake
 	Sinks   []string                                    // that outcomes are published to
@@ -116,6 +117,8 @@ func (s *Server) handler() http.Handler {
 		mux.HandleFunc("GET /api/v1/freezes", s.may(viewer, s.listFreezes))
 		mux.HandleFunc("POST /api/v1/freezes", s.may(operator, s.freeze))
 		mux.HandleFunc("POST /api/v1/freezes/{id}/end", s.may(operator, s.endFreeze))
+		mux.HandleFunc("POST /api/v1/plan", s.may(viewer, s.planAt))
+		mux.HandleFunc("POST /api/v1/plan/approve", s.may(operator, s.approvePlan))
 		mux.HandleFunc("GET /api/v1/rejects", s.may(viewer, s.listRejects))
 		mux.HandleFunc("GET /api/v1/rejects/{id}", s.may(viewer, s.showReject))
 		mux.HandleFunc("POST /api/v1/rejects/replay", s.may(operator, s.replayRejects))
