@@ -137,9 +137,10 @@ func (s *Server) approvePlan(w http.ResponseWriter, r *http.Request, who princip
 	if !readPlan(w, r, &asked, example) {
 		return
 	}
-	a, err := asked.PlanApproval, error(nil)
+	a := asked.PlanApproval
 	a.Account, a.Digest, a.At = account(a.Account), strings.ToLower(strings.TrimSpace(a.Digest)), a.At.UTC()
-	if a.Reason, err = trimmed(a.Reason); err == nil {
+	reason, err := trimmed(a.Reason)
+	if a.Reason = reason; err == nil {
 		err = a.check(asked.For)
 	}
 	if err != nil {

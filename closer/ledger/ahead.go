@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -239,10 +240,11 @@ func (t *tx) foresee(f Finding, looked bool, good time.Duration) (changed bool, 
 	var outcome, kinds string
 	var at int64
 	err = t.one(`SELECT outcome, kinds, looked_at FROM ahead WHERE entry = $1 AND account = $2`, []any{f.Entry.ID, f.Account}, &outcome, &kinds, &at)
-	if err != nil && err != sql.ErrNoRows {
+	first := errors.Is(err, sql.ErrNoRows)
+	if err != nil && !first {
 		return false, err
 	}
-	changed = err == sql.ErrNoRows || outcome != string(f.Outcome) || kinds != joinKinds(f.Kinds)
+	changed = first || outcome != string(f.Outcome) || kinds != joinKinds(f.Kinds)
 	switch {
 	case !looked && !changed:
 		return false, nil

@@ -30,7 +30,7 @@ func commands() []command {
 		{"template", "template LEAVERS.csv --config FILE | --url URL", "the file for Docusign's own page “Close users”", templateCommand},
 		{"holds", "holds list | show ID | approve ID | reject ID --digest …", "what waits for a person", holdsCommand},
 		{"hold", "hold --until TIME [--account ID] --reason … | list | end ID", "a freeze: nothing is closed without a person's word", holdCommand},
-		{"plan", "plan [--at TIME] [--account ID] | approve --at TIME --digest …", "what would be closed then; approve: lets it go without being held", planCommand},
+		{"plan", "plan [--at TIME] [--account ID] | approve --digest …", "what would be closed then; approve: lets it go without being held", planCommand},
 		{"map", "map --mapping FILE|PRESET PAYLOAD.json|- [--config FILE]", "what a mapping makes of a payload", mapCommand},
 		{"rejects", "rejects list | show ID | replay ID…|--all | discard ID…", "what could not be understood", rejectsCommand},
 		{"simulate", "simulate [--listen 127.0.0.1:8081] [--config FILE]", "the simulated Docusign alone", simulateCommand},

@@ -71,7 +71,7 @@ func planCommand(ctx context.Context, args []string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		return holdsCall{out: out, json: p.json}.print(h)
+		return p.printHold(h)
 	}
 	plans, err := client.PlanAt(ctx, a.At, a.Account)
 	if err != nil {
@@ -140,6 +140,11 @@ func (p planCall) print(plans []console.Plan) error {
 		}
 	}
 	return nil
+}
+
+// printHold prints what an approval ahead has made.
+func (p planCall) printHold(h console.Hold) error {
+	return holdsCall{out: p.out, json: p.json}.print(h) //nolint:forbidigo // to out
 }
 
 func (p planCall) printOne(plan console.Plan) error {
