@@ -26,9 +26,9 @@ type account struct {
 	self      string            // userId that we sign in as
 	selfEmail string            // their address; "" if Docusign does not say
 	directory *directory.Directory
-	shared    *directory.Shared // of this visit, where the organization can be asked; else nil
-	active    int               // active users, as last counted
-	frozen    time.Time         // the end of the freeze by which the last plan was judged; zero: there was none
+	shared    *directory.Shared  // of this visit, where the organization can be asked; else nil
+	active    int                // active users, as last counted
+	frozen    map[bool]time.Time // by whether it was an urgent run: the end of the freeze by which its last plan was judged
 
 	next          time.Time // no full run before
 	ranAt         time.Time // when the last full run began
@@ -66,8 +66,25 @@ func (c *Closer) findAccounts(ctx context.Context, now time.Time) error {
 	if err := c.ledger.ForgetAccount(ctx, unknownAccount); err != nil {
 		return err
 	}
+	if err := c.keepAccounts(ctx, ids); err != nil {
+		return err
+	}
 	c.makeLoops(ids)
 	return nil
+}
+
+// keepAccounts keeps which accounts leavers are closed in, and says which are not
+// any more though entries wait there.
+func (c *Closer) keepAccounts(ctx context.Context, ids []string) error {
+	if err := c.ledger.KeepAccounts(ctx, ids); err != nil {
+		return err
+	}
+	outside, err := c.ledger.OutsideAccounts(ctx, ids)
+	for _, o := range outside {
+		c.log.Warn("entries wait in an account that leavers are not closed in any more: name it again, or skip its leavers",
+			zap.String("account", o.Account), zap.Int("entries", o.Entries))
+	}
+	return err
 }
 
 func (c *Closer) ask(ctx context.Context) ([]docusign.AccountInfo, error) {
@@ -85,7 +102,7 @@ func (c *Closer) makeLoops(ids []string) {
 		t.log = c.log.With(zap.String("account", id))
 		c.metrics.Account(id)
 		accounts = append(accounts, &account{tools: t, id: id, all: ids, deliver: sendBatches,
-			directory: directory.New(), beat: func(time.Time) {}})
+			directory: directory.New(), frozen: make(map[bool]time.Time), beat: func(time.Time) {}})
 	}
 	if c.cfg.Organization != "" {
 		c.loops = []*loop{{tools: c.tools, accounts: accounts, importer: newImporter(c.tools, accounts)}}
@@ -184,8 +201,9 @@ func (a *account) firstRun(ctx context.Context) time.Time {
 	return state.PassedAt.Add(jitter(a.cfg.Interval))
 }
 
-// urgentTurn closes urgent leavers, if there are any. Those whom a run leaves
-// due, for whatever reason, are tried again after a while, not at every turn.
+// urgentTurn closes urgent leavers, if there are any, in a plan of their own.
+// Those whom a run leaves due, for whatever reason, are tried again after a
+// while, not at every turn.
 func (a *account) urgentTurn(ctx context.Context, now time.Time) (done bool, err error) {
 	if now.Before(a.urgentAfter) {
 		return true, nil
@@ -193,6 +211,7 @@ func (a *account) urgentTurn(ctx context.Context, now time.Time) (done bool, err
 	if urgent, err := a.urgentDue(ctx, now); err != nil || !urgent {
 		return true, err
 	}
+	a.urgentAfter = now.Add(urgentPace)
 	if done, err = a.closeDue(ctx, now, true); err != nil {
 		return done, err
 	}

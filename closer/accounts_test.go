@@ -9,7 +9,9 @@ import (
 	"signoff/closer"
 	"signoff/closer/docusign"
 	"signoff/closer/docusign/docusigntest"
+	"signoff/closer/guard"
 	"signoff/closer/ledger"
+	"signoff/consumer"
 )
 
 const (
@@ -186,5 +188,69 @@ func TestNobodyIsSettledOnceWeAreNoMember(t *testing.T) {
 		time.Sleep(time.Minute)
 		r.closeDue()
 		r.is(ledger.Closed, 1, 2)
+	})
+}
+
+// TestEntriesOfAnAccountThatIsGone keep their place, are sent by nobody, and go on
+// once the account is there again.
+func TestEntriesOfAnAccountThatIsGone(t *testing.T) {
+	for name, setups := range map[string][]setup{
+		"through the accounts":     {threeAccounts},
+		"through the organization": {threeAccounts, throughOrganization},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, append(setups, func(r *rig, _ *docusigntest.Config) { r.guard.FirstRun = guard.Hold })...)
+				r.leave(nil, 0)
+				r.goOn(2 * time.Second)
+				r.wantIn(0, map[string]ledger.State{account: ledger.Held, second: ledger.Held, third: ledger.Held})
+				holds, err := r.ledger.OpenHolds(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, h := range holds { // so that nothing but the config stands in the way
+					if _, err := r.ledger.Approve(t.Context(), r.word(h.ID, "ana", ""), aDay); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r.wantIn(0, map[string]ledger.State{account: ledger.Due, second: ledger.Due, third: ledger.Due})
+
+				r.cfg.Accounts = []string{account, third}
+				r.restart()
+				r.leave(func(e *consumer.Event) { e.Urgent = true }, 0) // HR says it again
+				r.goOn(2 * time.Minute)
+				r.wantIn(0, map[string]ledger.State{account: ledger.Closed, second: ledger.Due, third: ledger.Closed})
+				if n := r.sim.Closes(second)[userID(0)].Requested; n != 0 {
+					t.Errorf("sent %d times in the account that is gone", n)
+				}
+				outside, err := r.ledger.OutsideAccounts(t.Context(), nil)
+				if err != nil || len(outside) != 1 || outside[0] != (ledger.Outside{Account: second, Entries: 1}) {
+					t.Errorf("outside are %+v, %v", outside, err)
+				}
+
+				r.cfg.Accounts = []string{account, second, third}
+				r.restart()
+				r.goOn(2 * time.Minute)
+				r.wantIn(0, map[string]ledger.State{account: ledger.Closed, second: ledger.Closed, third: ledger.Closed})
+			})
+		})
+	}
+}
+
+// TestAccountsThatWereFound are those of before, where the config says all: the
+// user may lose one.
+func TestAccountsThatWereFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, threeAccounts, func(r *rig, _ *docusigntest.Config) { r.cfg.Accounts, r.cfg.AllAccounts = nil, true })
+		r.leave(nil, 0)
+		if err := r.ledger.BecomeDue(t.Context(), []string{account, "an-account-that-was"}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.closeDue()
+		outside, err := r.ledger.OutsideAccounts(t.Context(), nil)
+		if err != nil || len(outside) != 1 || outside[0] != (ledger.Outside{Account: "an-account-that-was", Entries: 1}) {
+			t.Errorf("outside are %+v, %v", outside, err)
+		}
+		r.wantIn(0, map[string]ledger.State{account: ledger.Closed, "an-account-that-was": ledger.Due})
 	})
 }

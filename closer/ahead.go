@@ -333,21 +333,20 @@ func (p PlanAt) Approvable() []ledger.Resolved {
 // With look, everybody is looked up; without, it only counts. An error ends it, also
 // where not all could be looked up: half a plan is none.
 func (c *Closer) PlanAt(ctx context.Context, at, now time.Time, account string, look bool) ([]PlanAt, error) {
-	if err := c.knowAccounts(ctx); err != nil {
+	accounts, err := c.everyAccount(ctx)
+	if err != nil {
 		return nil, err
 	}
 	var all []PlanAt
-	for _, l := range c.loops {
-		for _, a := range l.accounts {
-			if account != "" && account != a.id {
-				continue
-			}
-			p, err := a.planAt(ctx, at, now, look)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, p)
+	for _, a := range accounts {
+		if account != "" && account != a.id {
+			continue
 		}
+		p, err := a.planAt(ctx, at, now, look)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
 	}
 	if len(all) == 0 {
 		return nil, &AccountError{"account: " + account + ": none that leavers are closed in"}

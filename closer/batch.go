@@ -43,7 +43,7 @@ func sendBatches(ctx context.Context, a *account, plan []ledger.Resolved, resolv
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := a.stillThawed(ctx); err != nil {
+		if err := a.stillThawed(ctx, urgent); err != nil {
 			return err
 		}
 		n := batchLen(plan, a.maxUsers())
@@ -73,9 +73,9 @@ func isAlone(err error) bool {
 }
 
 // stillThawed returns a notYetError if a freeze began after the guard has judged.
-func (a *account) stillThawed(ctx context.Context) error {
+func (a *account) stillThawed(ctx context.Context, urgent bool) error {
 	until, err := a.ledger.FrozenUntil(ctx, a.id, time.Now())
-	if err == nil && !until.IsZero() && !until.Equal(a.frozen) {
+	if err == nil && !until.IsZero() && !until.Equal(a.frozen[urgent]) {
 		return &notYetError{"a freeze has begun: what is not sent is judged anew"}
 	}
 	return err

@@ -78,6 +78,10 @@ const (
 	// and those who left stay open for want of news that may never come.
 	awayAtMost = 15 * time.Minute
 
+	// urgentPace is the shortest time between the beginnings of two urgent runs: each
+	// costs calls, and those who come one after the other can go together.
+	urgentPace = 2 * time.Second
+
 	// urgentRetry is how long urgent leavers wait whom a run has left due.
 	urgentRetry = 15 * time.Second
 

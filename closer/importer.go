@@ -25,10 +25,10 @@ type importer struct {
 	accounts map[string]*account
 	shared   *directory.Shared // of this visit
 
-	plans   []ledger.AccountPlan // made ready in this visit
-	checkAt time.Time            // no question about the import under way before
-	wait    time.Duration        // until the one after that
-	busy    bool                 // another import runs, as was last logged
+	plans   []ready       // in this visit
+	checkAt time.Time     // no question about the import under way before
+	wait    time.Duration // until the one after that
+	busy    bool          // another import runs, as was last logged
 }
 
 func newImporter(t tools, accounts []*account) *importer {
@@ -52,10 +52,16 @@ const (
 	findMargin = 2 * time.Minute
 )
 
-// add makes a plan ready to be sent.
-func (i *importer) add(_ context.Context, a *account, plan []ledger.Resolved, resolvedAt time.Time, _ bool) error {
+// ready is a plan that is to be sent.
+type ready struct {
+	ledger.AccountPlan
+	urgent bool
+}
+
+// add makes a plan ready.
+func (i *importer) add(_ context.Context, a *account, plan []ledger.Resolved, resolvedAt time.Time, urgent bool) error {
 	fits := plan[:batchLen(plan, docusign.MaxImportPerAccount)]
-	i.plans = append(i.plans, ledger.AccountPlan{Account: a.id, Members: fits, ResolvedAt: resolvedAt})
+	i.plans = append(i.plans, ready{ledger.AccountPlan{Account: a.id, Members: fits, ResolvedAt: resolvedAt}, urgent})
 	if len(fits) < len(plan) {
 		return &notYetError{"an import holds no more users of the account: the rest follows it"}
 	}
@@ -64,7 +70,7 @@ func (i *importer) add(_ context.Context, a *account, plan []ledger.Resolved, re
 
 // send sends what was made ready, as far as one import may hold it.
 func (i *importer) send(ctx context.Context, now time.Time) error {
-	plans := i.plans
+	made := i.plans
 	i.plans, i.shared = nil, nil
 	defer func() {
 		for id := range i.accounts {
@@ -75,7 +81,7 @@ func (i *importer) send(ctx context.Context, now time.Time) error {
 	for _, a := range i.accounts {
 		a.shared = nil
 	}
-	plans, err := i.thawed(ctx, plans)
+	plans, err := i.thawed(ctx, made)
 	if err != nil {
 		return err
 	}
@@ -114,17 +120,18 @@ func (i *importer) send(ctx context.Context, now time.Time) error {
 
 // thawed are the plans of accounts for which no freeze has begun since they were
 // judged.
-func (i *importer) thawed(ctx context.Context, plans []ledger.AccountPlan) ([]ledger.AccountPlan, error) {
-	var notYet *notYetError
-	var errs []error
-	left := slices.DeleteFunc(plans, func(p ledger.AccountPlan) bool {
-		err := i.accounts[p.Account].stillThawed(ctx)
-		if err != nil && !errors.As(err, &notYet) {
-			errs = append(errs, err)
+func (i *importer) thawed(ctx context.Context, made []ready) (plans []ledger.AccountPlan, err error) {
+	for _, p := range made {
+		var notYet *notYetError
+		err := i.accounts[p.Account].stillThawed(ctx, p.urgent)
+		switch {
+		case err == nil:
+			plans = append(plans, p.AccountPlan)
+		case !errors.As(err, &notYet):
+			return nil, err
 		}
-		return err != nil
-	})
-	return left, errors.Join(errs...)
+	}
+	return plans, nil
 }
 
 // later puts the next question off, each time for longer.

@@ -206,16 +206,19 @@ func TestAFreezeStopsAPlanUnderWay(t *testing.T) {
 				if _, err := r.ledger.Freeze(t.Context(), ledger.Freeze{Until: time.Now().Add(time.Hour), Reason: "wrong file", By: "ana"}); err != nil {
 					t.Error(err)
 				}
+				r.leave(func(e *consumer.Event) { e.Urgent = true }, 5) // whose run comes between
+				time.Sleep(2 * time.Second)
 			}
 			return next.RoundTrip(req)
 		})
 		r.leaveByNumber(1, 101)
 		r.closeDue()
+		r.is(ledger.Held, 5)
 		if n := r.sentTo(); n != 30 {
 			t.Errorf("%d users were closed, want the three batches that were under way", n)
 		}
 		r.closeDue()
-		if s := r.states(); s[ledger.Closed] != 30 || s[ledger.Held] != 70 {
+		if s := r.states(); s[ledger.Closed] != 30 || s[ledger.Held] != 71 {
 			t.Errorf("%v, want the rest held", s)
 		}
 	})

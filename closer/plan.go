@@ -118,7 +118,7 @@ func addresses(entries []ledger.Entry) []string {
 // sort puts an entry where it belongs by what was found for its addresses.
 func (a *account) sort(e ledger.Entry, found directory.Resolution, cut error, p *plan) {
 	candidate := guard.Candidate{Entry: e}
-	var closed []string
+	var closed []ledger.User
 	var refused error
 	seen := make(map[string]bool)
 	for _, address := range e.Emails {
@@ -150,7 +150,7 @@ func (a *account) sort(e ledger.Entry, found directory.Resolution, cut error, p 
 			if u.Open() {
 				candidate.Users = append(candidate.Users, candidateUser(u))
 			} else {
-				closed = append(closed, u.ID)
+				closed = append(closed, ledgerUser(u))
 			}
 		}
 	}
@@ -178,7 +178,12 @@ func candidateUser(u docusign.User) guard.User {
 	if u.Added.After(came) {
 		came = u.Added
 	}
-	return guard.User{ID: u.ID, Email: strings.TrimSpace(u.Email), Administrator: u.Administrator, SCIM: u.ManagedBySCIM, CreatedAt: came}
+	return guard.User{ID: u.ID, Email: strings.TrimSpace(u.Email), Administrator: u.Administrator, SCIM: u.ManagedBySCIM, CreatedAt: came, LastLogin: u.LastLogin}
+}
+
+// ledgerUser is a user as the ledger has them.
+func ledgerUser(u docusign.User) ledger.User {
+	return ledger.User{ID: u.ID, Email: strings.TrimSpace(u.Email), SCIM: u.ManagedBySCIM, LastLogin: u.LastLogin}
 }
 
 // settleResolved settles who has no open user, and counts a refusal, or a
@@ -219,7 +224,7 @@ func (a *account) judge(ctx context.Context, now time.Time, p plan, cut error, u
 	if err != nil {
 		return nil, err
 	}
-	a.frozen = f.FrozenUntil
+	a.frozen[urgentOnly] = f.FrozenUntil
 	err = a.promises.judging(promiser{a.id, urgentOnly}, func(promised []ledger.SentLeaver) ([]ledger.SentLeaver, error) {
 		verdict, err := a.check(ctx, p, f, promised)
 		if err != nil {

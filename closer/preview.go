@@ -23,18 +23,17 @@ type Preview struct {
 // Preview finds out what would become of these people if they all left now, and
 // changes nothing. An error ends it.
 func (c *Closer) Preview(ctx context.Context, addresses []string, now time.Time) ([]Preview, error) {
-	if err := c.knowAccounts(ctx); err != nil {
+	accounts, err := c.everyAccount(ctx)
+	if err != nil {
 		return nil, err
 	}
 	var all []Preview
-	for _, l := range c.loops {
-		for _, a := range l.accounts {
-			previews, err := a.preview(ctx, addresses, now)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, previews...)
+	for _, a := range accounts {
+		previews, err := a.preview(ctx, addresses, now)
+		if err != nil {
+			return nil, err
 		}
+		all = append(all, previews...)
 	}
 	order := make(map[string]int, len(addresses))
 	for i, address := range addresses {
@@ -44,21 +43,25 @@ func (c *Closer) Preview(ctx context.Context, addresses []string, now time.Time)
 	return all, nil
 }
 
-// knowAccounts makes the loops of a closer that only looks.
-func (c *Closer) knowAccounts(ctx context.Context) error {
-	if len(c.loops) > 0 {
-		return nil
-	}
-	ids := c.cfg.Accounts
-	if len(ids) == 0 {
-		found, err := c.ask(ctx)
-		if err != nil {
-			return err
+// everyAccount is each account that leavers are closed in, found without a word in
+// the ledger.
+func (c *Closer) everyAccount(ctx context.Context) ([]*account, error) {
+	if len(c.loops) == 0 {
+		ids := c.cfg.Accounts
+		if len(ids) == 0 {
+			found, err := c.ask(ctx)
+			if err != nil {
+				return nil, err
+			}
+			ids = idsOf(found)
 		}
-		ids = idsOf(found)
+		c.makeLoops(ids)
 	}
-	c.makeLoops(ids)
-	return nil
+	var all []*account
+	for _, l := range c.loops {
+		all = append(all, l.accounts...)
+	}
+	return all, nil
 }
 
 func (a *account) preview(ctx context.Context, addresses []string, now time.Time) ([]Preview, error) {

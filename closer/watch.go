@@ -47,6 +47,9 @@ func (a *account) watch(ctx context.Context, now time.Time) error {
 		case known:
 			looked = append(looked, e)
 		}
+		if err := a.ledger.SawLogins(ctx, e, closedUsers(e, found)); err != nil {
+			return err
+		}
 	}
 	if err := a.ledger.Looked(ctx, looked, now); err != nil {
 		return err
@@ -76,10 +79,22 @@ func openUsers(e ledger.Entry, found directory.Resolution) (open []ledger.User, 
 		for _, u := range users {
 			if u.Open() && !seen[u.ID] {
 				seen[u.ID] = true
-				c := candidateUser(u)
-				open = append(open, ledger.User{ID: c.ID, Email: c.Email, SCIM: c.SCIM})
+				open = append(open, ledgerUser(u))
 			}
 		}
 	}
 	return open, known
+}
+
+// closedUsers are the closed users of a leaver, as far as they were seen: a
+// reading of all open users shows none.
+func closedUsers(e ledger.Entry, found directory.Resolution) (closed []ledger.User) {
+	for _, address := range e.Emails {
+		for _, u := range found.Users[address] {
+			if !u.Open() {
+				closed = append(closed, ledgerUser(u))
+			}
+		}
+	}
+	return closed
 }

@@ -23,12 +23,15 @@ type Leavers struct {
 	Digest string      // SHA-256 of the file, hex: tells it from every other
 	Rows   []LeaverRow // each address once, in the order of the file
 	Bad    []BadLine
+
+	Repeated int // lines that name somebody whom a line before named
 }
 
 // LeaverRow is one person of the file.
 type LeaverRow struct {
-	Line  int    // counted from 1, the header included
-	Email string // trimmed, lower case
+	Line   int       // counted from 1, the header included
+	Email  string    // trimmed, lower case
+	LeftAt time.Time // by ReadLeft, UTC, a date as its midnight; zero if the file does not say
 }
 
 // BadLine is a line that names nobody.
@@ -54,6 +57,21 @@ var emailColumns = []string{
 // in the named column or, if column is "", in the one whose name says so. An
 // error is about the file as a whole; what is wrong with single lines is in Bad.
 func ReadLeavers(r io.Reader, column string) (Leavers, error) {
+	return readLeavers(r, column, func([]string) (int, error) { return -1, nil })
+}
+
+// dateColumns are names of columns that say when somebody left, by our own words:
+// of others nobody knows how they write a date.
+var dateColumns = []string{"effectiveat", "effective", "leftat", "left"}
+
+// ReadLeft is ReadLeavers for a file that may say when each of them left: in the
+// column named by date or, if that is "", in the one called so. It holds dates such
+// as 2026-11-30, or RFC 3339 date-times.
+func ReadLeft(r io.Reader, column, date string) (Leavers, error) {
+	return readLeavers(r, column, func(header []string) (int, error) { return findDate(header, date) })
+}
+
+func readLeavers(r io.Reader, column string, date func(header []string) (int, error)) (Leavers, error) {
 	var l Leavers
 	raw, err := io.ReadAll(io.LimitReader(r, maxLeaversFile+1))
 	if err != nil {
@@ -68,7 +86,7 @@ func ReadLeavers(r io.Reader, column string) (Leavers, error) {
 	if err != nil {
 		return l, err
 	}
-	err = l.read(text, column)
+	err = l.read(text, column, date)
 	return l, err
 }
 
@@ -97,7 +115,7 @@ func fromUTF16(raw []byte, order binary.ByteOrder) []byte {
 	return []byte(string(utf16.Decode(units)))
 }
 
-func (l *Leavers) read(text []byte, column string) error {
+func (l *Leavers) read(text []byte, column string, date func(header []string) (int, error)) error {
 	lines := csv.NewReader(bytes.NewReader(text))
 	lines.Comma, lines.FieldsPerRecord, lines.LazyQuotes, lines.TrimLeadingSpace = separator(text), -1, true, true
 	header, err := lines.Read()
@@ -108,19 +126,25 @@ func (l *Leavers) read(text []byte, column string) error {
 		return err
 	}
 	seen := make(map[string]bool)
-	at := 0
+	at, dated := 0, -1
 	if address, ok := onlyAddress(header); ok && column == "" { // a list of addresses, without a header
 		seen[address] = true
 		l.Rows = append(l.Rows, LeaverRow{Line: 1, Email: address})
 	} else if at, err = findColumn(header, column); err != nil {
 		return err
+	} else if dated, err = date(header); err != nil {
+		return err
 	}
 	for {
+		began := lines.InputOffset()
 		fields, err := lines.Read()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		line, _ := lines.FieldPos(0)
+		if err == nil && swallows(text[began:lines.InputOffset()]) {
+			return fmt.Errorf("line %d: a quote that does not end: what comes after it cannot be told apart", line)
+		}
 		switch {
 		case err != nil:
 			var parse *csv.ParseError
@@ -135,18 +159,64 @@ func (l *Leavers) read(text []byte, column string) error {
 			l.Bad = append(l.Bad, BadLine{line, "has no column of emails"})
 			continue
 		}
-		address, reason := leaverAddress(fields[at])
+		row := LeaverRow{Line: line}
+		var reason string
+		row.Email, reason = leaverAddress(fields[at])
+		if reason == "" && dated >= 0 && dated < len(fields) {
+			row.LeftAt, reason = leaverDate(fields[dated])
+		}
 		switch {
 		case reason != "":
 			l.Bad = append(l.Bad, BadLine{line, reason})
-		case !seen[address]:
-			seen[address] = true
-			l.Rows = append(l.Rows, LeaverRow{Line: line, Email: address})
+		case seen[row.Email]:
+			l.Repeated++
+		default:
+			seen[row.Email] = true
+			l.Rows = append(l.Rows, row)
 		}
 		if len(l.Rows) > maxLeavers {
 			return fmt.Errorf("more than %d people: split it", maxLeavers)
 		}
 	}
+}
+
+// swallows says whether a record goes on over lines that a quote without an end
+// has made a part of it.
+func swallows(record []byte) bool {
+	return bytes.Count(record, []byte{'"'})%2 == 1 && bytes.IndexByte(bytes.TrimSpace(record), '\n') >= 0
+}
+
+// findDate returns the index of the column of dates, -1 if there is none.
+func findDate(header []string, column string) (int, error) {
+	names := dateColumns
+	if column != "" {
+		names = []string{column}
+	}
+	for _, name := range names {
+		switch found := columnsNamed(header, name); {
+		case len(found) > 1:
+			return 0, fmt.Errorf("several columns may hold the dates, all called %s", name)
+		case len(found) == 1:
+			return found[0], nil
+		}
+	}
+	if column != "" {
+		return 0, fmt.Errorf("--date-column: %q: no such column", column)
+	}
+	return -1, nil
+}
+
+// leaverDate is the date in a cell, zero if it is empty, or why there is none.
+func leaverDate(cell string) (at time.Time, reason string) {
+	if cell = strings.TrimSpace(cell); cell == "" {
+		return at, ""
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if at, err := time.Parse(layout, cell); err == nil && storable(at) {
+			return at.UTC(), ""
+		}
+	}
+	return at, "neither a date such as 2026-11-30 nor an RFC 3339 date-time"
 }
 
 // separator is the one that the first line with anything in it uses most.

@@ -88,6 +88,67 @@ func TestReadLeaversRefusesTheFile(t *testing.T) {
 	}
 }
 
+func TestReadLeft(t *testing.T) {
+	day := func(s string) time.Time { at, _ := time.Parse(time.DateOnly, s); return at }
+	for name, tc := range map[string]struct {
+		text, date string
+		want       time.Time
+		bad        string // part of the reason
+	}{
+		"by our own word":        {"email,Effective-At\nana@example.com,2026-11-30\n", "", day("2026-11-30"), ""},
+		"by another":             {"email,left\nana@example.com, 2026-11-30 \n", "", day("2026-11-30"), ""},
+		"by name":                {"email,Last Day\nana@example.com,2026-11-30\n", "last day", day("2026-11-30"), ""},
+		"with a time":            {"email,left\nana@example.com,2026-11-30T01:00:00+01:00\n", "", day("2026-11-30"), ""},
+		"none said":              {"email,left\nana@example.com,\n", "", time.Time{}, ""},
+		"a line without it":      {"email,left\nana@example.com\n", "", time.Time{}, ""},
+		"no such column":         {"email,x\nana@example.com,30.11.2026\n", "", time.Time{}, ""},
+		"written another way":    {"email,left\nana@example.com,30.11.2026\n", "", time.Time{}, "a date such as"},
+		"a day that there isn't": {"email,left\nana@example.com,2026-02-30\n", "", time.Time{}, "a date such as"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := ReadLeft(strings.NewReader(tc.text), "", tc.date)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tc.bad != "" {
+				if len(l.Rows) != 0 || len(l.Bad) != 1 || l.Bad[0].Line != 2 || !strings.Contains(l.Bad[0].Reason, tc.bad) {
+					t.Errorf("%+v", l)
+				}
+			} else if len(l.Rows) != 1 || !l.Rows[0].LeftAt.Equal(tc.want) {
+				t.Errorf("%+v, want %v", l, tc.want)
+			}
+		})
+	}
+	if _, err := ReadLeft(strings.NewReader("email\nana@example.com\n"), "", "day"); err == nil || !strings.Contains(err.Error(), "--date-column") {
+		t.Errorf("a column that is not there: %v", err)
+	}
+	if l, err := ReadLeavers(strings.NewReader("email,left\nana@example.com,soon\nANA@example.com,never\n"), ""); err != nil || len(l.Rows) != 1 || l.Repeated != 1 {
+		t.Errorf("without dates: %+v, %v", l, err)
+	}
+}
+
+// TestAQuoteWithoutAnEndHidesNobody: it would make all lines after it a part of its own.
+func TestAQuoteWithoutAnEndHidesNobody(t *testing.T) {
+	for name, text := range map[string]string{
+		"in a column after":  "email,name\nana@example.com,\"Paz\nben@example.com,Ben\n",
+		"in a column before": "name,email\n\"Paz,ana@example.com\nBen,ben@example.com\n",
+		"up to another one":  "email,name\nana@example.com,\"Paz\nben@example.com,Ben \"B\" B\n",
+	} {
+		if l, err := ReadLeavers(strings.NewReader(text), ""); err == nil || !strings.Contains(err.Error(), "line 2") || strings.Contains(err.Error(), "@") {
+			t.Errorf("%s: %+v, %v", name, l, err)
+		}
+	}
+	for name, text := range map[string]string{
+		"an inch sign":   "email,desk\nana@example.com,5\" left\nben@example.com,x\n",
+		"several lines":  "email,desk\nana@example.com,\"a\nb\"\nben@example.com,x\n",
+		"one at the end": "email,desk\nana@example.com,x\nben@example.com,\"x\n",
+	} {
+		if l, err := ReadLeavers(strings.NewReader(text), ""); err != nil || len(l.Rows) != 2 {
+			t.Errorf("%s: %+v, %v", name, l, err)
+		}
+	}
+}
+
 func TestLeaverEventIsTheSameWheneverItIsBrought(t *testing.T) {
 	now := time.Now()
 	a := LeaverEvent("digest", "ana@example.com", "alice", now, false)

@@ -72,8 +72,10 @@ func NewCloser(r prometheus.Registerer, accounts *Accounts, outcomes, reasons, w
 	for _, a := range accounts.labels() {
 		m.Account(a)
 	}
-	if slices.Contains(outcomes, cancelled) { // the only outcome without an account
-		m.outcomes.WithLabelValues(None, cancelled)
+	for _, o := range withoutAccount {
+		if slices.Contains(outcomes, o) {
+			m.outcomes.WithLabelValues(None, o)
+		}
 	}
 	m.deadlines.WithLabelValues("met", "none")
 	for _, cause := range []string{"none", "notice", "held", "parked", "quota", "failed"} {
@@ -87,8 +89,9 @@ func NewCloser(r prometheus.Registerer, accounts *Accounts, outcomes, reasons, w
 	return m
 }
 
-// cancelled is the outcome of whose termination was taken back.
-const cancelled = "cancelled"
+// withoutAccount are the outcomes to which somebody may come who is in no account
+// yet: the termination was taken back, or a person skipped them.
+var withoutAccount = []string{"cancelled", "skipped"}
 
 // Account makes the series of an account, at 0.
 func (m *Closer) Account(id string) {

@@ -53,6 +53,7 @@ type State struct {
 	Parked     []Gauge // account, reason
 	Resume     []Gauge // account; Unix seconds
 	Returned   []Gauge // account
+	Outside    float64
 	Heard      []Gauge // source; Unix seconds
 	Expected   []Gauge // source; seconds
 	NotFound   float64
@@ -79,6 +80,7 @@ func NewState(r prometheus.Registerer, read func(context.Context) (State, error)
 		parked:     gauge("signoff_docusign_parked", "1 while nothing is closed in the account, for this reason.", "account", "reason"),
 		resume:     gauge("signoff_docusign_resume_timestamp_seconds", "Until when the account waits, since its quota is used up or Docusign said so, Unix time; 0: it does not.", "account"),
 		returned:   gauge("signoff_returned_users", "Leavers who were closed and are open again, until they are settled anew.", "account"),
+		outside:    gauge("signoff_entries_outside_accounts", "Open entries of accounts that leavers are not closed in any more."),
 		heard:      gauge("signoff_source_last_event_timestamp_seconds", "When something last came from the source, Unix time, to the minute; 0: nothing since events.sources names it.", "source"),
 		expected:   gauge("signoff_source_expected_within_seconds", "How long the source may be silent, by events.sources.", "source"),
 		notFound:   gauge("signoff_not_found_leavers", "Leavers of the last 24 hours of whom no account knew a user."),
@@ -97,13 +99,13 @@ func NewState(r prometheus.Registerer, read func(context.Context) (State, error)
 type stateCollector struct {
 	read func(context.Context) (State, error)
 
-	entries, rejects, holds, oldestHold, overdue, passes, parked, resume, returned, heard, expected, notFound, ahead, behind, behindFrom, auditHead, size, free *prometheus.Desc
+	entries, rejects, holds, oldestHold, overdue, passes, parked, resume, returned, outside, heard, expected, notFound, ahead, behind, behindFrom, auditHead, size, free *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.entries, c.rejects, c.holds, c.oldestHold, c.overdue,
-		c.passes, c.parked, c.resume, c.returned, c.heard, c.expected, c.notFound, c.ahead, c.behind, c.behindFrom, c.auditHead, c.size, c.free} {
+		c.passes, c.parked, c.resume, c.returned, c.outside, c.heard, c.expected, c.notFound, c.ahead, c.behind, c.behindFrom, c.auditHead, c.size, c.free} {
 		ch <- d
 	}
 }
@@ -119,7 +121,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for desc, gauges := range map[*prometheus.Desc][]Gauge{
 		c.entries: s.Entries, c.holds: s.Holds, c.oldestHold: s.OldestHold, c.overdue: s.Overdue,
-		c.passes: s.Passes, c.parked: s.Parked, c.resume: s.Resume, c.returned: s.Returned,
+		c.passes: s.Passes, c.parked: s.Parked, c.resume: s.Resume, c.returned: s.Returned, c.outside: {{Value: s.Outside}},
 		c.heard: s.Heard, c.expected: s.Expected, c.notFound: {{Value: s.NotFound}}, c.ahead: s.Ahead,
 		c.behind: s.Behind, c.behindFrom: s.BehindFrom,
 		c.rejects: {{Value: s.Rejects}}, c.auditHead: {{Value: s.AuditHead}}, c.size: {{Value: s.Size}}, c.free: {{Value: s.Free}},

@@ -16,6 +16,7 @@ import (
 // Client speaks to the admin API of a daemon.
 type Client struct {
 	base  string
+	shown string // base, as errors show it
 	token string
 	http  *http.Client
 }
@@ -34,7 +35,7 @@ func NewClient(base, token string) (*Client, error) {
 	client := &http.Client{Timeout: planAtMost, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // it may lead the token away from https
 	}}
-	return &Client{base: strings.TrimRight(base, "/"), token: token, http: client}, nil
+	return &Client{base: strings.TrimRight(base, "/"), shown: strings.TrimRight(u.Redacted(), "/"), token: token, http: client}, nil
 }
 
 // Holds returns the open holds, the oldest first.
@@ -119,7 +120,7 @@ func (c *Client) Take(ctx context.Context, t Take) error {
 		return err
 	}
 	err = c.do(ctx, http.MethodPost, "/api/v1/leavers", body, &struct{}{})
-	if err != nil && err.Error() == ErrMode.Error() {
+	if refused, ok := errors.AsType[*AnswerError](err); ok && refused.Detail == ErrMode.Error() {
 		return ErrMode
 	}
 	return err
@@ -145,24 +146,18 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, into 
 	}
 	resp, err := c.http.Do(req) //nolint:gosec // the same
 	if err != nil {
-		return err
+		return c.unreached(err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 256<<20))
 	if err != nil {
-		return err
+		return c.unreached(err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		var p struct {
-			Detail string `json:"detail"`
-		}
-		if json.Unmarshal(text, &p) != nil || p.Detail == "" {
-			return fmt.Errorf("%s%s: %s", c.base, path, resp.Status)
-		}
-		return errors.New(p.Detail)
+		return c.refused(path, resp, text)
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%s%s: not the answer of a signoff: %w", c.base, path, err)
+		return fmt.Errorf("--url: %s%s: not the answer of a signoff: %w", c.shown, path, err)
 	}
 	return nil
 }

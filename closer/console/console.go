@@ -69,6 +69,12 @@ type Daemon struct {
 	Rejects Replayer
 	Sources func(ctx context.Context) ([]string, error) // a line for each source of the config, and what else is amiss with intake
 	Sinks   []string                                    // that outcomes are published to
+
+	Accounts []string // that leavers are closed in, by the config; none: those that the closer has found
+	DryRun   bool     // nobody is closed
+
+	About     About
+	Reconcile Reconciler
 }
 
 // New opens the listener.
@@ -104,31 +110,37 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.daemon.Metrics)
-	mux.HandleFunc("GET /livez", s.livez)
-	mux.HandleFunc("GET /readyz", s.readyz)
-	if s.cfg.TokensFile != "" || s.onLoopback() {
-		mux.HandleFunc("GET /api/v1/holds", s.may(viewer, s.listHolds))
-		mux.HandleFunc("GET /api/v1/holds/{id}", s.may(viewer, s.showHold))
-		mux.HandleFunc("POST /api/v1/holds/{id}/approve", s.may(operator, s.approve))
-		mux.HandleFunc("POST /api/v1/holds/{id}/reject", s.may(operator, s.reject))
-		mux.HandleFunc("GET /api/v1/freezes", s.may(viewer, s.listFreezes))
-		mux.HandleFunc("POST /api/v1/freezes", s.may(operator, s.freeze))
-		mux.HandleFunc("POST /api/v1/freezes/{id}/end", s.may(operator, s.endFreeze))
-		mux.HandleFunc("POST /api/v1/plan", s.may(viewer, s.planAt))
-		mux.HandleFunc("POST /api/v1/plan/approve", s.may(operator, s.approvePlan))
-		mux.HandleFunc("GET /api/v1/rejects", s.may(viewer, s.listRejects))
-		mux.HandleFunc("GET /api/v1/rejects/{id}", s.may(viewer, s.showReject))
-		mux.HandleFunc("POST /api/v1/rejects/replay", s.may(operator, s.replayRejects))
-		mux.HandleFunc("POST /api/v1/rejects/{id}/replay", s.may(operator, s.replayReject))
-		mux.HandleFunc("POST /api/v1/rejects/{id}/discard", s.may(operator, s.discardReject))
-		mux.HandleFunc("POST /api/v1/leavers/plan", s.may(operator, s.planLeavers))
-		mux.HandleFunc("POST /api/v1/leavers", s.may(operator, s.takeLeavers))
-		mux.HandleFunc("GET /api/v1/leavers/{file}", s.may(operator, s.followLeavers))
+// routes is what is served: method, path, who may, and what answers.
+func (s *Server) routes() []route {
+	return []route{
+		{"GET", "/metrics", anybody, s.metrics},
+		{"GET", "/livez", anybody, s.livez},
+		{"GET", "/readyz", anybody, s.readyz},
+		{"GET", descriptionPath, anybody, s.describe},
+		{"GET", "/api/v1/holds", viewer, s.listHolds},
+		{"GET", "/api/v1/holds/{id}", viewer, s.showHold},
+		{"POST", "/api/v1/holds/{id}/approve", operator, s.approve},
+		{"POST", "/api/v1/holds/{id}/reject", operator, s.reject},
+		{"GET", "/api/v1/freezes", viewer, s.listFreezes},
+		{"POST", "/api/v1/freezes", operator, s.freeze},
+		{"POST", "/api/v1/freezes/{id}/end", operator, s.endFreeze},
+		{"POST", "/api/v1/plan", viewer, s.planAt},
+		{"POST", "/api/v1/plan/approve", operator, s.approvePlan},
+		{"GET", "/api/v1/rejects", viewer, s.listRejects},
+		{"GET", "/api/v1/rejects/{id}", viewer, s.showReject},
+		{"POST", "/api/v1/rejects/replay", operator, s.replayRejects},
+		{"POST", "/api/v1/rejects/{id}/replay", operator, s.replayReject},
+		{"POST", "/api/v1/rejects/{id}/discard", operator, s.discardReject},
+		{"POST", "/api/v1/leavers/plan", operator, s.planLeavers},
+		{"POST", "/api/v1/leavers", operator, s.takeLeavers},
+		{"GET", "/api/v1/leavers/{file}", operator, s.followLeavers},
+		{"POST", "/api/v1/leavers/defer", operator, s.deferLeaver},
+		{"POST", "/api/v1/leavers/urgent", operator, s.hastenLeaver},
+		{"POST", "/api/v1/leavers/skip", operator, s.skipLeaver},
+		{"POST", "/api/v1/leavers/retry", operator, s.retryLeaver},
+		{"GET", "/api/v1/report", viewer, s.report},
+		{"POST", "/api/v1/reconcile", viewer, s.reconcile},
 	}
-	return mux
 }
 
 func (s *Server) onLoopback() bool {
@@ -136,7 +148,11 @@ func (s *Server) onLoopback() bool {
 	return ok && addr.IP.IsLoopback()
 }
 
-func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request, _ principal) {
+	s.daemon.Metrics.ServeHTTP(w, r)
+}
+
+func (s *Server) livez(w http.ResponseWriter, _ *http.Request, _ principal) {
 	if err := s.daemon.Alive(time.Now()); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
@@ -146,7 +162,7 @@ func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
 
 // readyz is about the ledger alone: an outage of Kafka or of Docusign must not
 // take the webhook away.
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ principal) {
 	status, word := http.StatusOK, "ok"
 	if err := s.writable(r.Context()); err != nil {
 		status, word = http.StatusServiceUnavailable, "cannot be written: "+err.Error()
@@ -156,6 +172,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	if !r.URL.Query().Has("verbose") {
 		fmt.Fprintln(w, word)
 		return
+	}
+	if s.daemon.DryRun {
+		fmt.Fprintln(w, "mode: dry run: nobody is closed until the config says mode: close")
 	}
 	fmt.Fprintln(w, "ledger:", word)
 	stats, err := s.ledger.Stats(r.Context())
@@ -177,6 +196,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, "docusign: account %s: ok, last run %s\n", a.ID, a.PassedAt.Format(time.RFC3339))
 		}
 	}
+	s.writeOutside(r.Context(), w)
 	for _, sink := range s.daemon.Sinks {
 		if behind := stats.Unpublished[sink]; behind.Rows > 0 {
 			fmt.Fprintf(w, "outcomes: %s: %d not published yet, the oldest of %s\n", sink, behind.Rows, behind.Oldest.Format(time.RFC3339))
@@ -196,6 +216,17 @@ func (s *Server) writeSources(ctx context.Context, w io.Writer) {
 	}
 	for _, line := range lines {
 		fmt.Fprintln(w, line)
+	}
+}
+
+// writeOutside tells of the accounts that entries wait in vain in.
+func (s *Server) writeOutside(ctx context.Context, w io.Writer) {
+	outside, err := s.ledger.OutsideAccounts(ctx, s.daemon.Accounts)
+	if err != nil {
+		fmt.Fprintln(w, "docusign: entries outside the accounts: cannot be read:", err)
+	}
+	for _, o := range outside {
+		fmt.Fprintln(w, "docusign:", o.Advice())
 	}
 }
 
@@ -241,14 +272,7 @@ func reasonOf(w http.ResponseWriter, r *http.Request) (string, bool) {
 	var body struct {
 		Reason string `json:"reason"`
 	}
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&body)
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("larger than %d bytes", maxBody))
-		return "", false
-	case err != nil:
-		problem(w, http.StatusBadRequest, `the body must be JSON such as {"reason": "checked with HR"}`)
+	if !readBody(w, r, maxBody, &body, `{"reason": "checked with HR"}`) {
 		return "", false
 	}
 	reason, err := trimmed(body.Reason)
@@ -301,6 +325,5 @@ func problem(w http.ResponseWriter, status int, detail string) {
 
 func answer(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
 	_ = json.NewEncoder(w).Encode(body)
 }

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -60,8 +59,7 @@ type NewFreeze struct {
 
 func (s *Server) freeze(w http.ResponseWriter, r *http.Request, who principal) {
 	var asked NewFreeze
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&asked); err != nil {
-		problem(w, http.StatusBadRequest, `the body must be JSON such as {"until": "2026-12-27T08:00:00Z", "reason": "change freeze"}`)
+	if !readBody(w, r, maxBody, &asked, `{"until": "2026-12-27T08:00:00Z", "reason": "change freeze"}`) {
 		return
 	}
 	reason, err := trimmed(asked.Reason)

@@ -1,9 +1,6 @@
 package console
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -162,16 +159,10 @@ func decision(w http.ResponseWriter, r *http.Request, who principal) (d ledger.D
 		return d, false
 	}
 	var said Verdict
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxVerdict)).Decode(&said)
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("larger than %d bytes", maxVerdict))
+	if !readBody(w, r, maxVerdict, &said, `{"digest": "9f86d08…", "reason": "checked with HR"}`) {
 		return d, false
-	case err != nil:
-		problem(w, http.StatusBadRequest, `the body must be JSON such as {"digest": "9f86d08…", "reason": "checked with HR"}`)
-		return d, false
-	case said.Digest == "":
+	}
+	if said.Digest == "" {
 		problem(w, http.StatusBadRequest, "digest: is missing: it says which plan you have seen")
 		return d, false
 	}

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -97,7 +96,10 @@ func (s *Server) planLeavers(w http.ResponseWriter, r *http.Request, who princip
 		problem(w, http.StatusBadGateway, err.Error())
 		return
 	}
-	answer(w, map[string]any{"plan": plan})
+	for i := range plan {
+		plan[i].Users, plan[i].Kinds = orNone(plan[i].Users), orNone(plan[i].Kinds)
+	}
+	answer(w, map[string]any{"plan": orNone(plan)})
 }
 
 var fileID = regexp.MustCompile(`^[0-9A-Za-z._:-]{8,200}$`)
@@ -137,21 +139,25 @@ func (s *Server) followLeavers(w http.ResponseWriter, r *http.Request, _ princip
 		s.fail(w, err)
 		return
 	}
+	for i := range progress.Rows {
+		progress.Rows[i].Users = orNone(progress.Rows[i].Users)
+	}
+	progress.Rows, progress.Waiting = orNone(progress.Rows), orNone(progress.Waiting)
 	answer(w, progress)
+}
+
+// orNone is a list that JSON shows as [] where it has nothing.
+func orNone[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }
 
 // read reads a request with addresses; false if it has answered already.
 func (s *Server) read(w http.ResponseWriter, r *http.Request, into any) bool {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Minute))
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxLeavers)).Decode(into)
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		problem(w, http.StatusRequestEntityTooLarge, "more than 64 MiB")
-	case err != nil:
-		problem(w, http.StatusBadRequest, `the body must be JSON such as {"emails": ["ana@example.com"]}`)
-	}
-	return err == nil
+	return readBody(w, r, maxLeavers, into, `{"emails": ["ana@example.com"]}`)
 }
 
 // fold makes the addresses what the ledger has, each once. What is none is an

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -106,7 +105,7 @@ func (s *Server) planAt(w http.ResponseWriter, r *http.Request, who principal) {
 		At      time.Time `json:"at"`
 		Account string    `json:"account"`
 	}
-	if !readPlan(w, r, &asked, `{"at": "2026-12-31T09:00:00Z"}`) {
+	if !readBody(w, r, maxBody, &asked, `{"at": "2026-12-31T09:00:00Z"}`) {
 		return
 	}
 	if asked.At.IsZero() {
@@ -134,7 +133,7 @@ func (s *Server) approvePlan(w http.ResponseWriter, r *http.Request, who princip
 		For string `json:"for"`
 	}
 	const example = `{"at": "2026-12-31T09:00:00Z", "account": "…", "digest": "9f86d08…", "reason": "the office closes"}`
-	if !readPlan(w, r, &asked, example) {
+	if !readBody(w, r, maxBody, &asked, example) {
 		return
 	}
 	a := asked.PlanApproval
@@ -178,19 +177,6 @@ func (a *PlanApproval) check(good string) (err error) {
 		return fmt.Errorf("for: %q: not a length of time, such as 24h, of at most %v", good, MostGood)
 	}
 	return nil
-}
-
-// readPlan reads a request about a plan; false if it has answered already.
-func readPlan(w http.ResponseWriter, r *http.Request, into any, example string) bool {
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(into)
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("larger than %d bytes", maxBody))
-	case err != nil:
-		problem(w, http.StatusBadRequest, "the body must be JSON such as "+example)
-	}
-	return err == nil
 }
 
 // planFailed answers why a plan could not be made, or approved.

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -211,6 +210,9 @@ func (s *Server) replayReject(w http.ResponseWriter, r *http.Request, who princi
 	if !ok {
 		return
 	}
+	if r.ContentLength != 0 && !readBody(w, r, maxBody, &struct{}{}, `{}, or there is none`) {
+		return
+	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(replayAtMost))
 	replayed, err := s.daemon.Rejects.Replay(r.Context(), id, who.name)
 	if err != nil {
@@ -323,12 +325,9 @@ func refusedAlone(err error) bool {
 }
 
 // readReplay reads which rejects are to be replayed; false if it has answered
-// already. A word that it does not know might be one that was to bound it.
+// already.
 func readReplay(w http.ResponseWriter, r *http.Request) (asked Replay, ok bool) {
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-	body.DisallowUnknownFields()
-	if err := body.Decode(&asked); err != nil {
-		problem(w, http.StatusBadRequest, `the body must be JSON such as {"ids": [17]} or {"all": true, "reason": "no_email"}`)
+	if !readBody(w, r, maxBody, &asked, `{"ids": [17]} or {"all": true, "reason": "no_email"}`) {
 		return asked, false
 	}
 	err := asked.filter().Validate()

@@ -62,6 +62,7 @@ type room struct {
 	leavers leavers
 	replays replays
 	plans   plans
+	lists   reconciler
 	logs    *observer.ObservedLogs
 	close   func() error // closes the ledger
 }
@@ -93,7 +94,8 @@ func open(t *testing.T, s setup) *room {
 		Sources: func(context.Context) ([]string, error) { return []string{"source hr: ok"}, s.noSources },
 		Alive:   func(time.Time) error { return s.stuck },
 		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) },
-		Sinks:   []string{"kafka", "webhook"}}, zap.New(core))
+		Sinks:   []string{"kafka", "webhook"},
+		About:   console.About{Version: "0.0.1", Mode: "close", Deadline: 24 * time.Hour}, Reconcile: &r.lists}, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,13 +176,23 @@ type answer struct {
 
 func (r *room) ask(t *testing.T, method, path, token, body string) answer {
 	t.Helper()
+	header := http.Header{}
+	if body != "" {
+		header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		header.Set("Authorization", "Bearer "+token)
+	}
+	return r.askAs(t, method, path, header, body)
+}
+
+func (r *room) askAs(t *testing.T, method, path string, header http.Header, body string) answer {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
+	req.Header = header
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

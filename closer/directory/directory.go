@@ -46,6 +46,7 @@ type Ask struct {
 	Room      int             // calls that may be spent now: a snapshot is read only if it fits
 	HourRoom  int             // calls of a whole hour: a snapshot that fits only into one is waited for, by ErrRoom. 0: it is not
 	OpenOnly  bool            // only open users matter: whom a snapshot lacks has none, and is not looked up
+	Everybody bool            // all open users are wanted, whatever that costs: a snapshot is read, or nothing is done
 	Before    func(Via) error // called before each call, one at a time; its error ends the resolution; may be nil
 }
 
@@ -60,6 +61,8 @@ type Resolution struct {
 	Errs   map[string]error           // address -> why it could not be looked up
 	Via    map[string]Via
 	Census *Census // nil unless a snapshot was read
+
+	Everybody []docusign.User // all open users, if those were wanted
 }
 
 // Census is what a snapshot shows of the account as a whole.
@@ -128,7 +131,7 @@ func (d *Directory) Resolve(ctx context.Context, ask Ask) (Resolution, error) {
 // nil.
 func (d *Directory) snapshot(ctx context.Context, w *work) (*snapshot, error) {
 	size := d.size()
-	if size < 0 && len(w.Addresses) < worthAsking {
+	if size < 0 && len(w.Addresses) < worthAsking && !w.Everybody {
 		return nil, nil
 	}
 	if size >= 0 {
@@ -139,7 +142,7 @@ func (d *Directory) snapshot(ctx context.Context, w *work) (*snapshot, error) {
 	s := newSnapshot(w)
 	first, err := s.page(ctx, 0)
 	if err != nil {
-		return nil, stops(err)
+		return nil, w.stops(err)
 	}
 	total := first.Total
 	if total < 0 { // Docusign does not say: then only reading to the end tells
@@ -150,7 +153,7 @@ func (d *Directory) snapshot(ctx context.Context, w *work) (*snapshot, error) {
 		return nil, err
 	}
 	if err := s.read(ctx, first); err != nil {
-		return nil, stops(err)
+		return nil, w.stops(err)
 	}
 	d.setSize(len(s.users))
 	return s, nil
@@ -168,6 +171,10 @@ type work struct {
 // every address up, and can be paid for.
 func (w *work) worthReading(users, morePages int) (bool, error) {
 	switch {
+	case w.Everybody && morePages > w.Room:
+		return false, ErrRoom
+	case w.Everybody:
+		return true, nil
 	case users == 0 || morePages >= len(w.Addresses):
 		return false, nil
 	case morePages <= w.Room:
@@ -179,9 +186,10 @@ func (w *work) worthReading(users, morePages int) (bool, error) {
 }
 
 // stops is err if it is about more than the list of users: a list that Docusign
-// does not give, or gives no sense in, is no reason not to look people up.
-func stops(err error) error {
-	if docusign.ClassOf(err) == docusign.Permanent {
+// does not give, or gives no sense in, is no reason not to look people up, unless
+// it is the list that is wanted.
+func (w *work) stops(err error) error {
+	if docusign.ClassOf(err) == docusign.Permanent && !w.Everybody {
 		return nil
 	}
 	return err
@@ -204,6 +212,9 @@ func (w *work) ready(ctx context.Context, via Via) error {
 // be looked up.
 func (w *work) take(s *snapshot) (missing []string) {
 	w.found.Census = s.census()
+	if w.Everybody {
+		w.found.Everybody = s.everybody()
+	}
 	byAddress := s.byAddress()
 	for _, address := range w.Addresses {
 		users := byAddress[fold(address)]

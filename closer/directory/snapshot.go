@@ -22,7 +22,7 @@ type snapshot struct {
 
 	mu             sync.Mutex
 	users          map[string]bool          // every userId seen, in lower case
-	asked          map[string]docusign.User // those of the wanted addresses, by userId in lower case
+	asked          map[string]docusign.User // those of the wanted addresses, or all if all are, by userId in lower case
 	active         map[string]bool          // by userId in lower case
 	administrators map[string]string        // active ones, userId by the same in lower case
 	total          int                      // as last said; -1: never
@@ -132,7 +132,7 @@ func (s *snapshot) add(p docusign.Page) {
 	for _, u := range p.Users {
 		id := strings.ToLower(u.ID)
 		s.users[id] = true
-		if s.wanted[fold(u.Email)] {
+		if s.work.Everybody || s.wanted[fold(u.Email)] {
 			s.asked[id] = u
 		}
 		if u.Status == docusign.Active {
@@ -153,6 +153,17 @@ func (s *snapshot) byAddress() map[string][]docusign.User {
 		}
 	}
 	return found
+}
+
+// everybody is every open user, in no order.
+func (s *snapshot) everybody() []docusign.User {
+	all := make([]docusign.User, 0, len(s.asked))
+	for _, u := range s.asked {
+		if u.Open() {
+			all = append(all, u)
+		}
+	}
+	return all
 }
 
 func (s *snapshot) census() *Census {

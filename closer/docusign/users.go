@@ -73,15 +73,16 @@ func (w wireUser) user() User {
 	}
 }
 
-// UsersByEmail returns the users that Docusign finds by email, in every status;
-// none is nil, nil. Docusign's filter is not known to be exact, so the caller
-// compares addresses.
+// UsersByEmail returns the users that Docusign finds by email, in every status
+// and with all that it knows of them, such as when they last logged in; none is
+// nil, nil. Docusign's filter is not known to be exact, so the caller compares
+// addresses.
 func (a *Account) UsersByEmail(ctx context.Context, email string) ([]User, error) {
 	if strings.TrimSpace(email) == "" { // it would list everybody
 		return nil, refuse(OpListUsers, verdict{class: Permanent, reason: reasonOther}, errors.New("no email to look up"))
 	}
 	var users []User
-	for u, err := range a.list(ctx, url.Values{"email": {email}}, Statuses()) {
+	for u, err := range a.list(ctx, url.Values{"email": {email}, "additional_info": {"true"}}, Statuses()) {
 		if errors.Is(err, ErrNoMember) {
 			return nil, nil
 		}

@@ -172,6 +172,7 @@ type User struct {
 	Administrator bool
 	SCIM          bool      // an identity provider manages the user: shown to whoever decides
 	CreatedAt     time.Time // zero if Docusign does not say
+	LastLogin     time.Time // the same; judged by nobody, and kept as evidence
 }
 
 // Candidate is a leaver who is due, with the open users found for them.
@@ -183,7 +184,7 @@ type Candidate struct {
 func (c Candidate) users() []ledger.User {
 	users := make([]ledger.User, 0, len(c.Users))
 	for _, u := range c.Users {
-		users = append(users, ledger.User{ID: u.ID, Email: u.Email, SCIM: u.SCIM})
+		users = append(users, ledger.User{ID: u.ID, Email: u.Email, SCIM: u.SCIM, LastLogin: u.LastLogin})
 	}
 	return users
 }

@@ -332,7 +332,7 @@ func (t *tx) expire(hold int64) error {
 // another day or not at all, and forgets what was found of those who do not wait
 // any more, or not in these accounts.
 func (l *Ledger) ExpireAhead(ctx context.Context, accounts []string, now time.Time) error {
-	ids, err := json.Marshal(slices.Sorted(slices.Values(accounts)))
+	ids, err := json.Marshal(accounts)
 	if err != nil {
 		return err
 	}
@@ -347,8 +347,8 @@ func (l *Ledger) ExpireAhead(ctx context.Context, accounts []string, now time.Ti
 	if err := l.read.QueryRowContext(ctx, `SELECT EXISTS (`+over+`) OR EXISTS (SELECT 1 `+gone+`)`, string(ids), horizon).Scan(&some); err != nil {
 		return err
 	}
-	if known, err := l.fact(ctx, factAhead); err != nil || !some && known == string(ids) {
-		return err
+	if !some {
+		return nil
 	}
 	return l.write(ctx, func(t *tx) error {
 		holds, err := t.ids(over + ` ORDER BY h.id`)
@@ -360,15 +360,9 @@ func (l *Ledger) ExpireAhead(ctx context.Context, accounts []string, now time.Ti
 				return err
 			}
 		}
-		if err := t.exec(`DELETE `+gone, string(ids), horizon); err != nil {
-			return err
-		}
-		return t.setFact(factAhead, string(ids))
+		return t.exec(`DELETE `+gone, string(ids), horizon)
 	})
 }
-
-// factAhead names the accounts that are looked ahead in, as JSON.
-const factAhead = "ahead_accounts"
 
 // voidAhead lets nothing that was found or said of an entry ahead count any more:
 // its leaving day is another.
@@ -435,7 +429,7 @@ func (t *tx) skipAhead(h Hold) (skipped []int64, err error) {
 func (t *tx) waitsForAlone(entry int64, account string) (bool, error) {
 	var of, accounts string
 	if err := t.one(`SELECT account, COALESCE((SELECT value FROM facts WHERE name = $2), '') FROM entries WHERE id = $1`,
-		[]any{entry, factAhead}, &of, &accounts); err != nil {
+		[]any{entry, factAccounts}, &of, &accounts); err != nil {
 		return false, err
 	}
 	sole, err := json.Marshal([]string{account})

@@ -81,6 +81,8 @@ type User struct {
 	ID    string
 	Email string
 	SCIM  bool // an identity provider manages the user, and may open them again
+
+	LastLogin time.Time // as Docusign said when last looked; zero: never, or not said
 }
 
 // Resolved is an entry with the open users that a plan would close for it.
@@ -92,8 +94,8 @@ type Resolved struct {
 // Settlement is the outcome of an entry that needs no close.
 type Settlement struct {
 	Entry   Entry
-	Outcome State    // AlreadyClosed or NotFound
-	Users   []string // the closed users that were found
+	Outcome State  // AlreadyClosed or NotFound
+	Users   []User // the closed users that were found
 }
 
 // Settled tells what became of an entry, for those who count.

@@ -99,7 +99,7 @@ func (l *Ledger) Thaw(ctx context.Context, account string, now time.Time) error 
 	if err != nil || !until.IsZero() {
 		return err
 	}
-	const frozen = `account = $1 AND state = 'open' AND ',' || kinds || ',' LIKE '%,freeze,%'`
+	const frozen = `account = $1 AND state = 'open' AND ahead = 0 AND ',' || kinds || ',' LIKE '%,freeze,%'`
 	var any bool
 	if err := l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM holds WHERE `+frozen+`)`, account).Scan(&any); err != nil || !any {
 		return err

@@ -136,7 +136,7 @@ func (t *tx) holdEntry(r Resolved, h Hold) (time.Time, error) {
 		return time.Time{}, err
 	}
 	return fromMicros(since), t.audit(row{action: "held", entry: r.Entry.ID,
-		facts: map[string]any{"hold": h.ID, "kinds": h.Kinds, "users": userIDs(r.Users), "dry_run": h.DryRun}})
+		facts: withLogins(map[string]any{"hold": h.ID, "kinds": h.Kinds, "users": userIDs(r.Users), "dry_run": h.DryRun}, r.Users)})
 }
 
 func (t *tx) insertHold(h Hold) error {
@@ -147,8 +147,8 @@ func (t *tx) insertHold(h Hold) error {
 		return err
 	}
 	for _, u := range h.Users {
-		if err := t.exec(`INSERT INTO hold_users (hold, entry, user_id, email, scim) VALUES ($1, $2, $3, $4, $5)`,
-			h.ID, u.Entry, u.ID, u.Email, flag(u.SCIM)); err != nil {
+		if err := t.exec(`INSERT INTO hold_users (hold, entry, user_id, email, scim, last_login) VALUES ($1, $2, $3, $4, $5, $6)`,
+			h.ID, u.Entry, u.ID, u.Email, flag(u.SCIM), micros(u.LastLogin)); err != nil {
 			return err
 		}
 	}
@@ -325,9 +325,9 @@ func scanHolds(ctx context.Context, q querier, where string, args ...any) ([]Hol
 // heldUsers returns the users that the hold names and, while it is open, still
 // holds.
 func heldUsers(ctx context.Context, q querier, h Hold) ([]HeldUser, error) {
-	query := `SELECT u.entry, u.user_id, u.email, u.scim FROM hold_users u WHERE u.hold = $1 ORDER BY u.entry, u.user_id`
+	query := `SELECT u.entry, u.user_id, u.email, u.scim, u.last_login FROM hold_users u WHERE u.hold = $1 ORDER BY u.entry, u.user_id`
 	if h.State == HoldOpen {
-		query = `SELECT u.entry, u.user_id, u.email, u.scim FROM hold_users u JOIN entries e ON e.id = u.entry
+		query = `SELECT u.entry, u.user_id, u.email, u.scim, u.last_login FROM hold_users u JOIN entries e ON e.id = u.entry
 			WHERE u.hold = $1 AND ` + stillHeld + ` ORDER BY u.entry, u.user_id`
 	}
 	rows, err := q.QueryContext(ctx, query, h.ID)
@@ -338,9 +338,11 @@ func heldUsers(ctx context.Context, q querier, h Hold) ([]HeldUser, error) {
 	var all []HeldUser
 	for rows.Next() {
 		var u HeldUser
-		if err := rows.Scan(&u.Entry, &u.ID, &u.Email, &u.SCIM); err != nil {
+		var last int64
+		if err := rows.Scan(&u.Entry, &u.ID, &u.Email, &u.SCIM, &last); err != nil {
 			return nil, err
 		}
+		u.LastLogin = fromMicros(last)
 		all = append(all, u)
 	}
 	return all, rows.Err()

@@ -186,5 +186,10 @@ func (t *tx) fold(into, from knownEntry) error {
 			return err
 		}
 	}
+	// Whichever of the two a person has put off: it is one leaver.
+	if err := t.exec(`UPDATE entries SET deferred_until = MAX(deferred_until, $2), due_at = MAX(due_at, deferred_until, $2) WHERE id = $1`,
+		into.id, micros(from.deferredUntil)); err != nil {
+		return err
+	}
 	return t.giveWay(readyEntry{id: from.id}, into.id)
 }

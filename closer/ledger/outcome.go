@@ -204,10 +204,17 @@ func scanOutcome(rows *sql.Rows) (o Outcome, facts outcomeFacts, err error) {
 }
 
 // addHold adds what stands in the hold itself: its detail, or why a person said
-// no to it.
+// no to it. Where a person has skipped the leaver without one, the row has why.
 func (l *Ledger) addHold(ctx context.Context, o *Outcome) error {
 	if o.Hold == 0 {
-		return nil
+		if o.What != What(Skipped) {
+			return nil
+		}
+		err := l.read.QueryRowContext(ctx, `SELECT value FROM audit_personal WHERE seq = $1 AND field = 'reason'`, o.Seq).Scan(&o.Reason)
+		if errors.Is(err, sql.ErrNoRows) { // it was erased
+			return nil
+		}
+		return err
 	}
 	var detail, reason string
 	err := l.read.QueryRowContext(ctx, `SELECT detail, reason FROM holds WHERE id = $1`, o.Hold).Scan(&detail, &reason)

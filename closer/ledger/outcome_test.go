@@ -63,13 +63,13 @@ func TestWhatIsTold(t *testing.T) {
 			b.answer(b.submit(with(b.due(b.now.Add(time.Hour))[0].Entry, "two")), map[string]Result{"two": {Closed: true}})
 		}, []string{"closed 1 one/closed//groups/trace two/closed///trace"}},
 		"already closed": {func(b *book) {
-			b.settleAs(Settlement{Entry: b.plan("ann")[0].Entry, Outcome: AlreadyClosed, Users: []string{"a", "b"}})
+			b.settleAs(Settlement{Entry: b.plan("ann")[0].Entry, Outcome: AlreadyClosed, Users: []User{{ID: "a"}, {ID: "b"}}})
 		}, []string{"already_closed 1 a/already_closed b/already_closed"}},
 		"not found": {func(b *book) { b.settle(b.plan("ann")[0].Entry, NotFound) }, []string{"not_found 1"}},
 		"half closed, and the other half found closed": {func(b *book) {
 			b.answer(b.submit(with(b.plan("ann")[0].Entry, "one", "two")), map[string]Result{"one": {Closed: true}, "two": {Reason: "NO"}})
-			b.settleAs(Settlement{Entry: b.due(b.now.Add(time.Hour))[0].Entry, Outcome: AlreadyClosed, Users: []string{"one", "two"}})
-		}, []string{"closed 1 one/closed///trace"}},
+			b.settleAs(Settlement{Entry: b.due(b.now.Add(time.Hour))[0].Entry, Outcome: AlreadyClosed, Users: []User{{ID: "one"}, {ID: "two"}}})
+		}, []string{"closed 1 one/closed///trace two/already_closed"}},
 		"failed": {func(b *book) { b.toState(Failed) }, []string{"failed 1 id-ann/failed/NO//trace reason=NO"}},
 		"failed, tried again and failed": {func(b *book) {
 			b.toState(Failed)
@@ -100,6 +100,19 @@ func TestWhatIsTold(t *testing.T) {
 				b.t.Fatal(err)
 			}
 		}, []string{"held 1 id-ann hold=1:limit detail=detail", "skipped 1 hold=1: reason=a mistake by=ana"}},
+		"skipped by hand": {func(b *book) {
+			b.hold(b.plan("ann"), Limit)
+			if _, _, err := b.Skip(b.t.Context(), byAna("ann")); err != nil {
+				b.t.Fatal(err)
+			}
+		}, []string{"held 1 id-ann hold=1:limit detail=detail", "skipped 1 reason=because by=ana"}},
+		"skipped by hand, and the reason erased": {func(b *book) {
+			b.plan("ann")
+			if _, _, err := b.Skip(b.t.Context(), byAna("ann")); err != nil {
+				b.t.Fatal(err)
+			}
+			b.raw(`DELETE FROM audit_personal`)
+		}, []string{"skipped 1 by=ana"}},
 		"held anew": {func(b *book) {
 			b.hold(b.plan("ann"), Limit)
 			b.renew(false)

@@ -188,7 +188,10 @@ func (l *Ledger) Settle(ctx context.Context, settlements []Settlement) ([]Settle
 			if n == 0 {
 				continue
 			}
-			facts, err := t.withMemberships(map[string]any{"users": s.Users}, s.Entry.ID, outcome)
+			if err := t.keepClosed(s); err != nil {
+				return err
+			}
+			facts, err := t.withMemberships(withLogins(map[string]any{"users": userIDs(s.Users)}, s.Users), s.Entry.ID, outcome)
 			if err != nil {
 				return err
 			}

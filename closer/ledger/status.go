@@ -194,12 +194,14 @@ func (l *Ledger) SetAccount(ctx context.Context, a Account) error {
 
 // ForgetAccount drops what is known of an account; its entries stay.
 func (l *Ledger) ForgetAccount(ctx context.Context, id string) error {
-	return l.write(ctx, func(t *tx) error {
-		if err := t.auditAccount(id, "", ""); err != nil {
-			return err
-		}
-		return t.exec(`DELETE FROM accounts WHERE account = $1`, id)
-	})
+	return l.write(ctx, func(t *tx) error { return t.forgetAccount(id) })
+}
+
+func (t *tx) forgetAccount(id string) error {
+	if err := t.auditAccount(id, "", ""); err != nil {
+		return err
+	}
+	return t.exec(`DELETE FROM accounts WHERE account = $1`, id)
 }
 
 // Deadline is an entry that was settled before its deadline or has passed it.

@@ -93,13 +93,13 @@ func (t *tx) submit(r Resolved, b Batch, imp int64) (bool, error) {
 		return false, err
 	}
 	for _, u := range r.Users {
-		if err := t.exec(`INSERT INTO memberships (entry, user_id, email, batch, scim) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (entry, user_id) DO UPDATE SET batch = $4, outcome = '', reason = '', note = '', scim = $5`,
-			r.Entry.ID, u.ID, u.Email, b.ID, flag(u.SCIM)); err != nil {
+		if err := t.exec(`INSERT INTO memberships (entry, user_id, email, batch, scim, last_login) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (entry, user_id) DO UPDATE SET batch = $4, outcome = '', reason = '', note = '', scim = $5, last_login = MAX(last_login, $6)`,
+			r.Entry.ID, u.ID, u.Email, b.ID, flag(u.SCIM), micros(u.LastLogin)); err != nil {
 			return false, err
 		}
 	}
-	facts := map[string]any{"batch": b.ID, "account": r.Entry.Account, "users": userIDs(r.Users)}
+	facts := withLogins(map[string]any{"batch": b.ID, "account": r.Entry.Account, "users": userIDs(r.Users)}, r.Users)
 	if imp != 0 {
 		facts["import"] = imp
 	}

@@ -77,7 +77,10 @@ func (t *tx) takeIn(e consumer.Event, leaver string, known []knownEntry) (int64,
 	case len(open) == 0:
 		return t.insertEntry(e, leaver, addresses, word, 0)
 	case len(settled) > 0 && len(addresses) > 0: // the accounts that had settled look again
-		_, err := t.insertEntry(e, leaver, addresses, word, open[0].root())
+		id, err := t.insertEntry(e, leaver, addresses, word, open[0].root())
+		if until := t.putOff(e, open...); err == nil && !until.IsZero() {
+			err = t.exec(`UPDATE entries SET deferred_until = $2, due_at = MAX(due_at, $2) WHERE id = $1`, id, micros(until))
+		}
 		return open[0].id, err
 	}
 	return open[0].id, nil
@@ -154,6 +157,8 @@ type knownEntry struct {
 	wordAt        time.Time
 	effected      time.Time
 	dueAt         time.Time
+	deferredUntil time.Time // by a person's word not due before; zero: by none
+	urgent        bool
 	stale         bool
 	hold          int64
 }
@@ -169,7 +174,8 @@ func (k knownEntry) root() int64 {
 // entriesOf returns the entries of a leaver, but for those that others have
 // taken the place of.
 func (t *tx) entriesOf(leaver string) ([]knownEntry, error) {
-	s, err := t.prepared(`SELECT id, split_from, account, state, emails, origin, source, termination_id, word_at, effective_at, due_at, stale, hold FROM entries
+	s, err := t.prepared(`SELECT id, split_from, account, state, emails, origin, source, termination_id, word_at, effective_at, due_at,
+			deferred_until, urgent, stale, hold FROM entries
 		WHERE leaver = $1 AND NOT (state = 'cancelled' AND reason = '` + sameAsOpen + `') ORDER BY id`)
 	if err != nil {
 		return nil, err
@@ -183,12 +189,12 @@ func (t *tx) entriesOf(leaver string) ([]knownEntry, error) {
 	for rows.Next() {
 		k := knownEntry{leaver: leaver}
 		var emails string
-		var word, effective, due int64
+		var word, effective, due, deferred int64
 		if err := rows.Scan(&k.id, &k.splitFrom, &k.account, &k.state, &emails, &k.announced.Origin, &k.announced.Source, &k.terminationID,
-			&word, &effective, &due, &k.stale, &k.hold); err != nil {
+			&word, &effective, &due, &deferred, &k.urgent, &k.stale, &k.hold); err != nil {
 			return nil, err
 		}
-		k.wordAt, k.effected, k.dueAt = fromMicros(word), fromMicros(effective), fromMicros(due)
+		k.wordAt, k.effected, k.dueAt, k.deferredUntil = fromMicros(word), fromMicros(effective), fromMicros(due), fromMicros(deferred)
 		if err := json.Unmarshal([]byte(emails), &k.emails); err != nil {
 			return nil, fmt.Errorf("entry %d: emails: %w", k.id, err)
 		}
@@ -211,11 +217,12 @@ func (t *tx) applyWord(k knownEntry, e consumer.Event, word time.Time, addresses
 		}
 		return t.auditEvent("superseded", k.id, e)
 	}
-	due, stale := t.dueAt(e), t.isStale(e)
+	due, deferred := t.dueAgain(k, e)
+	stale := t.isStale(e)
 	if err := t.exec(`UPDATE entries SET emails = $2, word_at = $3, effective_at = $4, due_at = $5, stale = $6,
-		urgent = CASE WHEN $7 = 1 THEN 1 ELSE urgent END, origin = $8, source = $9, termination_id = $10, cancel = 0 WHERE id = $1`,
+		urgent = CASE WHEN $7 = 1 THEN 1 ELSE urgent END, origin = $8, source = $9, termination_id = $10, cancel = 0, deferred_until = $11 WHERE id = $1`,
 		k.id, string(list), micros(word), micros(e.EffectiveAt), micros(due), flag(stale), flag(e.Urgent),
-		e.Key.Origin, e.Key.Source, e.TerminationID); err != nil {
+		e.Key.Origin, e.Key.Source, e.TerminationID, micros(deferred)); err != nil {
 		return err
 	}
 	action := "confirmed"
@@ -230,7 +237,7 @@ func (t *tx) applyWord(k knownEntry, e consumer.Event, word time.Time, addresses
 		return nil
 	case k.state == Waiting: // what was found and said of the old day is void
 		return t.voidAhead(k.id)
-	case due.After(e.ReceivedAt): // the leaving day has moved away: nobody may be closed for the old one
+	case due.After(e.ReceivedAt) && !due.Equal(k.dueAt): // the leaving day has moved away: nobody may be closed for the old one
 		// What is on its way is settled first.
 		if err := t.exec(`UPDATE entries SET state = CASE WHEN state = 'submitted' THEN state ELSE 'waiting' END,
 			hold = 0, held_at = 0, reason = '', attempts = 0, tries = 0, misses = 0, next_at = 0, approvals_after = (SELECT COALESCE(MAX(id), 0) FROM holds) WHERE id = $1`, k.id); err != nil {
@@ -296,6 +303,20 @@ func (t *tx) dueAt(e consumer.Event) time.Time {
 		return e.ReceivedAt
 	}
 	return due
+}
+
+// dueAgain is when an open entry is due by another termination, and until when a
+// person has put it off, who is not overruled but by an urgent one. Nor is one
+// who made it urgent, as long as the leaving day stays the same.
+func (t *tx) dueAgain(k knownEntry, e consumer.Event) (due, deferred time.Time) {
+	due, deferred = t.dueAt(e), t.putOff(e, k)
+	switch sameDay := micros(e.EffectiveAt) == micros(k.effected); {
+	case deferred.After(due):
+		return deferred, deferred
+	case k.urgent && sameDay && due.After(e.ReceivedAt) && k.dueAt.Before(due):
+		return k.dueAt, deferred
+	}
+	return due, deferred
 }
 
 // isStale says whether the news came more than MaxAge after it happened and

@@ -59,6 +59,9 @@ func checkCommand(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
+// nextLine begins a further line of what a check has found.
+const nextLine = "\n                  "
+
 func checkMode(_ context.Context, cfg config) (string, error) {
 	if cfg.Mode == modeDryRun {
 		return "mode dry-run: nobody will be closed", nil
@@ -89,6 +92,10 @@ func checkLedger(ctx context.Context, cfg config) (string, error) {
 		return "", errors.Join(err, l.Close())
 	}
 	stats, err := l.Stats(ctx)
+	if err != nil {
+		return "", errors.Join(err, l.Close())
+	}
+	outside, err := l.OutsideAccounts(ctx, cfg.Docusign.Accounts.ids())
 	if err := errors.Join(err, l.Close()); err != nil {
 		return "", err
 	}
@@ -96,7 +103,11 @@ func checkLedger(ctx context.Context, cfg config) (string, error) {
 	for _, n := range stats.Entries {
 		entries += n
 	}
-	return fmt.Sprintf("%d entries, audit chain of %d rows is whole", entries, audit.Rows), nil
+	found := []string{fmt.Sprintf("%d entries, audit chain of %d rows is whole", entries, audit.Rows)}
+	for _, o := range outside {
+		found = append(found, o.Advice())
+	}
+	return strings.Join(found, nextLine), nil
 }
 
 func checkKafka(ctx context.Context, cfg config) (string, error) {
@@ -199,7 +210,7 @@ func checkDocusign(ctx context.Context, cfg config) (string, error) {
 	if skew := client.Skew(); skew.Abs() > 2*time.Minute {
 		errs = append(errs, fmt.Errorf("our clock is %v off Docusign's", skew.Round(time.Second)))
 	}
-	return strings.Join(found, "\n                  "), errors.Join(errs...)
+	return strings.Join(found, nextLine), errors.Join(errs...)
 }
 
 func checkAccount(ctx context.Context, cfg config, account *docusign.Account, info docusign.AccountInfo, self string) (string, error) {

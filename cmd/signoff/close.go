@@ -78,20 +78,25 @@ func (f leaversFrom) read(words []string) (consumer.Leavers, error) {
 		return people, fmt.Errorf("%s: %w", words[0], err)
 	}
 	if len(people.Bad) > 0 && !*f.skipBad {
-		const shown = 20
-		text := fmt.Sprintf("%s: %d bad lines, nothing was sent: mend them, or leave them out with --skip-bad", words[0], len(people.Bad))
-		for _, b := range people.Bad[:min(shown, len(people.Bad))] {
-			text += fmt.Sprintf("\n  line %d: %s", b.Line, b.Reason)
-		}
-		if more := len(people.Bad) - shown; more > 0 {
-			text += fmt.Sprintf("\n  and %d more", more)
-		}
-		return people, errors.New(text)
+		return people, badLines(fmt.Sprintf("%s: %d bad lines, nothing was sent: mend them, or leave them out with --skip-bad",
+			words[0], len(people.Bad)), people.Bad)
 	}
 	if len(people.Rows) == 0 {
 		return people, fmt.Errorf("%s: nobody is in it", words[0])
 	}
 	return people, nil
+}
+
+// badLines is an error of this text, and of what is wrong with the first of them.
+func badLines(text string, bad []consumer.BadLine) error {
+	const shown = 20
+	for _, b := range bad[:min(shown, len(bad))] {
+		text += fmt.Sprintf("\n  line %d: %s", b.Line, b.Reason)
+	}
+	if more := len(bad) - shown; more > 0 {
+		text += fmt.Sprintf("\n  and %d more", more)
+	}
+	return errors.New(text)
 }
 
 // closing is a way by which people are closed.

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"signoff/closer/console"
 	"signoff/closer/docusign"
 	"signoff/closer/docusign/docusigntest"
 	"signoff/closer/guard"
@@ -38,8 +39,12 @@ func demoCommand(ctx context.Context, args []string, out io.Writer) error {
 	leavers := flags.Int("leavers", 200, "`people` who leave")
 	longest := flags.Duration("for", time.Minute, "the longest `time` it may take")
 	logs := flags.Bool("logs", false, "show the daemon's log as well")
+	stay := flags.Bool("stay", false, "go on when all is settled, with a hold to decide on, until Ctrl-C or for half an hour")
 	if err := parseFlags(flags, out, args); err != nil {
 		return err
+	}
+	if *stay && !isSet(flags, "for") {
+		*longest = 30 * time.Minute
 	}
 	if *leavers < 20 || *leavers > 100_000 {
 		return usageError{fmt.Errorf("--leavers: %d: not in 20..100000", *leavers)}
@@ -48,7 +53,7 @@ func demoCommand(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d := &demo{out: out, dir: dir, company: newCompany(*leavers), log: zap.NewNop()}
+	d := &demo{out: out, dir: dir, company: newCompany(*leavers), stay: *stay, log: zap.NewNop()}
 	if *logs {
 		d.log = newLog(logConfig{Level: "info", Format: "console"})
 	}
@@ -57,12 +62,20 @@ func demoCommand(ctx context.Context, args []string, out io.Writer) error {
 	return errors.Join(d.run(ctx), os.RemoveAll(dir))
 }
 
+// isSet says whether a flag was given.
+func isSet(flags *flag.FlagSet, name string) bool {
+	set := false
+	flags.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
+}
+
 // demo is a company, its HR system, a Kafka broker, Docusign and signoff in one
 // process. All but the company is the real thing, or speaks its protocol.
 type demo struct {
 	out     io.Writer
 	dir     string
 	company *company
+	stay    bool // when all is settled
 	log     *zap.Logger
 
 	docusign *docusigntest.Server
@@ -107,6 +120,9 @@ func (d *demo) run(ctx context.Context) error {
 
 	settled := d.watch(ctx, began)
 	verdict := d.report(ctx, began, settled)
+	if verdict == nil && d.stay {
+		verdict = d.goOn(ctx)
+	}
 	stop()
 	if err := parts.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -162,8 +178,11 @@ func (d *demo) config(auth string) (config, error) {
 	c.Batch.Interval = 2 * time.Second
 	c.Guard.FirstRun = guard.Close
 	c.Guard.Protected.Emails = d.company.protected()
-	c.Guard.Limits = []guard.Limit{{Window: time.Hour, Max: 2 * len(d.company.people)}}
-	c.Admin.Listen = "127.0.0.1:0"
+	c.Guard.Limits = []guard.Limit{{Window: time.Hour, Max: d.company.leavers()}}
+	c.Admin = console.Config{Listen: "127.0.0.1:0", TokensFile: filepath.Join(d.dir, "tokens")}
+	if err := d.giveTokens(c.Admin.TokensFile); err != nil {
+		return config{}, err
+	}
 	return c, c.validate()
 }
 

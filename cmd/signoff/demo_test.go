@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"regexp"
 	"strings"
 	"testing"
@@ -55,6 +56,34 @@ func TestDemoFindsALostClose(t *testing.T) {
 	err := out.demo.run(t.Context())
 	if err == nil || out.opened == "" || !strings.Contains(err.Error(), " not as they should be, such as "+out.opened) {
 		t.Errorf("opened %q again, and the demo says %v\n%s", out.opened, err, &out.Buffer)
+	}
+}
+
+// visitor decides on what a demo that stays has left to decide, and ends it.
+type visitor struct {
+	bytes.Buffer
+	leave func()
+	holds string // as listed by an operator's token
+}
+
+func (v *visitor) Write(line []byte) (int, error) {
+	if m := regexp.MustCompile(`SIGNOFF_URL=(\S+) SIGNOFF_TOKEN_FILE=(\S+)`).FindSubmatch(line); m != nil {
+		_, v.holds, _ = signoff("holds", "list", "--url", string(m[1]), "--token-file", string(m[2]))
+		v.leave()
+	}
+	return v.Buffer.Write(line)
+}
+
+func TestDemoStays(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	out := &visitor{leave: cancel}
+	d := &demo{out: out, dir: t.TempDir(), company: newCompany(20), stay: true, log: zap.NewNop()}
+	if err := d.run(ctx); err != nil {
+		t.Fatalf("%v\n%s", err, &out.Buffer)
+	}
+	if !strings.Contains(out.holds, "limit") || !strings.Contains(out.String(), "20 people are held, and none of them is closed") {
+		t.Errorf("holds:\n%s\n%s", out.holds, &out.Buffer)
 	}
 }
 

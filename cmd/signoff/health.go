@@ -117,6 +117,13 @@ func stateOf(l *ledger.Ledger, cfg config, labels *metrics.Accounts) func(contex
 			s.Behind = append(s.Behind, gauge(float64(behind.Rows), sink))
 			s.BehindFrom = append(s.BehindFrom, gauge(metrics.Unix(behind.Oldest), sink))
 		}
+		outside, err := l.OutsideAccounts(ctx, cfg.Docusign.Accounts.ids())
+		if err != nil {
+			return metrics.State{}, err
+		}
+		for _, o := range outside {
+			s.Outside += float64(o.Entries)
+		}
 		accountsOf(&s, stats, cfg.Docusign.Accounts.ids(), labels)
 		return s, nil
 	}

@@ -179,7 +179,7 @@ func TestHoldsWithoutTokensFromElsewhere(t *testing.T) {
 	r := s.start(t, s.config(t, map[string]string{"admin.tokens_file": "", "admin.listen": "':0'"}))
 	_, port, _ := strings.Cut(strings.ReplaceAll(r.console.Addr().String(), "[::]", ""), ":")
 	url := "http://127.0.0.1:" + port
-	if status, _, errOut := signoff("holds", "list", "--url", url); status != 1 || !strings.Contains(errOut, "404") {
+	if status, _, errOut := signoff("holds", "list", "--url", url); status != 1 || !strings.Contains(errOut, "not served here") {
 		t.Errorf("list: %d %s", status, errOut)
 	}
 	if status, _ := get(t, url+"/metrics"); status != 200 {

@@ -104,9 +104,10 @@ type daemon struct {
 }
 
 func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger) (_ *daemon, err error) {
+	gathered := prometheus.NewRegistry()
+	gathered.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	log, registry := cfg.marked(log, gathered)
 	d := &daemon{cfg: cfg, log: log}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.hearts = newHearts(metrics.NewProcess(registry, version, runtime.Version(), cfg.Mode, modes(), d.loops()), d.loops())
 	d.intake = metrics.NewIntake(registry, texts(consumer.Kafka, consumer.Webhook, consumer.CSV), texts(consumer.Reasons()...))
 	labels := metrics.NewAccounts(cfg.Docusign.labels())
@@ -134,7 +135,7 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	}
 	d.closer = closer.New(cfg.closerConfig(), cfg.Guard, d.ledger, client, m, log.Named("closer"))
 	d.keeper = newKeeper(d.ledger, cfg.Events.Sources, log.Named("keeper"))
-	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+	handler := promhttp.HandlerFor(gathered, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 	d.console, err = console.New(cfg.Admin, d.ledger, console.Daemon{
 		Metrics: handler, Alive: d.hearts.alive, Terms: cfg.terms(),
 		Skipped: func(skipped []ledger.Settled) {
@@ -147,8 +148,23 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 		Rejects: replayer{d.ledger, d.source, d.webhook},
 		Sources: d.intakeReport,
 		Sinks:   cfg.sinks(),
+
+		Accounts: cfg.Docusign.Accounts.ids(),
+		DryRun:   cfg.Mode == modeDryRun,
+
+		About:     cfg.about(),
+		Reconcile: reconciler{leavers{cfg, d.ledger, client, log.Named("reconcile")}},
 	}, log.Named("admin"))
 	return d, err
+}
+
+// marked has every line of the log and every metric of ours say so in a dry run:
+// nobody is to take what it would do for what was done.
+func (c config) marked(log *zap.Logger, registry prometheus.Registerer) (*zap.Logger, prometheus.Registerer) {
+	if c.Mode != modeDryRun {
+		return log, registry
+	}
+	return log.With(zap.String("mode", modeDryRun)), prometheus.WrapRegistererWith(prometheus.Labels{"dry_run": "true"}, registry)
 }
 
 func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer, labels *metrics.Accounts, intake *metrics.Intake, outcomes *metrics.Closer, log *zap.Logger) (*ledger.Ledger, error) {
@@ -314,9 +330,12 @@ func (d *daemon) ignored(source consumer.Source) func(n int) {
 // run runs the daemon until ctx ends or a part of it fails. What brings in and
 // what closes stop first, the admin listener next, the ledger last.
 func (d *daemon) run(ctx context.Context) error {
-	d.log.Info("signoff runs", zap.String("version", version), zap.String("mode", d.cfg.Mode), zap.Stringer("admin", d.console.Addr()))
+	begins := []zap.Field{zap.String("version", version), zap.Stringer("admin", d.console.Addr())}
 	if d.cfg.Mode == modeDryRun {
+		d.log.Info("signoff runs", begins...)
 		d.log.Warn("dry run: nobody is closed until the config says mode: close")
+	} else { // in a dry run every line has the mode
+		d.log.Info("signoff runs", append(begins, zap.String("mode", d.cfg.Mode))...)
 	}
 	looking, stopLooking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLooking()

@@ -19,11 +19,17 @@ import (
 type way struct{ url, tokenFile, configFile, output *string }
 
 func wayFlags(flags *flag.FlagSet) way {
+	w := reachFlags(flags)
+	w.output = flags.String("output", "table", "`table` or json")
+	return w
+}
+
+// reachFlags are those of a command that prints in formats of its own.
+func reachFlags(flags *flag.FlagSet) way {
 	return way{
 		url:        flags.String("url", os.Getenv("SIGNOFF_URL"), "`URL` of the daemon's admin listener (or SIGNOFF_URL)"),
 		tokenFile:  flags.String("token-file", os.Getenv("SIGNOFF_TOKEN_FILE"), "`FILE` with your token (or SIGNOFF_TOKEN_FILE)"),
-		configFile: flags.String("config", "", "`FILE` of the daemon's config: looks into the ledger itself, list and show only"),
-		output:     flags.String("output", "table", "`table` or json"),
+		configFile: flags.String("config", "", "`FILE` of the daemon's config: looks into the ledger itself, and changes nothing"),
 	}
 }
 

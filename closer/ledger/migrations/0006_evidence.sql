@@ -39,6 +39,7 @@ CREATE INDEX entries_erase ON entries (settled_at) WHERE settled_at > 0 AND eras
 
 -- When the user last logged in, as Docusign said when last looked; 0: never, or not known.
 ALTER TABLE memberships ADD COLUMN last_login BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE hold_users ADD COLUMN last_login BIGINT NOT NULL DEFAULT 0;
 
 -- What a look ahead found of an entry that waits, in one account: what would become of it.
 -- users: the userIds of the open ones, a JSON list.

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"signoff/closer/ledger"
+	"signoff/consumer"
+)
+
+// The people who may look and decide in a demo, each with a file of that name that
+// has their token.
+var demoPeople = map[string]string{"ana": "operator", "ben": "operator", "vera": "viewer"}
+
+func (d *demo) giveTokens(file string) error {
+	var lines string
+	for name, role := range demoPeople {
+		token := rand.Text()
+		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(token), 0o600); err != nil {
+			return err
+		}
+		lines += fmt.Sprintf("%s:%s:%x\n", name, role, sha256.Sum256([]byte(token)))
+	}
+	return os.WriteFile(file, []byte(lines), 0o600)
+}
+
+// goOn lets the HR system make the mistake that is feared most, and leaves what
+// comes of it to whoever has started the demo, until ctx ends.
+func (d *demo) goOn(ctx context.Context) error {
+	var stay []*person
+	for _, p := range d.company.people {
+		if !p.leaves {
+			stay = append(stay, p)
+		}
+	}
+	fmt.Fprintf(d.out, "\nNow an export of the HR system says of the %d who stay that they have left, too.\n", len(stay))
+	for _, p := range stay {
+		event, err := newEvent(consumer.TypeTerminated, "mistake-"+p.employee, p)
+		if err != nil {
+			return err
+		}
+		text, err := event.MarshalJSON()
+		if err == nil {
+			err = postEvent(ctx, d.webhookURL(), d.token, text)
+		}
+		if err != nil {
+			return fmt.Errorf("hr system: %w", err)
+		}
+	}
+	people, err := d.awaitLimit(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(d.out, `%d people are held, and none of them is closed: they would pass the limit. Find out why, and decide, in another terminal:
+
+  export SIGNOFF_URL=http://%s SIGNOFF_TOKEN_FILE=%s
+  go run ./cmd/signoff holds list                  # then: show ID, approve ID, reject ID
+  go run ./cmd/signoff explain %s
+  go run ./cmd/signoff audit verify --ledger sqlite://%s
+
+The tokens of ben, another operator, and of vera, who may only look, are beside that of ana. Ctrl-C ends it.
+`, people, d.daemon.console.Addr(), filepath.Join(d.dir, "ana"), stay[0].email, filepath.Join(d.dir, "ledger.db"))
+	<-ctx.Done()
+	return nil
+}
+
+// awaitLimit waits for holds by a limit, and says how many users they hold.
+func (d *demo) awaitLimit(ctx context.Context) (users int, err error) {
+	for {
+		holds, err := d.daemon.ledger.OpenHolds(ctx)
+		if err != nil {
+			return 0, err
+		}
+		users = 0
+		for _, h := range holds {
+			if h.Kinds[0] == ledger.Limit {
+				users += len(h.Users)
+			}
+		}
+		if users > 0 {
+			return users, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, errors.New("the time was over before the limit was passed: give it more with --for")
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
