@@ -429,6 +429,7 @@ func TestPlanApprovedAheadGoesSharp(t *testing.T) {
 		if h.Digest != p.Digest || h.State != ledger.HoldApproved {
 			t.Errorf("hold %s with %s, want the plan's digest, approved", h.State, h.Digest)
 		}
+		r.restart()
 		r.rescind(7)
 		r.sim.Recreate(account, userID(8), false)
 		gone, _ := r.sim.User(account, userID(8))

@@ -129,9 +129,10 @@ func (l *Ledger) addApprovals(ctx context.Context, account string, entries []Ent
 // giveApprovals gives these entries the approved holds of the account $1 that name
 // them, of those that are which.
 func (l *Ledger) giveApprovals(ctx context.Context, entries []Entry, which string, args ...any) error {
-	rows, err := l.read.QueryContext(ctx, `SELECT DISTINCT e.id, h.id FROM entries e
+	const approved = `SELECT DISTINCT e.id, h.id FROM entries e
 		JOIN hold_users u ON u.entry IN (e.id, e.split_from) JOIN holds h ON h.id = u.hold
-		WHERE h.account = $1 AND h.state = 'approved' AND h.id > e.approvals_after AND `+which+` ORDER BY h.id`, args...) //nolint:gosec // constants of ours
+		WHERE h.account = $1 AND h.state = 'approved' AND h.id > e.approvals_after AND `
+	rows, err := l.read.QueryContext(ctx, approved+which+` ORDER BY h.id`, args...)
 	if err != nil {
 		return err
 	}
