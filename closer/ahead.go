@@ -3,7 +3,6 @@ package closer
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -42,8 +41,10 @@ func (a *account) lookAhead(ctx context.Context, now time.Time) error {
 	for _, e := range entries {
 		a.sort(e, found, cut, &p)
 	}
-	if err := a.foresee(ctx, now, api, p); err != nil {
-		cut = errors.Join(cut, err)
+	if err := a.foresee(ctx, now, api, p); err != nil && !isDocusign(err) {
+		return err
+	} else if cut == nil {
+		cut = err
 	}
 	if cut != nil && ctx.Err() == nil {
 		a.metrics.Failure(a.id, docusign.Reason(cut))

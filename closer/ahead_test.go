@@ -531,7 +531,7 @@ func TestTwoPeopleApproveAPlanAhead(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, crowd(30))
 				two := ledger.Terms{People: 2, Expires: 24 * time.Hour}
-				nine := time.Now().Add(12 * time.Hour)
+				nine := time.Now().Add(2 * day)
 				r.leaveAt(nine, upTo(30)...)
 				r.closeDue()
 				h := r.approveAhead("ana", nine, day, two)
@@ -539,6 +539,7 @@ func TestTwoPeopleApproveAPlanAhead(t *testing.T) {
 				if h := r.hold(); h.State != ledger.HoldOpen || len(h.Approvals) != 1 || !h.Ahead {
 					t.Errorf("hold %+v, want one yes of two", h)
 				}
+				time.Sleep(30 * time.Hour) // longer than a yes is good that was said to what is due
 				second(r, nine, h, two)
 				if h, err := r.ledger.Hold(t.Context(), h.ID); err != nil || h.State != ledger.HoldApproved || len(h.Approvals) != 2 {
 					t.Errorf("hold %s by %v, %v, want it approved by both", h.State, h.Approvals, err)

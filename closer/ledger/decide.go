@@ -171,9 +171,12 @@ func (t *tx) approve(h Hold, d Decision, terms Terms) (Hold, error) {
 		ON CONFLICT (hold, person) DO UPDATE SET reason = $3, at = $4`, h.ID, d.By.Name, d.Reason, micros(t.now)); err != nil {
 		return h, err
 	}
+	since := t.now.Add(-terms.Expires)
+	if h.Ahead { // a yes is good until the plan's time is over
+		since = time.Time{}
+	}
 	var people int
-	if err := t.one(`SELECT COUNT(*) FROM approvals WHERE hold = $1 AND at > $2`,
-		[]any{h.ID, micros(t.now.Add(-terms.Expires))}, &people); err != nil {
+	if err := t.one(`SELECT COUNT(*) FROM approvals WHERE hold = $1 AND at > $2`, []any{h.ID, micros(since)}, &people); err != nil {
 		return h, err
 	}
 	if people < terms.People {

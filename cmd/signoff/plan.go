@@ -163,7 +163,7 @@ func (p planCall) printOne(plan console.Plan) error {
 		fmt.Fprintf(p.out, "the whole plan would be held: %s\n", plan.People[i].Why)
 	}
 	for _, window := range slices.Sorted(maps.Keys(plan.Headroom)) {
-		fmt.Fprintf(p.out, "the limit of %s would let through %d more\n", window, plan.Headroom[window])
+		fmt.Fprintf(p.out, "headroom after that, %s: %d\n", window, plan.Headroom[window])
 	}
 	if plan.Digest != "" {
 		fmt.Fprintf(p.out, "digest: %s\n", plan.Digest)
