@@ -303,7 +303,8 @@ func (a *account) facts(ctx context.Context, now time.Time, p plan, cut error) (
 	if f.FrozenUntil, err = a.ledger.FrozenUntil(ctx, f.Account, now); err != nil {
 		return f, err
 	}
-	return f, a.countUsers(ctx, p, &f)
+	err = a.countUsers(ctx, p, &f)
+	return f, err
 }
 
 // check lets the guard judge the plan by what was sent so far, and promised.
@@ -312,7 +313,7 @@ func (a *account) check(ctx context.Context, p plan, f guard.Facts, promised []l
 	if err != nil {
 		return guard.Verdict{}, err
 	}
-	f.Sent = append(sent, promised...)
+	f.Sent = slices.Concat(sent, promised)
 	verdict := a.guard.Check(p.open, f)
 	for window, left := range a.guard.Headroom(f, verdict.Go) {
 		a.metrics.Headroom(f.Account, window, left)

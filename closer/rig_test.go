@@ -2,6 +2,7 @@ package closer_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -112,7 +113,11 @@ func (r *rig) start() {
 	r.closer = closer.New(r.cfg, r.guard, r.ledger, client, m, zaptest.NewLogger(r.t))
 }
 
+// stop closes the ledger. Whatever a test has done, the audit bears it out.
 func (r *rig) stop() {
+	if _, err := r.ledger.VerifyAudit(context.Background()); err != nil {
+		r.t.Error(err)
+	}
 	if err := r.ledger.Close(); err != nil {
 		r.t.Error(err)
 	}

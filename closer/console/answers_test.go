@@ -155,6 +155,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST", "/api/v1/rejects/replay", operator, `{"all": true, "reason": "no_email"}`}, {"GET", "/api/v1/rejects?state=replayed", operator, ""},
 		{"POST", "/api/v1/leavers/plan", operator, `{"emails": ["ana@example.com"]}`}, {"POST", "/api/v1/leavers", operator, people},
 		{"GET", file, operator, ""}, {"GET", "/api/v1/leavers/another-file", operator, ""},
+		{"GET", "/api/v1/audit/export", viewer, ""}, {"GET", "/api/v1/audit/export?since=yesterday", viewer, ""},
 		{"GET", "/api/v1/report", viewer, ""}, {"GET", "/api/v1/report?format=csv", viewer, ""}, {"GET", "/api/v1/report?format=html", viewer, ""},
 		{"GET", "/api/v1/report?since=x", viewer, ""}, {"POST", "/api/v1/reconcile", viewer, listed},
 	} {
@@ -216,6 +217,7 @@ func (d *description) reopenings(t *testing.T) {
 			t.Errorf("%s shows an address to everybody: %s", path, a.body)
 		}
 	}
+	d.refused(t, r, 403, "it needs a named person", "GET", "/api/v1/audit/export", "", "")
 }
 
 // refusals asks each operation of the API in every way that it must refuse.

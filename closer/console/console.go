@@ -56,6 +56,8 @@ type Server struct {
 	mu        sync.Mutex // of the last check that the ledger can be written
 	checkedAt time.Time
 	checked   error
+
+	exporting sync.Mutex // held by the one export that there is at a time: it is work, and keeps the ledger's log from being emptied
 }
 
 // Daemon is what the listener shows of the daemon around it, and has it do.
@@ -69,6 +71,7 @@ type Daemon struct {
 	Rejects Replayer
 	Sources func(ctx context.Context) ([]string, error) // a line for each source of the config, and what else is amiss with intake
 	Sinks   []string                                    // that outcomes are published to
+	Sign    func(text []byte) []byte                    // signs what evidence is exported; nil: nothing is signed
 
 	Accounts []string // that leavers are closed in, by the config; none: those that the closer has found
 	DryRun   bool     // nobody is closed
@@ -131,6 +134,7 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/rejects/replay", operator, s.replayRejects},
 		{"POST", "/api/v1/rejects/{id}/replay", operator, s.replayReject},
 		{"POST", "/api/v1/rejects/{id}/discard", operator, s.discardReject},
+		{"GET", "/api/v1/audit/export", viewer, s.exportAudit},
 		{"POST", "/api/v1/leavers/plan", operator, s.planLeavers},
 		{"POST", "/api/v1/leavers", operator, s.takeLeavers},
 		{"GET", "/api/v1/leavers/{file}", operator, s.followLeavers},

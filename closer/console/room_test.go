@@ -39,19 +39,11 @@ type setup struct {
 
 	noSources error // why nothing is known of the sources
 	approvals int   // people who must approve; 0: one
+
+	sign func([]byte) []byte
 }
 
 func (s setup) people() int { return max(1, s.approvals) }
-
-// verdict is what somebody says who has seen the hold as it is.
-func (r *room) verdict(t *testing.T, id int64, reason string) console.Verdict {
-	t.Helper()
-	h, err := r.ledger.Hold(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return console.Verdict{Digest: h.Digest, Reason: reason}
-}
 
 // room is a console over a ledger.
 type room struct {
@@ -65,6 +57,16 @@ type room struct {
 	lists   reconciler
 	logs    *observer.ObservedLogs
 	close   func() error // closes the ledger
+}
+
+// verdict is what somebody says who has seen the hold as it is.
+func (r *room) verdict(t *testing.T, id int64, reason string) console.Verdict {
+	t.Helper()
+	h, err := r.ledger.Hold(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return console.Verdict{Digest: h.Digest, Reason: reason}
 }
 
 func open(t *testing.T, s setup) *room {
@@ -95,7 +97,7 @@ func open(t *testing.T, s setup) *room {
 		Alive:   func(time.Time) error { return s.stuck },
 		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) },
 		Sinks:   []string{"kafka", "webhook"},
-		About:   console.About{Version: "0.0.1", Mode: "close", Deadline: 24 * time.Hour}, Reconcile: &r.lists}, zap.New(core))
+		About:   console.About{Version: "0.0.1", Mode: "close", Deadline: 24 * time.Hour}, Reconcile: &r.lists, Sign: s.sign}, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,10 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
-	"time"
 )
 
 // row is one step to be put on record.
@@ -21,12 +18,6 @@ type row struct {
 	actor    string            // the person who did it; "" for signoff itself
 	facts    map[string]any    // what else is known of it; nothing personal
 	personal map[string]string // field -> value; enters the chain as a salted hash
-}
-
-// head is the end of the chain as this transaction sees it.
-type head struct {
-	seq  int64
-	hash string
 }
 
 // audit appends a row to the chain. The head is read once in each transaction
@@ -44,7 +35,7 @@ func (t *tx) audit(r row) error {
 		return fmt.Errorf("audit %s: %w", r.action, err)
 	}
 	hashes := make(map[string]string, len(r.personal))
-	seq, at := t.head.seq+1, micros(t.now)
+	seq, at := t.head.Seq+1, micros(t.now)
 	for field, value := range r.personal {
 		if value == "" {
 			continue
@@ -60,21 +51,21 @@ func (t *tx) audit(r row) error {
 	if err != nil {
 		return fmt.Errorf("audit %s: %w", r.action, err)
 	}
-	link := rowHash(t.head.hash, seq, at, r.action, r.entry, r.actor, string(facts), string(personal))
+	link := rowHash(t.head.Hash, seq, at, r.action, r.entry, r.actor, string(facts), string(personal))
 	if err := t.exec(`INSERT INTO audit (seq, at, action, entry, actor, facts, personal, prev, hash)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		seq, at, r.action, r.entry, r.actor, string(facts), string(personal), t.head.hash, link); err != nil {
+		seq, at, r.action, r.entry, r.actor, string(facts), string(personal), t.head.Hash, link); err != nil {
 		return err
 	}
-	t.head = &head{seq, link}
+	t.head = &Head{seq, link}
 	return nil
 }
 
-func readHead(ctx context.Context, q querier) (head, error) {
-	var h head
-	err := q.QueryRowContext(ctx, `SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1`).Scan(&h.seq, &h.hash)
+func readHead(ctx context.Context, q querier) (Head, error) {
+	var h Head
+	err := q.QueryRowContext(ctx, `SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1`).Scan(&h.Seq, &h.Hash)
 	if err == sql.ErrNoRows {
-		return head{}, nil
+		return Head{}, nil
 	}
 	return h, err
 }
@@ -103,81 +94,4 @@ func newSalt() string {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // never fails, by its documentation
 	return hex.EncodeToString(b)
-}
-
-// Audit is the state of the chain.
-type Audit struct {
-	Rows int64
-	Head string // hash of the last row; "" if there is none
-	At   time.Time
-}
-
-// VerifyAudit walks the whole chain and returns an error that names the first
-// row which is missing, edited or out of place, or whose personal fields are
-// not what was recorded. A personal field that was erased is no error.
-func (l *Ledger) VerifyAudit(ctx context.Context) (Audit, error) {
-	var a Audit
-	personal, err := l.personalHashes(ctx)
-	if err != nil {
-		return a, err
-	}
-	rows, err := l.read.QueryContext(ctx,
-		`SELECT seq, at, action, entry, actor, facts, personal, prev, hash FROM audit ORDER BY seq`)
-	if err != nil {
-		return a, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var seq, at, entry int64
-		var action, actor, facts, fields, prev, hash string
-		if err := rows.Scan(&seq, &at, &action, &entry, &actor, &facts, &fields, &prev, &hash); err != nil {
-			return a, err
-		}
-		if seq != a.Rows+1 {
-			return a, fmt.Errorf("audit row %d is missing", a.Rows+1)
-		}
-		if prev != a.Head || hash != rowHash(prev, seq, at, action, entry, actor, facts, fields) {
-			return a, fmt.Errorf("audit row %d (%s) was changed after it was written", seq, action)
-		}
-		var want map[string]string
-		if err := json.Unmarshal([]byte(fields), &want); err != nil {
-			return a, fmt.Errorf("audit row %d: %w", seq, err)
-		}
-		for field, got := range personal[seq] {
-			if got != want[field] {
-				return a, fmt.Errorf("audit row %d: personal field %s was changed after it was written", seq, field)
-			}
-		}
-		delete(personal, seq)
-		a = Audit{Rows: seq, Head: hash, At: fromMicros(at)}
-	}
-	if err := rows.Err(); err != nil {
-		return a, err
-	}
-	if len(personal) > 0 { // read before the chain, which only grows
-		return a, fmt.Errorf("audit row %d is missing: its personal fields are there", slices.Min(slices.Collect(maps.Keys(personal))))
-	}
-	return a, nil
-}
-
-// personalHashes hashes every personal field that is still there, by row.
-func (l *Ledger) personalHashes(ctx context.Context) (map[int64]map[string]string, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT seq, field, salt, value FROM audit_personal`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	all := make(map[int64]map[string]string)
-	for rows.Next() {
-		var seq int64
-		var field, salt, value string
-		if err := rows.Scan(&seq, &field, &salt, &value); err != nil {
-			return nil, err
-		}
-		if all[seq] == nil {
-			all[seq] = make(map[string]string, 1)
-		}
-		all[seq][field] = saltedHash(salt, value)
-	}
-	return all, rows.Err()
 }

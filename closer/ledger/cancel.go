@@ -97,7 +97,7 @@ func (t *tx) recordCancel(via consumer.Source, e consumer.Event) (int64, *consum
 		}
 		err := t.auditEvent(string(c.kind), 0, e)
 		if observe := t.ledger.observe.Unmatched; observe != nil && err == nil {
-			row := t.head.seq
+			row := t.head.Seq
 			t.afterwards(func() { observe(c.kind, c.key.Origin, row) })
 		}
 		return 0, nil, err

@@ -16,7 +16,7 @@ func (l *Ledger) Subscribe(ctx context.Context, sink string) (after int64, err e
 			return err
 		}
 		if err := t.exec(`INSERT INTO cursors (sink, seq, moved_at) VALUES ($1, $2, $3) ON CONFLICT (sink) DO NOTHING`,
-			sink, head.seq, micros(t.now)); err != nil {
+			sink, head.Seq, micros(t.now)); err != nil {
 			return err
 		}
 		return t.one(`SELECT seq FROM cursors WHERE sink = $1`, []any{sink}, &after)

@@ -100,8 +100,8 @@ func (l *Ledger) Thaw(ctx context.Context, account string, now time.Time) error 
 		return err
 	}
 	const frozen = `account = $1 AND state = 'open' AND ahead = 0 AND ',' || kinds || ',' LIKE '%,freeze,%'`
-	var any bool
-	if err := l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM holds WHERE `+frozen+`)`, account).Scan(&any); err != nil || !any {
+	var found bool
+	if err := l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM holds WHERE `+frozen+`)`, account).Scan(&found); err != nil || !found {
 		return err
 	}
 	return l.write(ctx, func(t *tx) error { return t.judgeAnew(frozen, account) })

@@ -299,7 +299,7 @@ func holdsOf(ctx context.Context, q querier, where string, args ...any) ([]Hold,
 
 func scanHolds(ctx context.Context, q querier, where string, args ...any) ([]Hold, error) {
 	const columns = `id, account, kinds, state, detail, digest, dry_run, created_at, decided_at, decided_by, reason, parent, ahead, valid_from, expires_at`
-	rows, err := q.QueryContext(ctx, `SELECT `+columns+` FROM holds `+where, args...) //nolint:gosec // constants of ours
+	rows, err := q.QueryContext(ctx, `SELECT `+columns+` FROM holds `+where, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -62,11 +62,11 @@ func (l *Ledger) nameLeavers(ctx context.Context) error {
 			`INSERT INTO identities (kind, value, leaver, said) SELECT CASE a.value WHEN ` + firstEmail + ` THEN 'email' ELSE 'other' END,
 				a.value, entries.leaver, word_at FROM entries, json_each(entries.emails) a WHERE origin = '' AND ` + hasKey + saidLast,
 			`INSERT INTO identities (kind, value, leaver, said) SELECT 'termination', termination_id, leaver, word_at FROM entries
-				WHERE termination_id <> '' AND origin = '' AND ` + hasKey + saidLast,
+				WHERE termination_id <> '' AND origin = '' AND erased_at = 0 AND ` + hasKey + saidLast,
 			`UPDATE entries SET origin = (SELECT k.origin FROM keys k WHERE ` + isKey + ` ORDER BY k.received_at DESC LIMIT 1)
 				WHERE origin = '' AND ` + hasKey,
 			`INSERT INTO identities (kind, value, origin, source, leaver, said) SELECT 'employee', employee_id, origin, source, leaver, word_at
-				FROM entries WHERE employee_id <> '' ` + saidLast,
+				FROM entries WHERE employee_id <> '' AND erased_at = 0 ` + saidLast,
 		} {
 			if err := t.exec(statement); err != nil {
 				return err

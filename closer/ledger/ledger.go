@@ -11,7 +11,8 @@
 // before Docusign hears of it, so that after a crash its outcome is looked up
 // and never blindly sent again.
 //
-// Every step is appended to a hash chain, in the transaction that takes it.
+// Every step is appended to a hash chain, in the transaction that takes it. Emails,
+// names and the words of people stand beside it, where they are erased in time.
 package ledger
 
 import (
@@ -296,7 +297,7 @@ type tx struct {
 	ledger *Ledger
 	conn   *sql.Conn
 	now    time.Time // when the transaction began, for rows that say when they were written
-	head   *head     // end of the audit chain, nil until read
+	head   *Head     // end of the audit chain, nil until read
 	after  []func()  // to be done once it is on disk
 }
 

@@ -134,7 +134,7 @@ func (f outcomeFacts) untold() bool { return f.Reason == sameAsOpen || f.DryRun 
 // that may be outcomes. Both are of what is on disk.
 func (l *Ledger) OutcomesAfter(ctx context.Context, after int64, limit int) (found []Outcome, upTo int64, err error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT a.seq, a.at, a.action, a.entry, a.actor, a.facts, a.hash,
-		COALESCE(e.account, ''), COALESCE(substr(e.leaver, 1, instr(e.leaver || ' ', ' ') - 1), ''), COALESCE(e.employee_id, ''), COALESCE(e.termination_id, ''),
+		COALESCE(e.account, ''), CASE WHEN e.erased_at > 0 THEN '' ELSE COALESCE(substr(e.leaver, 1, instr(e.leaver || ' ', ' ') - 1), '') END, COALESCE(e.employee_id, ''), COALESCE(e.termination_id, ''),
 		COALESCE(e.manager_email, ''), COALESCE(e.effective_at, 0), COALESCE(e.due_at, 0)
 		FROM audit a LEFT JOIN entries e ON e.id = a.entry
 		WHERE a.seq > $1 AND a.`+outcomeActions+` ORDER BY a.seq LIMIT $2`, after, limit)

@@ -194,10 +194,11 @@ func (t *tx) recordRejectOf(source consumer.Source, r consumer.Reject, payload k
 		payload.head, payload.size, payload.hash, micros(r.ReceivedAt)); err != nil {
 		return err
 	}
+	event, personalEvent := apartIfPersonal(r.Key.ID)
 	return t.audit(row{action: "reject", facts: map[string]any{
-		"reject": id, "origin": r.Key.Origin, "source": r.Key.Source, "id": r.Key.ID, "position": r.Position,
+		"reject": id, "origin": r.Key.Origin, "source": r.Key.Source, "id": event, "position": r.Position,
 		"reason": string(r.Reason), "hash": payload.hash, "size": payload.size,
-	}})
+	}, personal: map[string]string{"id": personalEvent}})
 }
 
 // fingerprintOf tells rejects apart: by where they came from, their key and their

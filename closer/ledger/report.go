@@ -138,7 +138,7 @@ func (l *Ledger) Report(ctx context.Context, since, until time.Time, deadline ti
 	if err != nil {
 		return r, err
 	}
-	r.Head, r.Hash = h.seq, h.hash
+	r.Head, r.Hash = h.Seq, h.Hash
 	p := period{ctx, tx, []any{micros(since), micros(until)}, make(map[int64]*Leaving)}
 	if err := p.read(); err != nil {
 		return r, err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 	_ "modernc.org/sqlite" // the driver "sqlite": pure Go, so that signoff stays one static binary
@@ -47,11 +48,15 @@ const (
 	readers role = "readers"
 )
 
+// busyTimeout is how long one connection waits for another.
+const busyTimeout = 10 * time.Second
+
 func openSQLite(ctx context.Context, path string, as role) (*sql.DB, error) {
-	q := url.Values{"_pragma": {"busy_timeout(10000)", "foreign_keys(0)"}}
+	q := url.Values{"_pragma": {fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), "foreign_keys(0)"}}
 	if as == writer {
 		// FULL: a commit is on the disk before it returns, also through a power cut.
-		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)", "synchronous(FULL)")
+		// secure_delete: what is erased is not left in the pages of the file.
+		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)")
 	} else {
 		q.Set("mode", "ro")
 		q["_pragma"] = append(q["_pragma"], "query_only(1)")

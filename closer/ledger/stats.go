@@ -36,7 +36,7 @@ type Stats struct {
 
 // Stats counts what is in the ledger.
 func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{Entries: make(map[State]int), Returned: make(map[string]int), Holds: make(map[Kind]HoldCount), Overdue: make(map[string]time.Time),
+	s := Stats{Entries: make(map[State]int), Returned: make(map[string]int), Overdue: make(map[string]time.Time),
 		Unpublished: make(map[string]Unpublished)}
 	path, err := sqlitePath(l.cfg.URL)
 	if err != nil {
@@ -51,7 +51,7 @@ func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
 	if err := unix.Statfs(path, &disk); err == nil {
 		s.Free = int64(disk.Bavail) * disk.Bsize
 	}
-	if err := l.countHolds(ctx, &s); err != nil {
+	if s.Holds, err = l.HoldCounts(ctx); err != nil {
 		return s, err
 	}
 	if s.Ahead, err = l.countAhead(ctx); err != nil {
@@ -77,29 +77,32 @@ func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
 	return s, err
 }
 
-func (l *Ledger) countHolds(ctx context.Context, s *Stats) error {
+// HoldCounts counts the open holds by the gravest kind of each: of those ahead, that
+// nobody is late with, only Self.
+func (l *Ledger) HoldCounts(ctx context.Context) (map[Kind]HoldCount, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT kinds, COUNT(*), MIN(created_at) FROM holds
 		WHERE state = 'open' AND (ahead = 0 OR kinds LIKE 'self%') GROUP BY kinds`)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Close()
+	all := make(map[Kind]HoldCount)
 	for rows.Next() {
 		var kinds string
 		var n int
 		var oldest int64
 		if err := rows.Scan(&kinds, &n, &oldest); err != nil {
-			return err
+			return nil, err
 		}
 		gravest, _, _ := strings.Cut(kinds, ",")
-		c := s.Holds[Kind(gravest)]
+		c := all[Kind(gravest)]
 		c.Open += n
 		if since := fromMicros(oldest); c.Oldest.IsZero() || since.Before(c.Oldest) {
 			c.Oldest = since
 		}
-		s.Holds[Kind(gravest)] = c
+		all[Kind(gravest)] = c
 	}
-	return rows.Err()
+	return all, rows.Err()
 }
 
 func (l *Ledger) countEntries(ctx context.Context, s *Stats) error {

@@ -334,11 +334,21 @@ func (t *tx) isStale(e consumer.Event) bool {
 }
 
 func (t *tx) auditEvent(action string, entry int64, e consumer.Event) error {
+	id, personalID := apartIfPersonal(e.Key.ID)
 	return t.audit(row{action: action, entry: entry, actor: e.Actor,
 		facts: map[string]any{
-			"origin": e.Key.Origin, "source": e.Key.Source, "id": e.Key.ID, "hash": e.Hash, "urgent": e.Urgent,
+			"origin": e.Key.Origin, "source": e.Key.Source, "id": id, "hash": e.Hash, "urgent": e.Urgent,
 			"occurred_at": stamp(e.OccurredAt), "effective_at": stamp(e.EffectiveAt), "received_at": stamp(e.ReceivedAt),
 		},
-		personal: map[string]string{"email": e.Email, "other_emails": strings.Join(e.OtherEmails, " "),
+		personal: map[string]string{"id": personalID, "email": e.Email, "other_emails": strings.Join(e.OtherEmails, " "),
 			"manager_email": e.ManagerEmail, "given_name": e.GivenName, "family_name": e.FamilyName}})
+}
+
+// apartIfPersonal tells an event's id that is an address, as those of people in a
+// file are, from one that may stand in the chain for ever.
+func apartIfPersonal(id string) (plain, personal string) {
+	if strings.Contains(id, "@") {
+		return "", id
+	}
+	return id, ""
 }

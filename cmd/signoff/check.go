@@ -41,7 +41,7 @@ func checkCommand(ctx context.Context, args []string, out io.Writer) error {
 		check func(context.Context, config) (string, error)
 	}{
 		{"config", checkMode}, {"events", checkEvents}, {"ledger", checkLedger}, {"kafka", checkKafka}, {"webhook", checkWebhook},
-		{"docusign", checkDocusign}, {"outcomes", checkOutcomes},
+		{"docusign", checkDocusign}, {"outcomes", checkOutcomes}, {"audit", checkSigning},
 	} {
 		limited, cancel := context.WithTimeout(ctx, checkTimeout)
 		found, err := c.check(limited, cfg)
@@ -87,7 +87,7 @@ func checkLedger(ctx context.Context, cfg config) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	audit, err := l.VerifyAudit(ctx)
+	audit, err := auditSays(ctx, l)
 	if err != nil {
 		return "", errors.Join(err, l.Close())
 	}
@@ -103,11 +103,25 @@ func checkLedger(ctx context.Context, cfg config) (string, error) {
 	for _, n := range stats.Entries {
 		entries += n
 	}
-	found := []string{fmt.Sprintf("%d entries, audit chain of %d rows is whole", entries, audit.Rows)}
+	found := []string{fmt.Sprintf("%d entries, %s", entries, audit)}
 	for _, o := range outside {
 		found = append(found, o.Advice())
 	}
 	return strings.Join(found, nextLine), nil
+}
+
+// auditSays checks the audit, if that is done in time: one of years takes longer.
+func auditSays(ctx context.Context, l *ledger.Ledger) (string, error) {
+	limited, cancel := context.WithTimeout(ctx, checkTimeout/2)
+	defer cancel()
+	audit, err := l.VerifyAudit(limited)
+	switch {
+	case err == nil:
+		return fmt.Sprintf("audit chain of %d rows is whole", audit.Rows), nil
+	case limited.Err() != nil && ctx.Err() == nil:
+		return "the audit is too long to be checked here: signoff audit verify does", nil
+	}
+	return "", err
 }
 
 func checkKafka(ctx context.Context, cfg config) (string, error) {

@@ -166,6 +166,14 @@ func openClosing(ctx context.Context, configFile string, people consumer.Leavers
 	return o, nil
 }
 
+// Take puts on record by which config these people are closed, as a daemon's start does.
+func (o overLedger) Take(ctx context.Context, t console.Take) error {
+	if err := o.leavers.Take(ctx, t); err != nil {
+		return err
+	}
+	return recordConfig(ctx, o.ledger, o.cfg, o.log)
+}
+
 func (o overLedger) step(ctx context.Context) error {
 	_, err := o.closer.CloseDue(ctx, time.Now(), false)
 	return err

@@ -70,7 +70,13 @@ func TestCloseShowsThePlanAndCarriesItOut(t *testing.T) {
 	if s.open(t) != 6 {
 		t.Fatalf("%d open users: somebody was closed without --yes", s.open(t))
 	}
+	if n := len(s.configRows(t)); n != 0 {
+		t.Errorf("%d configs are on record of a plan that was only shown", n)
+	}
 	status, out, errOut = signoff("close", people, "--config", file, "--results", results, "--yes")
+	if n := len(s.configRows(t)); n != 1 {
+		t.Errorf("%d configs are on record, want that by which they were closed", n)
+	}
 	if status != 0 || s.open(t) != 3 {
 		t.Errorf("status %d, %d open users, want 3\n%s%s", status, s.open(t), out, errOut)
 	}

@@ -31,8 +31,13 @@ type config struct {
 	Batch    closer.Config   `yaml:"batch"`
 	Guard    guard.Config    `yaml:"guard"`
 	Outcomes outcomes.Config `yaml:"outcomes"`
-	Admin    console.Config  `yaml:"admin"`
-	Log      logConfig       `yaml:"log"`
+
+	Retention  time.Duration `yaml:"retention"`   // rows are kept so long after they were settled; 0: for ever
+	EraseAfter time.Duration `yaml:"erase_after"` // emails and names are; 0: as long as their rows
+	Audit      auditConfig   `yaml:"audit"`
+
+	Admin console.Config `yaml:"admin"`
+	Log   logConfig      `yaml:"log"`
 }
 
 type eventsConfig struct {
@@ -94,7 +99,7 @@ type logConfig struct {
 
 // notYet lists the keys that are promised and not there yet.
 var notYet = []string{
-	"retention", "erase_after", "audit", "admin.web_config_file",
+	"admin.web_config_file",
 }
 
 const (
@@ -113,6 +118,9 @@ func defaults() config {
 			ImportColumns: docusign.DefaultColumns, Watch: 30 * 24 * time.Hour},
 		Batch: closer.Defaults(),
 		Guard: guard.Defaults(),
+
+		Retention: 7 * 365 * 24 * time.Hour, EraseAfter: 400 * 24 * time.Hour,
+
 		Admin: console.Config{Listen: "127.0.0.1:9090"},
 		Log:   logConfig{Level: "info", Format: "json"},
 	}
@@ -161,6 +169,7 @@ func (c config) validate() error {
 	}
 	for _, check := range []func() error{
 		c.Webhook.Validate, c.Events.validate, c.Docusign.validate, c.Batch.Validate, c.Guard.Validate, c.Outcomes.Validate, c.Admin.Validate,
+		c.validateKeeping,
 	} {
 		if err := check(); err != nil {
 			return err

@@ -45,7 +45,7 @@ func holdCommand(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if l != nil {
-		defer l.Close()
+		defer func() { _ = l.Close() }()
 		if changes {
 			return errOnlyLooks
 		}

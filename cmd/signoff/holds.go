@@ -58,7 +58,7 @@ func readNames(flag, file string) ([]string, error) {
 	if file == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(file) //nolint:gosec // that the caller named
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("%s: %w", flag, err)}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -11,15 +12,19 @@ import (
 )
 
 // keeper looks after what no event sets going: that sources are silent, that more
-// and more leavers are nobody's, that payloads must not be kept any longer.
+// and more leavers are nobody's, that holds wait, that payloads, and later emails and names, must not be
+// kept any longer. It has the head of the audit go out.
 type keeper struct {
 	ledger *ledger.Ledger
 	within map[string]time.Duration // how long each source may be silent
 	log    *zap.Logger
 
-	wiped    time.Time            // when payloads were last wiped
-	silent   map[string]time.Time // source -> when the log last said that it is silent
-	notFound time.Time            // when the log last said that many are not found
+	keeping *keeping // nil: no head goes out, and nothing is erased
+
+	wiped    time.Time                 // when payloads were last wiped
+	silent   map[string]time.Time      // source -> when the log last said that it is silent
+	notFound time.Time                 // when the log last said that many are not found
+	waiting  map[ledger.Kind]time.Time // when the log last said that holds of the kind wait
 }
 
 const (
@@ -30,10 +35,17 @@ const (
 	// manyNotFound leavers in a day whom no account knows: their addresses are no
 	// more what Docusign has, and nobody is closed.
 	manyNotFound = 20
+
+	// So old is the oldest hold of a kind when the log says so; sooner where somebody of
+	// weight may sign on, or all of it may stop.
+	holdTooLong, gravelyTooLong = 24 * time.Hour, time.Hour
 )
 
+// grave are the kinds of hold that cannot wait a day.
+var grave = []ledger.Kind{ledger.Self, ledger.Administrator, ledger.FewAdministrators, ledger.Returned}
+
 func newKeeper(l *ledger.Ledger, sources []sourceConfig, log *zap.Logger) *keeper {
-	return &keeper{ledger: l, within: expectations(sources), log: log, silent: make(map[string]time.Time)}
+	return &keeper{ledger: l, within: expectations(sources), log: log, silent: make(map[string]time.Time), waiting: make(map[ledger.Kind]time.Time)}
 }
 
 // run turns every minute until ctx ends. It wipes at once, but finds nobody silent
@@ -42,6 +54,7 @@ func (k *keeper) run(ctx context.Context, beat func(time.Time)) error {
 	ticker := time.NewTicker(keepEvery)
 	defer ticker.Stop()
 	k.wipe(ctx, time.Now())
+	k.keep(ctx, time.Now())
 	for {
 		beat(time.Now())
 		select {
@@ -57,11 +70,39 @@ func (k *keeper) turn(ctx context.Context, now time.Time) {
 	if now.Sub(k.wiped) >= wipeEvery {
 		k.wipe(ctx, now)
 	}
+	k.keep(ctx, now)
 	if err := k.listen(ctx, now); err != nil && ctx.Err() == nil {
 		k.log.Error("whether sources are silent is not known", zap.Error(err))
 	}
 	if err := k.countNotFound(ctx, now); err != nil && ctx.Err() == nil {
 		k.log.Error("how many leavers were not found is not known", zap.Error(err))
+	}
+	if err := k.remindOfHolds(ctx, now); err != nil && ctx.Err() == nil {
+		k.log.Error("whether holds wait is not known", zap.Error(err))
+	}
+}
+
+// remindOfHolds says, once and then daily, which kinds of hold have waited for a
+// person for too long.
+func (k *keeper) remindOfHolds(ctx context.Context, now time.Time) error {
+	counts, err := k.ledger.HoldCounts(ctx)
+	for _, kind := range ledger.Kinds() {
+		tooLong := holdTooLong
+		if slices.Contains(grave, kind) {
+			tooLong = gravelyTooLong
+		}
+		if c := counts[kind]; c.Open > 0 && now.Sub(c.Oldest) >= tooLong && now.Sub(k.waiting[kind]) >= remindEvery {
+			k.waiting[kind] = now
+			k.log.Error("holds wait for a person for too long: who they hold may still sign; see signoff holds list",
+				zap.String("kind", string(kind)), zap.Int("holds", c.Open), zap.Time("since", c.Oldest))
+		}
+	}
+	return err
+}
+
+func (k *keeper) keep(ctx context.Context, now time.Time) {
+	if k.keeping != nil {
+		k.keeping.turn(ctx, now)
 	}
 }
 

@@ -266,7 +266,7 @@ func TestKeeperOverALedgerThatCannotBeRead(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := k.logs.FilterMessageSnippet("is not known").Len(); n != 2 {
+		if n := k.logs.FilterMessageSnippet("is not known").Len(); n != 3 {
 			t.Errorf("%d lines in the log, want it to say that it does not know", n)
 		}
 		if _, err := k.keeper.report(t.Context()); err == nil {
@@ -274,4 +274,47 @@ func TestKeeperOverALedgerThatCannotBeRead(t *testing.T) {
 		}
 		k.stop()
 	})
+}
+
+func TestHoldsThatWaitAreRemindedOf(t *testing.T) {
+	for kind, after := range map[ledger.Kind]time.Duration{ledger.Limit: 24 * time.Hour, ledger.Administrator: time.Hour} {
+		t.Run(string(kind), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := keep(t, t.TempDir(), 0)
+				defer k.stop()
+				k.hold(kind)
+				const line = "holds wait for a person for too long: who they hold may still sign; see signoff holds list"
+				time.Sleep(after - time.Minute)
+				k.says("not for long", "")
+				time.Sleep(2 * time.Minute)
+				k.says("too long", "", line)
+				time.Sleep(23 * time.Hour)
+				k.says("said already", "")
+				time.Sleep(time.Hour)
+				k.says("a day later", "", line)
+			})
+		})
+	}
+}
+
+// hold has somebody held.
+func (k *kept) hold(kind ledger.Kind) {
+	k.t.Helper()
+	now := time.Now().UTC()
+	e := consumer.Event{Key: consumer.Key{Origin: "test", Source: "payroll", ID: "1"}, Kind: consumer.Terminated, Hash: "1",
+		Email: "ann@example.com", ReceivedAt: now, EffectiveAt: now}
+	if err := k.ledger.Record(k.t.Context(), consumer.Intake{Source: consumer.Webhook, Events: []consumer.Event{e}}); err != nil {
+		k.t.Fatal(err)
+	}
+	if err := k.ledger.BecomeDue(k.t.Context(), []string{"acc"}, now); err != nil {
+		k.t.Fatal(err)
+	}
+	due, err := k.ledger.Due(k.t.Context(), "acc", now, false)
+	if err != nil || len(due) != 1 {
+		k.t.Fatalf("%d due, %v", len(due), err)
+	}
+	plan := []ledger.Resolved{{Entry: due[0], Users: []ledger.User{{ID: "u", Email: "ann@example.com"}}}}
+	if _, err := k.ledger.MakeHold(k.t.Context(), "acc", []ledger.Kind{kind}, "", false, plan); err != nil {
+		k.t.Fatal(err)
+	}
 }

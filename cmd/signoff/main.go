@@ -35,7 +35,7 @@ func commands() []command {
 		{"urgent", "urgent EMAIL --reason …", "close one leaver at once, ahead of the leaving day as well", urgentCommand},
 		{"skip", "skip EMAIL --reason …", "leave one leaver open", skipCommand},
 		{"retry", "retry EMAIL --reason …", "try one leaver again who was not closed", retryCommand},
-		{"audit", "audit report [--since TIME] [--until TIME] [--format F]", "who left in a period, and what became of it", auditCommand},
+		{"audit", "audit verify | export --out DIR | report [--since TIME] …", "whether the record is whole, evidence, and a report", auditCommand},
 		{"reconcile", "reconcile --leavers FILE [--roster FILE] [--missing FILE]", "HR's own list against the ledger against Docusign", reconcileCommand},
 		{"map", "map --mapping FILE|PRESET PAYLOAD.json|- [--config FILE]", "what a mapping makes of a payload", mapCommand},
 		{"rejects", "rejects list | show ID | replay ID…|--all | discard ID…", "what could not be understood", rejectsCommand},

@@ -108,6 +108,10 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	gathered.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	log, registry := cfg.marked(log, gathered)
 	d := &daemon{cfg: cfg, log: log}
+	sign, err := cfg.Audit.signer()
+	if err != nil {
+		return nil, usageError{err}
+	}
 	d.hearts = newHearts(metrics.NewProcess(registry, version, runtime.Version(), cfg.Mode, modes(), d.loops()), d.loops())
 	d.intake = metrics.NewIntake(registry, texts(consumer.Kafka, consumer.Webhook, consumer.CSV), texts(consumer.Reasons()...))
 	labels := metrics.NewAccounts(cfg.Docusign.labels())
@@ -135,6 +139,7 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	}
 	d.closer = closer.New(cfg.closerConfig(), cfg.Guard, d.ledger, client, m, log.Named("closer"))
 	d.keeper = newKeeper(d.ledger, cfg.Events.Sources, log.Named("keeper"))
+	d.keeper.keeping = newKeeping(cfg, d.ledger, sign, log.Named("keeper"))
 	handler := promhttp.HandlerFor(gathered, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 	d.console, err = console.New(cfg.Admin, d.ledger, console.Daemon{
 		Metrics: handler, Alive: d.hearts.alive, Terms: cfg.terms(),
@@ -148,6 +153,7 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 		Rejects: replayer{d.ledger, d.source, d.webhook},
 		Sources: d.intakeReport,
 		Sinks:   cfg.sinks(),
+		Sign:    sign,
 
 		Accounts: cfg.Docusign.Accounts.ids(),
 		DryRun:   cfg.Mode == modeDryRun,
@@ -337,6 +343,9 @@ func (d *daemon) run(ctx context.Context) error {
 	} else { // in a dry run every line has the mode
 		d.log.Info("signoff runs", append(begins, zap.String("mode", d.cfg.Mode))...)
 	}
+	if err := recordConfig(ctx, d.ledger, d.cfg, d.log); err != nil {
+		return errors.Join(err, d.ledger.Close())
+	}
 	looking, stopLooking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLooking()
 	var admin errgroup.Group
@@ -358,7 +367,9 @@ func (d *daemon) run(ctx context.Context) error {
 
 	err := work.Wait()
 	stopLooking()
-	err = errors.Join(err, admin.Wait(), d.ledger.Close())
+	err = errors.Join(err, admin.Wait())
+	d.keeper.keeping.tellHead(context.WithoutCancel(ctx))
+	err = errors.Join(err, d.ledger.Close())
 	d.log.Info("stopped", zap.Error(err))
 	return err
 }

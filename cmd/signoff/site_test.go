@@ -206,11 +206,29 @@ func (s *site) start(t *testing.T, file string) *running {
 	done := make(chan error, 1)
 	go func() { done <- d.run(ctx) }()
 	r := &running{daemon: d, logs: logs, stop: sync.OnceValue(func() error { cancel(); return <-done })}
-	t.Cleanup(func() { _ = r.stop() })
+	t.Cleanup(func() {
+		if r.stop() == nil {
+			bearsOut(t, cfg)
+		}
+	})
 	if cfg.Webhook.Listen != "" {
 		eventually(t, "the webhook listens", func() bool { return d.webhook.Addr() != nil })
 	}
 	return r
+}
+
+// bearsOut fails unless the audit is whole, and says what the rest of the ledger does.
+func bearsOut(t *testing.T, cfg config) {
+	t.Helper()
+	l, err := ledger.OpenReadOnly(context.Background(), cfg.ledgerConfig())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer l.Close()
+	if _, err := l.VerifyAudit(context.Background()); err != nil {
+		t.Error(err)
+	}
 }
 
 func (r *running) admin() string { return "http://" + r.console.Addr().String() }

@@ -20,7 +20,7 @@ import (
 
 // decodeYAML reads a file into a struct with yaml tags. An unknown key is an
 // error, a known one that is in later is "not supported yet", any scalar may
-// hold ${NAME} of the environment, and a duration may have days. Every error
+// hold ${NAME} of the environment, and a duration may have years and days. Every error
 // names file, line and key.
 //
 // The YAML package's own decoding does not serve: it knows neither days nor the
@@ -235,7 +235,7 @@ func setScalar(v reflect.Value, text string) error {
 func wanted(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[time.Duration]():
-		return "not a length of time such as 90s, 5m, 24h or 7d"
+		return "not a length of time such as 90s, 5m, 24h, 7d or 1y"
 	case t == reflect.TypeFor[time.Time]():
 		return "not a time such as 2026-11-20T09:12:44Z"
 	}
@@ -255,17 +255,31 @@ func wanted(t reflect.Type) string {
 	}
 }
 
-var days = regexp.MustCompile(`^(\d+)d`)
+var calendar = regexp.MustCompile(`^(?:(\d+)y)?(?:(\d+)d)?`)
 
-// parseDuration reads Go's durations with days before them: 7d, 1d12h.
+// mostDays is the longest time that is told in days or years.
+const mostDays = 100 * 365
+
+// parseDuration reads Go's durations with years, of 365 days, and days before them:
+// 7y, 7d, 1d12h.
 func parseDuration(text string) (time.Duration, error) {
-	var d time.Duration
-	if m := days.FindStringSubmatch(text); m != nil {
-		n, err := strconv.Atoi(m[1])
-		if err != nil || n > 100*365 {
+	m := calendar.FindStringSubmatch(text)
+	n := 0
+	for i, length := range []int{365, 1} {
+		if m[i+1] == "" {
+			continue
+		}
+		units, err := strconv.Atoi(m[i+1])
+		if err != nil || units > mostDays/length {
 			return 0, fmt.Errorf("%q: too many days", text)
 		}
-		d = time.Duration(n) * 24 * time.Hour
+		n += units * length
+	}
+	if n > mostDays {
+		return 0, fmt.Errorf("%q: too many days", text)
+	}
+	d := time.Duration(n) * 24 * time.Hour
+	if m[0] != "" {
 		if text = text[len(m[0]):]; text == "" {
 			return d, nil
 		}
