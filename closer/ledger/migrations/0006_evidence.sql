@@ -42,12 +42,15 @@ ALTER TABLE memberships ADD COLUMN last_login BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE hold_users ADD COLUMN last_login BIGINT NOT NULL DEFAULT 0;
 
 -- What a look ahead found of an entry that waits, in one account: what would become of it.
+-- users: the userIds of the open ones, a JSON list.
 CREATE TABLE ahead (
 	entry     BIGINT NOT NULL,
 	account   TEXT   NOT NULL,
 	outcome   TEXT   NOT NULL,
 	kinds     TEXT   NOT NULL,
 	detail    TEXT   NOT NULL,
+	users     TEXT   NOT NULL DEFAULT '[]',
 	looked_at BIGINT NOT NULL,
 	PRIMARY KEY (entry, account)
 );
+CREATE INDEX holds_ahead ON holds (account, valid_from) WHERE ahead = 1;
