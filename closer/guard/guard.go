@@ -332,6 +332,9 @@ func (c Config) personalKinds(p Candidate, f Facts) []ledger.Kind {
 // few of them, counted over the whole plan. Where none are known, any may be the
 // last.
 func (c Config) spareAdministrators(plan []Candidate, personal [][]ledger.Kind, f Facts) {
+	if c.MinAdministrators == 0 {
+		return
+	}
 	left := len(f.Administrators)
 	var leaving []int
 	for i, p := range plan {
