@@ -144,6 +144,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	word := func(id int64) string { return r.word(t, id) }
 	const byHand = `{"email": "ben@example.com", "reason": "checked"}`
 	soon := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	planned := fmt.Sprintf(`{"at": %q, "account": %q, "digest": %q, "reason": "checked"}`, soon, account, strings.Repeat("0a", 32))
 	ids := r.rejectAll(t, "x", "bad", "away", "gone", "broken", "done", "last")
 	one := func(i int) string { return fmt.Sprint("/api/v1/rejects/", ids[i]) }
 	r.replays.fails = map[int64]error{ids[2]: console.ErrLater, ids[3]: console.ErrOrigin, ids[4]: errors.New("disk I/O error")}
@@ -155,6 +156,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST", "/api/v1/holds/999/reject", operator, word(first)}, {"GET", holds[0], operator, ""}, {"GET", holds[1], operator, ""},
 		{"POST", "/api/v1/freezes", operator, `{"until": "` + soon + `", "reason": "checked"}`}, {"GET", "/api/v1/freezes", viewer, ""},
 		{"POST", "/api/v1/freezes/1/end", operator, reason}, {"POST", "/api/v1/freezes/1/end", operator, reason},
+		{"POST", "/api/v1/plan", viewer, `{}`}, {"POST", "/api/v1/plan/approve", operator, planned},
 		{"POST", "/api/v1/leavers/urgent", operator, byHand}, {"POST", "/api/v1/leavers/defer", operator, strings.Replace(byHand, "{", `{"until": "`+soon+`", `, 1)},
 		{"POST", "/api/v1/leavers/skip", operator, byHand}, {"POST", "/api/v1/leavers/retry", operator, byHand},
 		{"POST", "/api/v1/leavers/skip", operator, strings.Replace(byHand, "ben", "eve", 1)}, {"POST", "/api/v1/leavers/urgent", operator, strings.Replace(byHand, "ben", "eve", 1)},
@@ -180,6 +182,11 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	r.leavers.refuses = console.ErrMode
 	d.ask(t, r, "POST", "/api/v1/leavers", operator, people)
 	d.ask(t, r, "POST", "/api/v1/leavers/plan", operator, `{"emails": ["ana@example.com"]}`)
+	r.plans.refuses = ledger.ErrPlanChanged
+	d.ask(t, r, "POST", "/api/v1/plan/approve", operator, planned)
+	r.plans.refuses = errors.New("docusign: list users: 503")
+	d.ask(t, r, "POST", "/api/v1/plan", viewer, `{}`)
+	d.ask(t, r, "POST", "/api/v1/plan/approve", operator, planned)
 	r.lists.err = errors.New("docusign: list users: 503")
 	d.ask(t, r, "POST", "/api/v1/reconcile", viewer, listed)
 	strangers := open(t, setup{noTokens: true})

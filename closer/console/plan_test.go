@@ -36,7 +36,7 @@ func (p *plans) ApprovePlan(_ context.Context, a console.PlanApproval, by ledger
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.approved, p.by = append(p.approved, a), append(p.by, by)
-	return ledger.Hold{ID: 7, Account: a.Account, State: ledger.HoldApproved, Ahead: true, ValidFrom: a.At, ExpiresAt: a.At.Add(a.For)}, p.refuses
+	return ledger.Hold{ID: 7, Account: a.Account, Digest: a.Digest, State: ledger.HoldApproved, Ahead: true, ValidFrom: a.At, ExpiresAt: a.At.Add(a.For)}, p.refuses
 }
 
 func TestPlanIsShownToWhoHasAName(t *testing.T) {
