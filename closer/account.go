@@ -24,12 +24,15 @@ type account struct {
 
 	api       *docusign.Account // nil until Docusign has told us of it
 	self      string            // userId that we sign in as
+	selfEmail string            // their address; "" if Docusign does not say
 	directory *directory.Directory
 	shared    *directory.Shared  // of this visit, where the organization can be asked; else nil
 	active    int                // active users, as last counted
 	frozen    map[bool]time.Time // by whether it was an urgent run: the end of the freeze by which its last plan was judged
 
 	next          time.Time // no full run before
+	ranAt         time.Time // when the last full run began
+	saidOfSelf    time.Time // when it was last logged that the user leaves that we sign in as
 	urgentAfter   time.Time // no urgent run before
 	urgentAsked   time.Time // when it was last looked whether there is one
 	probeAt       time.Time // while parked: no probe before
@@ -183,7 +186,7 @@ func (a *account) open(ctx context.Context) error {
 	api := a.client.Account(found[0])
 	api.Restore(docusign.Quota{Hour: docusign.Window{
 		Limit: state.HourLimit, Remaining: state.HourRemaining, Reset: state.HourResetAt}})
-	a.api, a.self = api, info.UserID
+	a.api, a.self, a.selfEmail = api, info.UserID, info.Email
 	a.log.Info("account opened")
 	return nil
 }
@@ -194,6 +197,7 @@ func (a *account) firstRun(ctx context.Context) time.Time {
 	if err != nil || state.PassedAt.IsZero() {
 		return time.Time{}
 	}
+	a.ranAt = state.PassedAt
 	return state.PassedAt.Add(jitter(a.cfg.Interval))
 }
 
@@ -291,8 +295,18 @@ func (a *account) run(ctx context.Context, now time.Time, urgentOnly bool) error
 	if err := a.ledger.BecomeDue(ctx, a.all, now); err != nil {
 		return err
 	}
-	if err := a.ledger.Thaw(ctx, a.id, now); err != nil {
+	for _, step := range []func(context.Context, string, time.Time) error{a.ledger.Thaw, a.ledger.TakeUpPlans} {
+		if err := step(ctx, a.id, now); err != nil {
+			return err
+		}
+	}
+	if err := a.ledger.ExpireAhead(ctx, a.all, now); err != nil {
 		return err
+	}
+	if !urgentOnly {
+		if err := a.lookForSelf(ctx, now); err != nil {
+			return err
+		}
 	}
 	entries, err := a.ledger.Due(ctx, a.id, now, urgentOnly)
 	if err != nil {
@@ -322,7 +336,10 @@ func (a *account) run(ctx context.Context, now time.Time, urgentOnly bool) error
 	if err := a.reopen(ctx, now); err != nil {
 		return err
 	}
-	return a.watch(ctx, now)
+	if err := a.watch(ctx, now); err != nil {
+		return err
+	}
+	return a.lookAhead(ctx, now)
 }
 
 // notYetError says why no plan is made now.

@@ -5,8 +5,9 @@
 // What must not go is held; who has no open user is settled without a close. The
 // intent is in the ledger before Docusign hears of it, so an outcome that nobody
 // knows is looked up and never blindly sent again. Whoever was closed is looked
-// for again for a while, since others may open what was closed. Last in a run,
-// users are opened again whose closing was taken back, if a person has said so.
+// for again for a while, since others may open what was closed. Late in a run,
+// users are opened again whose closing was taken back, if a person has said so;
+// last of all, leavers of the days to come are looked for.
 //
 // Each account has its own plans, quota and troubles; none of them stops
 // another. An outage, a sign-in that does not work or a used-up quota costs no

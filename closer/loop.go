@@ -39,15 +39,27 @@ func (l *loop) turn(ctx context.Context, now time.Time) error {
 	next := now.Add(jitter(l.cfg.Interval))
 	_, err := l.visit(ctx, now, func(a *account) (bool, error) {
 		done, err := a.urgentTurn(ctx, now)
-		if err != nil || now.Before(a.next) {
+		if err != nil {
+			return done, err
+		}
+		if due, err := a.isRunDue(ctx, now); err != nil || !due {
 			return done, err
 		}
 		if done, err = a.closeDue(ctx, now, false); done || err != nil {
-			a.next = next
+			a.next, a.ranAt = next, now
 		}
 		return done, errors.Join(err, l.countDeadlines(ctx, now))
 	})
 	return err
+}
+
+// isRunDue says whether it is time for a full run: after an interval or, sharp, when
+// the time comes of a plan that was approved ahead.
+func (a *account) isRunDue(ctx context.Context, now time.Time) (bool, error) {
+	if !now.Before(a.next) {
+		return true, nil
+	}
+	return a.ledger.PlanBegins(ctx, a.id, a.ranAt, now)
 }
 
 // closeDue closes what is due now.

@@ -340,7 +340,7 @@ func (a *account) countUsers(ctx context.Context, p plan, f *guard.Facts) error 
 		return nil
 	}
 	var err error
-	f.Administrators, err = a.administrators(ctx, p)
+	f.Administrators, err = a.administrators(ctx, a.api.For(docusign.LookUps), p)
 	return err
 }
 
@@ -348,8 +348,7 @@ func (a *account) countUsers(ctx context.Context, p plan, f *guard.Facts) error 
 // read: Docusign has no filter for them. Where the hour has no room for that
 // beside the closes, or the list breaks off, none are known, and the guard holds
 // the administrators of the plan.
-func (a *account) administrators(ctx context.Context, p plan) ([]string, error) {
-	api := a.api.For(docusign.LookUps)
+func (a *account) administrators(ctx context.Context, api *docusign.Account, p plan) ([]string, error) {
 	active, err := api.CountUsers(ctx, docusign.Active)
 	if err != nil {
 		return nil, err

@@ -57,6 +57,7 @@ type State struct {
 	Heard      []Gauge // source; Unix seconds
 	Expected   []Gauge // source; seconds
 	NotFound   float64
+	Ahead      []Gauge // finding
 	Behind     []Gauge // sink
 	BehindFrom []Gauge // sink; Unix seconds
 	AuditHead  float64
@@ -83,6 +84,7 @@ func NewState(r prometheus.Registerer, read func(context.Context) (State, error)
 		heard:      gauge("signoff_source_last_event_timestamp_seconds", "When something last came from the source, Unix time, to the minute; 0: nothing since events.sources names it.", "source"),
 		expected:   gauge("signoff_source_expected_within_seconds", "How long the source may be silent, by events.sources.", "source"),
 		notFound:   gauge("signoff_not_found_leavers", "Leavers of the last 24 hours of whom no account knew a user."),
+		ahead:      gauge("signoff_ahead_leavers", "Leavers who are due within a week, of whom a look ahead found what a person should see to before.", "finding"),
 		behind:     gauge("signoff_outcomes_unpublished", "Rows of the audit that the sink has not published yet.", "sink"),
 		behindFrom: gauge("signoff_outcomes_oldest_unpublished_timestamp_seconds", "When the oldest row that the sink has not published was written, Unix time; 0: there is none.", "sink"),
 		auditHead:  gauge("signoff_audit_head", "Number of the last row in the audit chain."),
@@ -97,13 +99,13 @@ func NewState(r prometheus.Registerer, read func(context.Context) (State, error)
 type stateCollector struct {
 	read func(context.Context) (State, error)
 
-	entries, rejects, holds, oldestHold, overdue, passes, parked, resume, returned, outside, heard, expected, notFound, behind, behindFrom, auditHead, size, free *prometheus.Desc
+	entries, rejects, holds, oldestHold, overdue, passes, parked, resume, returned, outside, heard, expected, notFound, ahead, behind, behindFrom, auditHead, size, free *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.entries, c.rejects, c.holds, c.oldestHold, c.overdue,
-		c.passes, c.parked, c.resume, c.returned, c.outside, c.heard, c.expected, c.notFound, c.behind, c.behindFrom, c.auditHead, c.size, c.free} {
+		c.passes, c.parked, c.resume, c.returned, c.outside, c.heard, c.expected, c.notFound, c.ahead, c.behind, c.behindFrom, c.auditHead, c.size, c.free} {
 		ch <- d
 	}
 }
@@ -120,7 +122,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	for desc, gauges := range map[*prometheus.Desc][]Gauge{
 		c.entries: s.Entries, c.holds: s.Holds, c.oldestHold: s.OldestHold, c.overdue: s.Overdue,
 		c.passes: s.Passes, c.parked: s.Parked, c.resume: s.Resume, c.returned: s.Returned, c.outside: {{Value: s.Outside}},
-		c.heard: s.Heard, c.expected: s.Expected, c.notFound: {{Value: s.NotFound}},
+		c.heard: s.Heard, c.expected: s.Expected, c.notFound: {{Value: s.NotFound}}, c.ahead: s.Ahead,
 		c.behind: s.Behind, c.behindFrom: s.BehindFrom,
 		c.rejects: {{Value: s.Rejects}}, c.auditHead: {{Value: s.AuditHead}}, c.size: {{Value: s.Size}}, c.free: {{Value: s.Free}},
 	} {

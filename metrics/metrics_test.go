@@ -57,7 +57,7 @@ func quiet(context.Context) (metrics.State, error) {
 	return metrics.State{Entries: one("a-state"), Holds: one("a-kind"), OldestHold: one("a-kind"),
 		Overdue: one("an-account"), Passes: one("an-account"), Parked: one("an-account", "a-reason"),
 		Resume: one("an-account"), Returned: one("an-account"), Heard: one("a-source"), Expected: one("a-source"),
-		Behind: one("a-sink"), BehindFrom: one("a-sink")}, nil
+		Behind: one("a-sink"), BehindFrom: one("a-sink"), Ahead: one("a-finding")}, nil
 }
 
 // metric is all series of one name.

@@ -11,6 +11,7 @@ import (
 	"path"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
@@ -137,16 +138,33 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	const reason, file = `{"reason": "checked with HR"}`, "/api/v1/leavers/a-file-of-people"
 	const listed = `{"people": [{"email": "ana@example.com", "leftAt": "2026-07-01T00:00:00Z"}], "roster": ["ben@example.com"]}`
 	const people = `{"file": "a-file-of-people", "emails": ["ana@example.com"], "urgent": true}`
-	holds := []string{holdPath(r.hold(t, ledger.Limit, "ann", "ben")), holdPath(r.hold(t, ledger.Protected, "eve")), holdPath(r.hold(t, ledger.Self, "sue"))}
+	first := r.hold(t, ledger.Limit, "ann", "ben")
+	protected, self := r.hold(t, ledger.Protected, "eve"), r.hold(t, ledger.Self, "sue")
+	holds := []string{holdPath(first), holdPath(protected), holdPath(self)}
+	word := func(id int64) string { return r.word(t, id) }
+	const byHand = `{"email": "ben@example.com", "reason": "checked"}`
+	soon := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	planned := fmt.Sprintf(`{"at": %q, "account": %q, "digest": %q, "reason": "checked"}`, soon, account, strings.Repeat("0a", 32))
 	ids := r.rejectAll(t, "x", "bad", "away", "gone", "broken", "done", "last")
 	one := func(i int) string { return fmt.Sprint("/api/v1/rejects/", ids[i]) }
 	r.replays.fails = map[int64]error{ids[2]: console.ErrLater, ids[3]: console.ErrOrigin, ids[4]: errors.New("disk I/O error")}
 	for _, q := range []struct{ method, path, token, body string }{
 		{"GET", "/metrics", "", ""}, {"GET", "/livez", "", ""}, {"GET", "/readyz", "", ""}, {"GET", "/readyz?verbose", "", ""}, {"GET", "/api/v1/openapi.yaml", "", ""},
 		{"GET", "/api/v1/holds", viewer, ""}, {"GET", holds[0], viewer, ""}, {"GET", "/api/v1/holds/999", viewer, ""},
-		{"POST", holds[0] + "/approve", operator, reason}, {"POST", holds[0] + "/approve", operator, reason}, {"POST", holds[2] + "/approve", operator, reason},
-		{"POST", "/api/v1/holds/999/approve", operator, reason}, {"POST", holds[1] + "/reject", operator, reason}, {"POST", holds[1] + "/reject", operator, reason},
-		{"POST", "/api/v1/holds/999/reject", operator, reason}, {"GET", holds[0], operator, ""}, {"GET", holds[1], operator, ""},
+		{"POST", holds[0] + "/approve", operator, word(first)}, {"POST", holds[0] + "/approve", operator, word(first)}, {"POST", holds[2] + "/approve", operator, word(self)},
+		{"POST", "/api/v1/holds/999/approve", operator, word(first)}, {"POST", holds[1] + "/reject", operator, word(protected)}, {"POST", holds[1] + "/reject", operator, word(protected)},
+		{"POST", "/api/v1/holds/999/reject", operator, word(first)}, {"GET", holds[0], operator, ""}, {"GET", holds[1], operator, ""},
+		{"POST", "/api/v1/freezes", operator, `{"until": "` + soon + `", "reason": "checked"}`}, {"GET", "/api/v1/freezes", viewer, ""},
+		{"POST", "/api/v1/freezes/1/end", operator, reason}, {"POST", "/api/v1/freezes/1/end", operator, reason},
+		{"POST", "/api/v1/plan", viewer, `{}`}, {"POST", "/api/v1/plan/approve", operator, planned},
+		{"POST", "/api/v1/leavers/urgent", operator, byHand}, {"POST", "/api/v1/leavers/defer", operator, strings.Replace(byHand, "{", `{"until": "`+soon+`", `, 1)},
+		{"POST", "/api/v1/leavers/skip", operator, byHand}, {"POST", "/api/v1/leavers/retry", operator, byHand},
+		{"POST", "/api/v1/leavers/skip", operator, strings.Replace(byHand, "ben", "eve", 1)}, {"POST", "/api/v1/leavers/urgent", operator, strings.Replace(byHand, "ben", "eve", 1)},
+		{"POST", "/api/v1/leavers/defer", operator, strings.Replace(strings.Replace(byHand, "ben", "eve", 1), "{", `{"until": "`+soon+`", `, 1)},
+		{"POST", "/api/v1/leavers/retry", operator, strings.Replace(byHand, "ben", "sue", 1)},
+		{"POST", "/api/v1/leavers/urgent", operator, strings.Replace(byHand, "ben", "zoe", 1)}, {"POST", "/api/v1/leavers/skip", operator, strings.Replace(byHand, "ben", "zoe", 1)},
+		{"POST", "/api/v1/leavers/retry", operator, strings.Replace(byHand, "ben", "zoe", 1)},
+		{"POST", "/api/v1/leavers/defer", operator, strings.Replace(strings.Replace(byHand, "ben", "zoe", 1), "{", `{"until": "`+soon+`", `, 1)},
 		{"GET", "/api/v1/rejects?limit=2", viewer, ""}, {"GET", "/api/v1/rejects?limit=0", viewer, ""}, {"GET", one(0), operator, ""}, {"GET", "/api/v1/rejects/999", viewer, ""},
 		{"POST", one(1) + "/replay", operator, ""}, {"POST", one(2) + "/replay", operator, "{}"}, {"POST", one(3) + "/replay", operator, ""},
 		{"POST", one(4) + "/replay", operator, ""}, {"POST", one(5) + "/replay", operator, "{}"}, {"POST", "/api/v1/rejects/999/replay", operator, ""},
@@ -164,6 +182,11 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	r.leavers.refuses = console.ErrMode
 	d.ask(t, r, "POST", "/api/v1/leavers", operator, people)
 	d.ask(t, r, "POST", "/api/v1/leavers/plan", operator, `{"emails": ["ana@example.com"]}`)
+	r.plans.refuses = ledger.ErrPlanChanged
+	d.ask(t, r, "POST", "/api/v1/plan/approve", operator, planned)
+	r.plans.refuses = errors.New("docusign: list users: 503")
+	d.ask(t, r, "POST", "/api/v1/plan", viewer, `{}`)
+	d.ask(t, r, "POST", "/api/v1/plan/approve", operator, planned)
 	r.lists.err = errors.New("docusign: list users: 503")
 	d.ask(t, r, "POST", "/api/v1/reconcile", viewer, listed)
 	strangers := open(t, setup{noTokens: true})
@@ -208,7 +231,7 @@ func (d *description) reopenings(t *testing.T) {
 	r := open(t, setup{})
 	id := r.reopening(t)
 	d.ask(t, r, "GET", "/api/v1/holds", viewer, "")
-	d.ask(t, r, "POST", holdPath(id)+"/approve", operator, "{}")
+	d.ask(t, r, "POST", holdPath(id)+"/approve", operator, r.word(t, id))
 	r = open(t, setup{noTokens: true})
 	id = r.reopening(t)
 	r.reject(t, "x")
@@ -243,9 +266,12 @@ func (d *description) refusals(t *testing.T, r *room) {
 		d.refused(t, r, 400, "unknown field; ", method, path, operator, `{"`+strings.Repeat("x", 200)+`": "x"}`)
 		d.refused(t, r, 400, "the body must be JSON such as", method, path, operator, "{} {}")
 		d.refused(t, r, 400, "the body must be JSON such as", method, path, operator, "{} x")
-		if large := strings.Repeat(" ", 1<<16); strings.Contains(path, "/leavers") || strings.HasSuffix(path, "/reconcile") {
+		switch large := strings.Repeat(" ", 1<<16); {
+		case strings.HasSuffix(path, "/leavers") || strings.HasSuffix(path, "/leavers/plan") || strings.HasSuffix(path, "/reconcile"):
 			d.refused(t, r, 413, "larger than 67108864 bytes", method, path, operator, strings.Repeat(large, 1<<10)+"{}")
-		} else {
+		case strings.Contains(path, "/holds/"):
+			d.refused(t, r, 413, "larger than 4194304 bytes", method, path, operator, strings.Repeat(large, 1<<6)+"{}")
+		default:
 			d.refused(t, r, 413, "larger than 65536 bytes", method, path, operator, large+"{}")
 			d.refused(t, r, 413, "larger than 65536 bytes", method, path, operator, "{}"+large)
 		}
@@ -373,7 +399,7 @@ func TestPagesOfOtherOriginsDecideNothing(t *testing.T) {
 			id := r.hold(t, ledger.Limit, "ann")
 			c.header.Set("Authorization", "Bearer "+operator)
 			c.header.Set("Content-Type", "application/json")
-			a := r.askAs(t, "POST", holdPath(id)+"/approve", c.header, `{"reason": "x"}`)
+			a := r.askAs(t, "POST", holdPath(id)+"/approve", c.header, r.word(t, id))
 			if a.status != c.want {
 				t.Errorf("%d %s, want %d", a.status, a.body, c.want)
 			}

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -68,14 +67,8 @@ func (s *Server) retryLeaver(w http.ResponseWriter, r *http.Request, who princip
 
 // byHand reads a person's word, has do carry it out and answers what it did.
 func (s *Server) byHand(w http.ResponseWriter, r *http.Request, who principal, what string, do func(context.Context, ledger.ByHand, time.Time) ([]ledger.Moved, error)) {
-	said, err := readByHand(w, r, what == "defer")
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("larger than %d bytes", maxBody))
-		return
-	case err != nil:
-		problem(w, http.StatusBadRequest, err.Error())
+	said, ok := readByHand(w, r, what == "defer")
+	if !ok {
 		return
 	}
 	moved, err := do(r.Context(), ledger.ByHand{Email: said.Email, By: who.person(), Reason: said.Reason}, said.Until)
@@ -116,36 +109,39 @@ func refusal(err error) int {
 	return 0
 }
 
-// readByHand reads a person's word; dated, if it must have a time. A word that it
-// does not know might be one that was to change what it means.
-func readByHand(w http.ResponseWriter, r *http.Request, dated bool) (said ByHand, err error) {
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-	body.DisallowUnknownFields()
-	if err := body.Decode(&said); err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return said, err
-		}
-		example := `{"email": "ana@example.com", "reason": "checked with HR"}`
-		if dated {
-			example = `{"email": "ana@example.com", "until": "2026-12-24T09:00:00Z", "reason": "checked with HR"}`
-		}
-		return said, errors.New("the body must be JSON such as " + example)
+// readByHand reads a person's word; dated, if it must have a time. Not ok if it has
+// answered already.
+func readByHand(w http.ResponseWriter, r *http.Request, dated bool) (said ByHand, ok bool) {
+	example := `{"email": "ana@example.com", "reason": "checked with HR"}`
+	if dated {
+		example = `{"email": "ana@example.com", "until": "2026-12-24T09:00:00Z", "reason": "checked with HR"}`
 	}
+	if !readBody(w, r, maxBody, &said, example) {
+		return said, false
+	}
+	if err := said.fold(dated); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return said, false
+	}
+	return said, true
+}
+
+// fold makes a person's word what the ledger takes, or says what is wrong with it.
+func (said *ByHand) fold(dated bool) error {
 	folded, err := fold([]string{said.Email})
 	if err != nil {
-		return said, errors.New("email: not an address")
+		return errors.New("email: not an address")
 	}
 	said.Email, said.Reason = folded[0], strings.TrimSpace(said.Reason)
 	switch {
 	case said.Reason == "":
-		return said, errors.New("a reason is needed: it says for the audit why this leaver is not treated as the others are")
+		return errors.New("a reason is needed: it says for the audit why this leaver is not treated as the others are")
 	case utf8.RuneCountInString(said.Reason) > maxReason:
-		return said, fmt.Errorf("the reason is longer than %d characters", maxReason)
+		return fmt.Errorf("the reason is longer than %d characters", maxReason)
 	case dated && said.Until.IsZero():
-		return said, errors.New("until: is needed, such as 2026-12-24T09:00:00Z")
+		return errors.New("until: is needed, such as 2026-12-24T09:00:00Z")
 	case !dated && !said.Until.IsZero():
-		return said, errors.New("until: goes with defer alone")
+		return errors.New("until: goes with defer alone")
 	}
-	return said, nil
+	return nil
 }

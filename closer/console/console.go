@@ -67,6 +67,7 @@ type Daemon struct {
 	Skipped func([]ledger.Settled)    // told of those whom a person decided to leave open
 	Terms   ledger.Terms              // what an approval has to be
 	Leavers Leavers
+	Plans   Planner
 	Rejects Replayer
 	Sources func(ctx context.Context) ([]string, error) // a line for each source of the config, and what else is amiss with intake
 	Sinks   []string                                    // that outcomes are published to
@@ -128,6 +129,8 @@ func (s *Server) routes() []route {
 		{"GET", "/api/v1/freezes", viewer, s.listFreezes},
 		{"POST", "/api/v1/freezes", operator, s.freeze},
 		{"POST", "/api/v1/freezes/{id}/end", operator, s.endFreeze},
+		{"POST", "/api/v1/plan", viewer, s.planAt},
+		{"POST", "/api/v1/plan/approve", operator, s.approvePlan},
 		{"GET", "/api/v1/rejects", viewer, s.listRejects},
 		{"GET", "/api/v1/rejects/{id}", viewer, s.showReject},
 		{"POST", "/api/v1/rejects/replay", operator, s.replayRejects},

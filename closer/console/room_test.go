@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -53,9 +54,20 @@ type room struct {
 	skipped atomic.Int64
 	leavers leavers
 	replays replays
+	plans   plans
 	lists   reconciler
 	logs    *observer.ObservedLogs
 	close   func() error // closes the ledger
+}
+
+// word is a verdict as a request has it.
+func (r *room) word(t *testing.T, id int64) string {
+	t.Helper()
+	text, err := json.Marshal(r.verdict(t, id, "checked with HR"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // verdict is what somebody says who has seen the hold as it is.
@@ -91,7 +103,7 @@ func open(t *testing.T, s setup) *room {
 	core, logs := observer.New(zap.InfoLevel)
 	r.logs = logs
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "some_metric 1\n") })
-	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Terms: ledger.Terms{People: s.people(), Expires: 24 * time.Hour}, Leavers: &r.leavers, Rejects: &r.replays,
+	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Terms: ledger.Terms{People: s.people(), Expires: 24 * time.Hour}, Leavers: &r.leavers, Rejects: &r.replays, Plans: &r.plans,
 		Sources: func(context.Context) ([]string, error) { return []string{"source hr: ok"}, s.noSources },
 		Alive:   func(time.Time) error { return s.stuck },
 		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) },

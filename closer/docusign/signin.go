@@ -170,6 +170,7 @@ func (c *Client) consentURL() string {
 // UserInfo is whom we are signed in as, and where they are a member.
 type UserInfo struct {
 	UserID   string // `sub`
+	Email    string // "" if Docusign does not say
 	Accounts []AccountInfo
 }
 
@@ -190,6 +191,7 @@ func (c *Client) UserInfo(ctx context.Context) (UserInfo, error) {
 	}
 	var wire struct {
 		Sub      string `json:"sub"`
+		Email    string `json:"email"`
 		Accounts []struct {
 			ID           string `json:"account_id"`
 			Name         string `json:"account_name"`
@@ -203,7 +205,7 @@ func (c *Client) UserInfo(ctx context.Context) (UserInfo, error) {
 	if json.Unmarshal(a.body, &wire) != nil || wire.Sub == "" {
 		return UserInfo{}, unreadable(OpUserInfo, a)
 	}
-	info := UserInfo{UserID: wire.Sub}
+	info := UserInfo{UserID: wire.Sub, Email: wire.Email}
 	for _, w := range wire.Accounts {
 		base, err := parseBase(w.BaseURI)
 		if err != nil || w.ID == "" {

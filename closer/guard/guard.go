@@ -329,8 +329,12 @@ func (c Config) personalKinds(p Candidate, f Facts) []ledger.Kind {
 }
 
 // spareAdministrators holds the administrators of a plan that would leave too
-// few of them, counted over the whole plan.
+// few of them, counted over the whole plan. Where none are known, any may be the
+// last.
 func (c Config) spareAdministrators(plan []Candidate, personal [][]ledger.Kind, f Facts) {
+	if c.MinAdministrators == 0 {
+		return
+	}
 	left := len(f.Administrators)
 	var leaving []int
 	for i, p := range plan {
@@ -339,7 +343,7 @@ func (c Config) spareAdministrators(plan []Candidate, personal [][]ledger.Kind, 
 		}
 		n := 0
 		for _, u := range p.Users {
-			if slices.Contains(f.Administrators, u.ID) {
+			if slices.Contains(f.Administrators, u.ID) || u.Administrator && len(f.Administrators) == 0 {
 				n++
 			}
 		}

@@ -158,11 +158,13 @@ func TestMinAdministrators(t *testing.T) {
 		all  []string // administrators of the account
 		want []string // who go
 	}{
-		"enough are left":      {plan: []Candidate{leaver("a", admin), leaver("p")}, all: []string{"a", "b", "c"}, want: []string{"a", "p"}},
-		"one too few":          {plan: []Candidate{leaver("a", admin), leaver("p")}, all: []string{"a", "b"}, want: []string{"p"}},
-		"few over the plan":    {plan: []Candidate{leaver("a", admin), leaver("b", admin), leaver("p")}, all: []string{"a", "b", "c"}, want: []string{"p"}},
-		"only the approved go": {plan: []Candidate{leaver("a", admin, few), leaver("b", admin)}, all: []string{"a", "b", "c"}, want: []string{"a"}},
-		"few, but none leaves": {plan: []Candidate{leaver("p")}, all: []string{"a"}, want: []string{"p"}},
+		"enough are left":                     {plan: []Candidate{leaver("a", admin), leaver("p")}, all: []string{"a", "b", "c"}, want: []string{"a", "p"}},
+		"one too few":                         {plan: []Candidate{leaver("a", admin), leaver("p")}, all: []string{"a", "b"}, want: []string{"p"}},
+		"few over the plan":                   {plan: []Candidate{leaver("a", admin), leaver("b", admin), leaver("p")}, all: []string{"a", "b", "c"}, want: []string{"p"}},
+		"only the approved go":                {plan: []Candidate{leaver("a", admin, few), leaver("b", admin)}, all: []string{"a", "b", "c"}, want: []string{"a"}},
+		"none are known":                      {plan: []Candidate{leaver("a", admin), leaver("p")}, want: []string{"p"}},
+		"none are known, and it was approved": {plan: []Candidate{leaver("a", admin, few), leaver("p")}, want: []string{"a", "p"}},
+		"few, but none leaves":                {plan: []Candidate{leaver("p")}, all: []string{"a"}, want: []string{"p"}},
 		"held for more than being one does not count as leaving": {
 			plan: []Candidate{leaver("a", admin), leaver("b", admin, func(c *Candidate) { c.Entry.Stale = true })},
 			all:  []string{"a", "b", "c"}, want: []string{"a"}},

@@ -269,6 +269,9 @@ func (t *tx) deferEntry(k knownEntry, w ByHand, until time.Time) error {
 	if err := t.auditByHand("deferred", k, w, map[string]any{"until": stamp(until), "from": stamp(k.dueAt)}); err != nil {
 		return err
 	}
+	if err := t.voidAhead(k.id); err != nil {
+		return err
+	}
 	return t.endEmptyHold(k.hold)
 }
 

@@ -315,6 +315,9 @@ func (t *tx) cancelEntry(id int64, c cancel) error {
 	if err := t.audit(row{action: string(Cancelled), entry: id, facts: facts}); err != nil {
 		return err
 	}
+	if err := t.endAhead(id); err != nil {
+		return err
+	}
 	return t.endEmptyHold(hold)
 }
 

@@ -171,9 +171,12 @@ func (t *tx) approve(h Hold, d Decision, terms Terms) (Hold, error) {
 		ON CONFLICT (hold, person) DO UPDATE SET reason = $3, at = $4`, h.ID, d.By.Name, d.Reason, micros(t.now)); err != nil {
 		return h, err
 	}
+	since := t.now.Add(-terms.Expires)
+	if h.Ahead { // a yes is good until the plan's time is over
+		since = time.Time{}
+	}
 	var people int
-	if err := t.one(`SELECT COUNT(*) FROM approvals WHERE hold = $1 AND at > $2`,
-		[]any{h.ID, micros(t.now.Add(-terms.Expires))}, &people); err != nil {
+	if err := t.one(`SELECT COUNT(*) FROM approvals WHERE hold = $1 AND at > $2`, []any{h.ID, micros(since)}, &people); err != nil {
 		return h, err
 	}
 	if people < terms.People {
@@ -204,7 +207,7 @@ func (t *tx) decide(h Hold, state HoldState, d Decision, expires time.Time) (mov
 		return nil, err
 	}
 	if h.Ahead {
-		return nil, t.decideAhead(h)
+		return t.decideAhead(h)
 	}
 	if moved, err = t.releaseEntries(h); err != nil {
 		return nil, err
@@ -212,10 +215,15 @@ func (t *tx) decide(h Hold, state HoldState, d Decision, expires time.Time) (mov
 	return moved, t.decideReopens(h)
 }
 
-// decideAhead puts on record for whom a plan was decided before they are due.
-func (t *tx) decideAhead(h Hold) error {
+// decideAhead puts on record for whom was decided before they are due. Whom a
+// person refuses for what they are is skipped; a whole plan that is refused is
+// judged when it is due.
+func (t *tx) decideAhead(h Hold) (skipped []int64, err error) {
 	action := "approved_ahead"
 	if h.State == HoldRejected {
+		if !slices.Equal(h.Kinds, planKinds) {
+			return t.skipAhead(h)
+		}
 		action = "refused_ahead"
 	}
 	last := int64(0)
@@ -226,10 +234,10 @@ func (t *tx) decideAhead(h Hold) error {
 		last = u.Entry
 		if err := t.audit(row{action: action, entry: u.Entry, actor: h.DecidedBy, facts: map[string]any{
 			"hold": h.ID, "account": h.Account, "from": stamp(h.ValidFrom), "until": stamp(h.ExpiresAt)}}); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // releaseEntries moves what a decided hold still holds, and returns it.

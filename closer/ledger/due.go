@@ -107,6 +107,9 @@ func (t *tx) makeDue(r readyEntry, account string) error {
 	if err := t.endWatches(r.leaver, account, r.id); err != nil {
 		return err
 	}
+	if err := t.endAhead(r.id); err != nil {
+		return err
+	}
 	return t.audit(row{action: "due", entry: r.id, facts: map[string]any{"account": account}})
 }
 
@@ -117,7 +120,8 @@ func (t *tx) endWatches(leaver, account string, id int64) error {
 }
 
 // spread makes an entry that has waited for no account due in the first account
-// where the leaver has no open one, and a copy of it in each of the others.
+// where the leaver has no open one, and a copy of it in each of the others; none
+// where a person has refused it ahead.
 func (t *tx) spread(w readyEntry, accounts []string) error {
 	open, err := readyEntries(t.ctx, t.conn, `WHERE leaver = $1 AND account <> '' AND state IN ('waiting', 'due', 'held', 'submitted', 'would_close', 'failed')
 		ORDER BY id`, w.leaver)
@@ -125,10 +129,18 @@ func (t *tx) spread(w readyEntry, accounts []string) error {
 		return err
 	}
 	placed := false
+	var instead int64 // that has its place where it has none
 	for _, account := range accounts {
+		refused, err := t.refusedAhead(w.id, account)
+		if err != nil {
+			return err
+		}
 		switch i := slices.IndexFunc(open, func(o readyEntry) bool { return o.account == account }); {
 		case i >= 0:
+			instead = open[i].id
 			err = t.tell(open[i], w)
+		case refused != 0:
+			instead = refused
 		case !placed:
 			placed = true
 			err = t.makeDue(w, account)
@@ -140,7 +152,7 @@ func (t *tx) spread(w readyEntry, accounts []string) error {
 		}
 	}
 	if !placed {
-		return t.giveWay(w, open[0].id)
+		return t.giveWay(w, instead)
 	}
 	return nil
 }

@@ -189,6 +189,9 @@ func (l *Ledger) Renew(ctx context.Context, dryRun bool, policy string) error {
 			if err := t.judgeAnew(`kinds <> 'reopen' AND ahead = 0`); err != nil {
 				return err
 			}
+			if err := t.exec(`UPDATE ahead SET looked_at = 0`); err != nil {
+				return err
+			}
 		}
 		if !dryRun {
 			if err := t.endDryRun(); err != nil {
@@ -243,11 +246,13 @@ func (t *tx) endDryRun() error {
 	return nil
 }
 
-// RunBefore says whether a plan of the account was ever sent or approved.
+// RunBefore says whether a plan of the account was ever sent or approved, as far as
+// the approval is good by now.
 func (l *Ledger) RunBefore(ctx context.Context, account string) (bool, error) {
 	var before bool
 	err := l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM batches WHERE account = $1 AND result <> 'withdrawn')
-		OR EXISTS (SELECT 1 FROM holds WHERE account = $1 AND state = 'approved' AND kinds LIKE '%first_run%')`, account).Scan(&before)
+		OR EXISTS (SELECT 1 FROM holds WHERE account = $1 AND state = 'approved' AND kinds LIKE '%first_run%' AND valid_from <= $2)`,
+		account, micros(time.Now())).Scan(&before)
 	return before, err
 }
 

@@ -182,6 +182,9 @@ func (t *tx) fold(into, from knownEntry) error {
 			into.id, from.id); err != nil {
 			return err
 		}
+		if err := t.voidAhead(into.id); err != nil {
+			return err
+		}
 	}
 	// Whichever of the two a person has put off: it is one leaver.
 	if err := t.exec(`UPDATE entries SET deferred_until = MAX(deferred_until, $2), due_at = MAX(due_at, deferred_until, $2) WHERE id = $1`,

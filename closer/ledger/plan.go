@@ -123,10 +123,16 @@ func scanEntries(rows *sql.Rows) ([]Entry, error) {
 // that was approved ahead names the first entry of a leaving, which was in no
 // account yet.
 func (l *Ledger) addApprovals(ctx context.Context, account string, entries []Entry, now time.Time) error {
-	rows, err := l.read.QueryContext(ctx, `SELECT DISTINCT e.id, h.id FROM entries e
+	return l.giveApprovals(ctx, entries, `e.state = 'due' AND e.account = $1 AND h.valid_from <= $2 AND h.expires_at > $2`, account, micros(now))
+}
+
+// giveApprovals gives these entries the approved holds of the account $1 that name
+// them, of those that are which.
+func (l *Ledger) giveApprovals(ctx context.Context, entries []Entry, which string, args ...any) error {
+	const approved = `SELECT DISTINCT e.id, h.id FROM entries e
 		JOIN hold_users u ON u.entry IN (e.id, e.split_from) JOIN holds h ON h.id = u.hold
-		WHERE e.state = 'due' AND e.account = $1 AND h.account = $1 AND h.state = 'approved'
-		AND h.valid_from <= $2 AND h.expires_at > $2 AND h.id > e.approvals_after ORDER BY h.id`, account, micros(now))
+		WHERE h.account = $1 AND h.state = 'approved' AND h.id > e.approvals_after AND `
+	rows, err := l.read.QueryContext(ctx, approved+which+` ORDER BY h.id`, args...)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,8 @@ type Stats struct {
 	Watched   int            // of those closed: how many are looked for again
 	Returned  map[string]int // account -> open entries of leavers who were closed before
 	Rejects   int
-	Holds     map[Kind]HoldCount   // by the gravest kind of each
+	Holds     map[Kind]HoldCount   // by the gravest kind of each; of those ahead, that nobody is late with, only Self
+	Ahead     map[string]int       // finding -> leavers who wait, of whom a look ahead found that
 	Overdue   map[string]time.Time // account, "" for those never yet in one -> when its oldest open entry was due; absent: none
 	Accounts  []Account
 	Reading   Reading
@@ -53,6 +54,9 @@ func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
 	if s.Holds, err = l.HoldCounts(ctx); err != nil {
 		return s, err
 	}
+	if s.Ahead, err = l.countAhead(ctx); err != nil {
+		return s, err
+	}
 	if err := l.countUnpublished(ctx, &s); err != nil {
 		return s, err
 	}
@@ -73,9 +77,11 @@ func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
 	return s, err
 }
 
-// HoldCounts counts the open holds by the gravest kind of each.
+// HoldCounts counts the open holds by the gravest kind of each: of those ahead, that
+// nobody is late with, only Self.
 func (l *Ledger) HoldCounts(ctx context.Context) (map[Kind]HoldCount, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT kinds, COUNT(*), MIN(created_at) FROM holds WHERE state = 'open' GROUP BY kinds`)
+	rows, err := l.read.QueryContext(ctx, `SELECT kinds, COUNT(*), MIN(created_at) FROM holds
+		WHERE state = 'open' AND (ahead = 0 OR kinds LIKE 'self%') GROUP BY kinds`)
 	if err != nil {
 		return nil, err
 	}

@@ -233,8 +233,10 @@ func (t *tx) applyWord(k knownEntry, e consumer.Event, word time.Time, addresses
 		return err
 	}
 	switch {
-	case k.state == Waiting:
+	case k.state == Waiting && micros(due) == micros(k.dueAt):
 		return nil
+	case k.state == Waiting: // what was found and said of the old day is void
+		return t.voidAhead(k.id)
 	case due.After(e.ReceivedAt) && !due.Equal(k.dueAt): // the leaving day has moved away: nobody may be closed for the old one
 		// What is on its way is settled first.
 		if err := t.exec(`UPDATE entries SET state = CASE WHEN state = 'submitted' THEN state ELSE 'waiting' END,
@@ -263,8 +265,9 @@ func (t *tx) insertEntry(e consumer.Event, leaver string, addresses []string, wo
 		return 0, err
 	}
 	if err := t.exec(`INSERT INTO entries (id, leaver, state, emails, employee_id, termination_id, source, manager_email,
-		given_name, family_name, legal_entity, department, urgent, stale, word_at, effective_at, due_at, received_at, split_from, origin, brought_by)
-		VALUES ($1, $2, 'waiting', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
+		given_name, family_name, legal_entity, department, urgent, stale, word_at, effective_at, due_at, received_at, split_from, origin, brought_by,
+		approvals_after) VALUES ($1, $2, 'waiting', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+		(SELECT COALESCE(MAX(id), 0) FROM holds))`,
 		id, leaver, string(emails), e.EmployeeID, e.TerminationID, e.Key.Source, e.ManagerEmail,
 		e.GivenName, e.FamilyName, e.LegalEntity, e.Department, flag(e.Urgent), flag(t.isStale(e)),
 		micros(word), micros(e.EffectiveAt), micros(t.dueAt(e)), micros(e.ReceivedAt), splitFrom, e.Key.Origin, broughtBy(e)); err != nil {

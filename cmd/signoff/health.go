@@ -102,6 +102,9 @@ func stateOf(l *ledger.Ledger, cfg config, labels *metrics.Accounts) func(contex
 			s.Holds = append(s.Holds, gauge(float64(held.Open), string(kind)))
 			s.OldestHold = append(s.OldestHold, gauge(metrics.Unix(held.Oldest), string(kind)))
 		}
+		for _, word := range ledger.FindingWords() {
+			s.Ahead = append(s.Ahead, gauge(float64(stats.Ahead[word]), word))
+		}
 		s.NotFound = float64(stats.NotFound)
 		if err := sourcesOf(ctx, &s, l, expectations(cfg.Events.Sources)); err != nil {
 			return metrics.State{}, err

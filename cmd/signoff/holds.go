@@ -163,8 +163,12 @@ func (h holdsCall) list(ctx context.Context) error {
 	w := tabwriter.NewWriter(h.out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tSINCE\tKIND\tUSERS\tDIGEST\tACCOUNT\tWHY")
 	for _, hold := range list {
+		why := hold.Detail
+		if hold.Ahead {
+			why = "ahead of " + hold.From.Format(time.RFC3339) + ": " + why
+		}
 		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%.*s\t%s\t%s\n", hold.ID, hold.Since.Format(time.RFC3339), strings.Join(hold.Kinds, ","),
-			hold.Count, shortDigest, hold.Digest, hold.Account, hold.Detail)
+			hold.Count, shortDigest, hold.Digest, hold.Account, why)
 	}
 	return w.Flush()
 }

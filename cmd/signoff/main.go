@@ -30,6 +30,7 @@ func commands() []command {
 		{"template", "template LEAVERS.csv --config FILE | --url URL", "the file for Docusign's own page “Close users”", templateCommand},
 		{"holds", "holds list | show ID | approve ID | reject ID --digest …", "what waits for a person", holdsCommand},
 		{"hold", "hold --until TIME [--account ID] --reason … | list | end ID", "a freeze: nothing is closed without a person's word", holdCommand},
+		{"plan", "plan [--at TIME] [--account ID] | approve --digest …", "what would be closed then; approve: lets it go without being held", planCommand},
 		{"defer", "defer EMAIL --until TIME --reason …", "close one leaver not before a time", deferCommand},
 		{"urgent", "urgent EMAIL --reason …", "close one leaver at once, ahead of the leaving day as well", urgentCommand},
 		{"skip", "skip EMAIL --reason …", "leave one leaver open", skipCommand},

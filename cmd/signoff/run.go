@@ -149,6 +149,7 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 			}
 		},
 		Leavers: leavers{cfg, d.ledger, client, log.Named("leavers")},
+		Plans:   newPlans(leavers{cfg, d.ledger, client, log.Named("plans")}),
 		Rejects: replayer{d.ledger, d.source, d.webhook},
 		Sources: d.intakeReport,
 		Sinks:   cfg.sinks(),

@@ -42,12 +42,14 @@ ALTER TABLE memberships ADD COLUMN last_login BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE hold_users ADD COLUMN last_login BIGINT NOT NULL DEFAULT 0;
 
 -- What a look ahead found of an entry that waits, in one account: what would become of it.
+-- users: the userIds of the open ones, a JSON list.
 CREATE TABLE ahead (
 	entry     BIGINT NOT NULL,
 	account   TEXT   NOT NULL,
 	outcome   TEXT   NOT NULL,
 	kinds     TEXT   NOT NULL,
 	detail    TEXT   NOT NULL,
+	users     TEXT   NOT NULL DEFAULT '[]',
 	looked_at BIGINT NOT NULL,
 	PRIMARY KEY (entry, account)
 );
@@ -59,3 +61,5 @@ CREATE INDEX cancels_event ON cancels (event_id);
 -- The rows about holds and accounts: the same words as in sharedActions.
 CREATE INDEX audit_shared ON audit (seq) WHERE action IN ('hold_approval', 'hold_approved', 'hold_rejected', 'hold_split', 'hold_expired',
 	'account_parked', 'account_resumed');
+
+CREATE INDEX holds_ahead ON holds (account, valid_from) WHERE ahead = 1;
