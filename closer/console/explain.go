@@ -58,7 +58,7 @@ type Story struct {
 // StoryEvent is an event that goes by the id asked for.
 type StoryEvent struct {
 	Origin     string    `json:"origin"`
-	Source     string    `json:"source"` // like id and emails "" for those who have not signed in
+	Source     string    `json:"source"` // CloudEvents
 	ID         string    `json:"id"`
 	Kind       string    `json:"kind"` // terminated, rescinded, rehired or reject
 	ReceivedAt time.Time `json:"receivedAt"`
@@ -106,22 +106,18 @@ type StoryPlace struct {
 	Frozen  time.Time `json:"frozen,omitzero"` // until when nothing is closed in the account without a person's word
 }
 
-// Explain puts a story of the ledger into words; people says whether it may name
-// anybody.
-func Explain(told ledger.Story, pace Pace, people bool) Story {
+// Explain puts a story of the ledger into words.
+func Explain(told ledger.Story, pace Pace) Story {
 	story := Story{Made: told.At, DryRun: pace.DryRun, Events: []StoryEvent{}, Leavers: []StoryLeaver{}, MoreLeavers: told.More}
 	for _, e := range told.Events {
-		story.Events = append(story.Events, showEvent(e, people))
+		story.Events = append(story.Events, showEvent(e))
 	}
 	for _, l := range told.Leavers {
-		w := narrator{told: told, pace: pace, people: people, whom: "EMAIL", several: len(l.Emails) > 1}
-		leaver := StoryLeaver{Emails: []string{}, Leavings: []StoryLeaving{}, MoreLeavings: l.More}
-		if people {
-			leaver.Emails = append(leaver.Emails, l.Emails...)
-			if len(l.Emails) > 0 && plain(l.Emails[0]) {
-				w.whom = l.Emails[0]
-			}
+		w := narrator{told: told, pace: pace, whom: "EMAIL", several: len(l.Emails) > 1}
+		if len(l.Emails) > 0 && plain(l.Emails[0]) {
+			w.whom = l.Emails[0]
 		}
+		leaver := StoryLeaver{Emails: append([]string{}, l.Emails...), Leavings: []StoryLeaving{}, MoreLeavings: l.More}
 		for _, leaving := range l.Leavings {
 			leaver.Leavings = append(leaver.Leavings, w.leaving(leaving))
 		}
@@ -137,15 +133,12 @@ func plain(address string) bool {
 	})
 }
 
-func showEvent(e ledger.StoryEvent, people bool) StoryEvent {
+func showEvent(e ledger.StoryEvent) StoryEvent {
 	shown := StoryEvent{Origin: e.Key.Origin, Source: e.Key.Source, ID: e.Key.ID, Kind: string(e.Kind), ReceivedAt: e.ReceivedAt, Entry: e.Entry, Next: []string{}}
-	if !people { // an attribute may be made of an address
-		shown.Source, shown.ID = "", ""
-	}
 	switch r := e.Reject; {
 	case r != nil:
 		shown.Kind, shown.Reject = "reject", r.ID
-		shown.Now, shown.Next = rejectNow(*r, people)
+		shown.Now, shown.Next = rejectNow(*r)
 	case e.Entry == 0 && e.Kind != terminated:
 		shown.Now = "kept: it speaks of nobody who is known"
 		shown.Next = []string{"it is heeded once the termination that it takes back comes"}
@@ -158,7 +151,7 @@ func showEvent(e ledger.StoryEvent, people bool) StoryEvent {
 }
 
 // rejectNow is how a reject stands, and what one can do about it.
-func rejectNow(r ledger.Reject, people bool) (now string, next []string) {
+func rejectNow(r ledger.Reject) (now string, next []string) {
 	why := fmt.Sprintf("%s (%s)", r.Reason, r.Detail)
 	if r.Detail == "" {
 		why = string(r.Reason)
@@ -168,7 +161,7 @@ func rejectNow(r ledger.Reject, people bool) (now string, next []string) {
 		return fmt.Sprintf("was not understood at first: %s; replayed %s by %s as reject %d", why, stamp(r.SettledAt), cmp.Or(r.SettledBy, "signoff"), r.ID), []string{}
 	case ledger.RejectDiscarded:
 		now = fmt.Sprintf("reject %d: not understood: %s; discarded %s by %s", r.ID, why, stamp(r.SettledAt), r.SettledBy)
-		if people && r.SettledReason != "" {
+		if r.SettledReason != "" {
 			now += ": " + r.SettledReason
 		}
 		return now, []string{"nothing more: have it sent again under a new id if somebody did leave"}
@@ -184,10 +177,9 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // narrator tells of one leaver.
 type narrator struct {
-	told   ledger.Story
-	pace   Pace
-	people bool
-	whom   string // in commands: an address of the leaver, or the word EMAIL
+	told ledger.Story
+	pace Pace
+	whom string // in commands: an address of the leaver, or the word EMAIL
 
 	several bool // addresses that the leaver goes by
 }
@@ -247,10 +239,10 @@ func (n narrator) steps(l ledger.StoryLeaving) []StoryStep {
 		add(s.At, s.Action, s.Actor, words, s.Entry)
 	}
 	for _, c := range n.unsaid(l) {
-		add(c.ReceivedAt, string(c.Kind), "", fmt.Sprintf("%s came%s; it spoke of nobody who was known then, and was kept", eventKind(string(c.Kind)), n.from(c.Key.Origin, c.Key.Source, c.Key.ID)), 0)
+		add(c.ReceivedAt, string(c.Kind), "", fmt.Sprintf("%s came%s; it spoke of nobody who was known then, and was kept", eventKind(string(c.Kind)), from(c.Key.Origin, c.Key.Source, c.Key.ID)), 0)
 	}
 	for _, r := range l.Rejects {
-		now, _ := rejectNow(r, n.people)
+		now, _ := rejectNow(r)
 		add(r.ReceivedAt, "reject", "", now, 0)
 	}
 	for _, f := range l.Freezes {
@@ -259,7 +251,7 @@ func (n narrator) steps(l ledger.StoryLeaving) []StoryStep {
 			where = "all accounts"
 		}
 		words := fmt.Sprintf("a freeze of %s until %s, by %s", where, stamp(f.Until), f.By)
-		add(f.At, "freeze", f.By, words+n.because(f.Reason), 0)
+		add(f.At, "freeze", f.By, words+because(f.Reason), 0)
 		if !f.EndedAt.IsZero() {
 			add(f.EndedAt, "freeze_ended", f.EndedBy, "the freeze was ended by "+f.EndedBy, 0)
 		}
@@ -274,7 +266,7 @@ func (n narrator) unsaid(l ledger.StoryLeaving) []ledger.StoryEvent {
 	told := make(map[string]bool)
 	for _, s := range l.Steps {
 		if f := factsOf(s); f.ReceivedAt != "" {
-			told[f.Source+" "+n.idOf(s, f)] = true
+			told[f.Source+" "+idOf(s, f)] = true
 		}
 	}
 	var all []ledger.StoryEvent
@@ -307,6 +299,10 @@ func accountOf(l ledger.StoryLeaving, entry int64) string {
 
 // explain answers what became of a leaver or an event.
 func (s *Server) explain(w http.ResponseWriter, r *http.Request, who principal) {
+	if who.name == "" {
+		problem(w, http.StatusForbidden, "a story names people: it needs a named person, see admin.tokens_file, or signoff explain --config on this machine")
+		return
+	}
 	var ask Question
 	if !readBody(w, r, maxBody, &ask, `{"email": "ana@example.com"} or {"event": "the event's id"}`) {
 		return
@@ -322,6 +318,6 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request, who principal) 
 	case err != nil:
 		s.fail(w, err)
 	default:
-		answer(w, Explain(told, s.daemon.Pace, who.name != ""))
+		answer(w, Explain(told, s.daemon.Pace))
 	}
 }

@@ -240,7 +240,7 @@ var wordsOf = map[string]func(told) string{
 // event is what an event of a source said, and when.
 func (t told) event(what string) string {
 	f := t.facts
-	text := what + t.from(f.Origin, f.Source, t.idOf(t.step, f))
+	text := what + from(f.Origin, f.Source, idOf(t.step, f))
 	if f.EffectiveAt != "" {
 		text += "; takes effect " + second(f.EffectiveAt)
 	}
@@ -254,7 +254,7 @@ func (t told) event(what string) string {
 	if f.Urgent {
 		text += "; urgent"
 	}
-	if email := t.step.Personal["email"]; t.people && email != "" && t.several {
+	if email := t.step.Personal["email"]; email != "" && t.several {
 		text += "; by the address " + email
 	}
 	if t.step.Actor != "" {
@@ -263,27 +263,24 @@ func (t told) event(what string) string {
 	return text
 }
 
-// from says where an event came from, as far as that may be told.
-func (n narrator) from(origin, source, id string) string {
-	if !n.people {
-		return " (" + origin + ")"
-	}
+// from says where an event came from.
+func from(origin, source, id string) string {
 	return fmt.Sprintf(", by event %s of %s (%s)", cmp.Or(id, "(erased)"), source, origin)
 }
 
 // idOf is an event's id, which stands apart where it is an address.
-func (n narrator) idOf(s ledger.Step, f storyFacts) string { return cmp.Or(f.ID, s.Personal["id"]) }
+func idOf(s ledger.Step, f storyFacts) string { return cmp.Or(f.ID, s.Personal["id"]) }
 
-// person adds to what was said who said so and, if that may be told, why.
+// person adds to what was said who said so, and why.
 func (t told) person(what string) string {
 	if t.step.Actor != "" {
 		what += ", by " + t.step.Actor
 	}
-	return what + t.because(t.step.Personal["reason"])
+	return what + because(t.step.Personal["reason"])
 }
 
-func (n narrator) because(reason string) string {
-	if !n.people || reason == "" {
+func because(reason string) string {
+	if reason == "" {
 		return ""
 	}
 	return ": “" + reason + "”"
@@ -351,7 +348,7 @@ func cancelledWords(t told) string {
 		text = "cancelled: the person was hired again"
 	}
 	if c, ok := t.leaving.Cancels[t.facts.Cancel]; ok {
-		text += t.from(c.Key.Origin, c.Key.Source, c.Key.ID)
+		text += from(c.Key.Origin, c.Key.Source, c.Key.ID)
 	}
 	return text
 }
@@ -406,7 +403,7 @@ func renewedWords(t told) string {
 
 func submittedWords(t told) string {
 	text := fmt.Sprintf("sent to Docusign in batch %d: close %s", t.facts.Batch, count(len(t.facts.Users), "user"))
-	if t.people && len(t.facts.Users) > 0 {
+	if len(t.facts.Users) > 0 {
 		text += " (" + strings.Join(t.facts.Users, ", ") + ")"
 	}
 	if t.facts.Import != 0 {
@@ -464,7 +461,7 @@ func decisionWords(what string) func(told) string {
 		if t.step.Actor != "" {
 			text += ", by " + t.step.Actor
 		}
-		return text + t.because(t.leaving.Holds[t.facts.Hold].Reason)
+		return text + because(t.leaving.Holds[t.facts.Hold].Reason)
 	}
 }
 

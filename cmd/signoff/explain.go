@@ -72,7 +72,7 @@ func explainBy(ctx context.Context, way way, asks []console.Question) (story con
 				return console.Story{}, usageError{err}
 			}
 			told, err := l.Explain(ctx, ledger.Question(q))
-			return console.Explain(told, cfg.pace(), true), err
+			return console.Explain(told, cfg.pace()), err
 		}
 	}
 	for i, q := range asks {
@@ -165,7 +165,7 @@ func (p *printer) next(all []string) {
 func (p *printer) leaver(l console.StoryLeaver) {
 	switch len(l.Emails) {
 	case 0:
-		p.line("a leaver whose addresses are not shown, or were erased")
+		p.line("a leaver whose addresses were erased")
 	case 1:
 		p.line("%s", l.Emails[0])
 	default:
