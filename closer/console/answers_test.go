@@ -176,7 +176,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/api/v1/audit/export", viewer, ""}, {"GET", "/api/v1/audit/export?since=yesterday", viewer, ""},
 		{"GET", "/api/v1/report", viewer, ""}, {"GET", "/api/v1/report?format=csv", viewer, ""}, {"GET", "/api/v1/report?format=html", viewer, ""},
 		{"GET", "/api/v1/report?since=x", viewer, ""}, {"POST", "/api/v1/reconcile", viewer, listed},
-		{"POST", "/api/v1/explain", viewer, `{"email": "eve@example.com"}`}, {"POST", "/api/v1/explain", viewer, `{"event": "bad"}`},
+		{"POST", "/api/v1/explain", viewer, `{"email": "eve@example.com"}`}, {"POST", "/api/v1/explain", viewer, `{"event": "ann@example.com-0"}`},
 		{"POST", "/api/v1/explain", viewer, `{"email": "zoe@example.com"}`}, {"POST", "/api/v1/explain", viewer, `{}`},
 	} {
 		d.check(t, q.method, q.path, r.ask(t, q.method, q.path, q.token, q.body))

@@ -25,7 +25,7 @@ func explainCommand(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if len(words) != 1 {
+	if len(words) != 1 || strings.TrimSpace(words[0]) == "" {
 		return usageError{errors.New("EMAIL | EVENT-ID: one of an address of the leaver, or the id of an event, is needed")}
 	}
 	if *output != "text" && *output != "json" {
