@@ -119,14 +119,16 @@ func scanEntries(rows *sql.Rows) ([]Entry, error) {
 }
 
 // addApprovals gives due entries of the account the approved holds that name them
-// and are good now, but for those of before their leaving day was moved. A plan
+// and are good now, but for those of before their leaving day was moved, and those
+// that the entry was taken out of before they were approved. A plan
 // that was approved ahead names the first entry of a leaving, which was in no
 // account yet.
 func (l *Ledger) addApprovals(ctx context.Context, account string, entries []Entry, now time.Time) error {
 	rows, err := l.read.QueryContext(ctx, `SELECT DISTINCT e.id, h.id FROM entries e
 		JOIN hold_users u ON u.entry IN (e.id, e.split_from) JOIN holds h ON h.id = u.hold
 		WHERE e.state = 'due' AND e.account = $1 AND h.account = $1 AND h.state = 'approved'
-		AND h.valid_from <= $2 AND h.expires_at > $2 AND h.id > e.approvals_after ORDER BY h.id`, account, micros(now))
+		AND h.valid_from <= $2 AND h.expires_at > $2 AND h.id > e.approvals_after
+		AND NOT EXISTS (SELECT 1 FROM hold_users o JOIN holds part ON part.id = o.hold WHERE o.entry = u.entry AND part.parent = h.id) ORDER BY h.id`, account, micros(now))
 	if err != nil {
 		return err
 	}
