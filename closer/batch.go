@@ -43,9 +43,6 @@ func sendBatches(ctx context.Context, a *account, plan []ledger.Resolved, resolv
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := a.stillThawed(ctx); err != nil {
-			return err
-		}
 		n := batchLen(plan, a.maxUsers())
 		_, err := a.closeBatch(ctx, api, plan[:n], resolvedAt)
 		switch {
@@ -123,6 +120,9 @@ func (a *account) maxUsers() int {
 func (a *account) closeBatch(ctx context.Context, api *docusign.Account, members []ledger.Resolved, resolvedAt time.Time) (whole bool, err error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
+	}
+	if err := a.stillThawed(ctx); err != nil {
+		return false, err
 	}
 	work, cancel := withGrace(ctx, batchGrace)
 	defer cancel()
