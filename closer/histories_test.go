@@ -46,7 +46,7 @@ func TestHistories(t *testing.T) {
 		if err != nil {
 			t.Fatal("SIGNOFF_HISTORY: ", err)
 		}
-		h := playHistory(t, seed, sharedKey(t), true)
+		h := playHistory(t, seed, sharedKey(t), emptyLedger(t), true)
 		t.Log(h.text())
 		return
 	}
@@ -61,7 +61,7 @@ func TestHistories(t *testing.T) {
 		}
 		count = n
 	}
-	key := sharedKey(t)
+	key, empty := sharedKey(t), emptyLedger(t)
 	var next atomic.Uint64
 	var failed atomic.Bool
 	var mu sync.Mutex
@@ -71,7 +71,7 @@ func TestHistories(t *testing.T) {
 			t.Run(strconv.Itoa(worker), func(t *testing.T) {
 				t.Parallel()
 				for seed := next.Add(1); seed <= uint64(count) && !failed.Load(); seed = next.Add(1) {
-					h := playHistory(t, seed, key, false)
+					h := playHistory(t, seed, key, empty, false)
 					if t.Failed() {
 						failed.Store(true)
 					}
@@ -161,6 +161,24 @@ type history struct {
 	tally     tally
 }
 
+// emptyLedger is a ledger without anything in it, of which each history begins
+// with a copy.
+func emptyLedger(t *testing.T) []byte {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	l, err := ledger.Open(t.Context(), ledger.Config{URL: "sqlite://" + path}, ledger.Observe{})
+	if err == nil {
+		err = l.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
 // memory is a folder where nothing waits for a disk, if there is one.
 func memory(t *testing.T) string {
 	dir, err := os.MkdirTemp("/dev/shm", "signoff-history-")
@@ -170,9 +188,12 @@ func memory(t *testing.T) string {
 	return dir
 }
 
-func playHistory(t *testing.T, seed uint64, key string, loud bool) (h *history) {
+func playHistory(t *testing.T, seed uint64, key string, empty []byte, loud bool) (h *history) {
 	dir := memory(t)
 	defer func() { _ = os.RemoveAll(dir) }()
+	if err := os.WriteFile(filepath.Join(dir, "ledger.db"), empty, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	synctest.Test(t, func(t *testing.T) {
 		h = &history{t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), dir: dir, log: zap.NewNop(), opened: make(map[membership]time.Time),
 			docusign: docusign.Config{AuthServer: "https://docusign.test", IntegrationKey: "key", UserID: self, PrivateKeyFile: key, Reserve: 0.5}, tally: make(tally)}
@@ -497,6 +518,24 @@ func (h *history) isTakenBack() {
 	h.count("taken back", 1)
 }
 
+// changesTheirMind is HR, about somebody who is to be closed now.
+func (h *history) changesTheirMind() {
+	now := time.Now().UTC()
+	for _, address := range slices.Sorted(maps.Keys(h.model.people)) {
+		p := h.model.people[address]
+		if p.last == nil || now.Before(h.model.due(p)) || h.model.isCancelled(p, now) || h.oneIn(3) {
+			continue
+		}
+		e := h.event(consumer.Rescinded, address, now)
+		e.Key.Source, e.OccurredAt = p.last.source, now
+		h.hear(e)
+		h.count("taken back", 1)
+		if h.oneIn(2) {
+			return
+		}
+	}
+}
+
 func (h *history) comesAgain() {
 	if len(h.said) == 0 {
 		return
@@ -539,7 +578,7 @@ func (h *history) runWithNews() {
 	now := map[string]func(){
 		"news":   func() { h.hear(h.leaves(h.somebody())) },
 		"urgent": func() { e := h.leaves(pick(h, h.emails...)); e.Urgent, e.EffectiveAt = true, e.ReceivedAt; h.hear(e) },
-		"back":   h.isTakenBack,
+		"back":   h.changesTheirMind,
 		"freeze": h.freezes,
 		"kill":   func() { h.killed = true; h.must("close", h.ledger.Close()) },
 		"stop":   func() { h.say("is told to stop"); h.stopRun() },
@@ -1067,7 +1106,11 @@ func (h *history) mayBeOpen(p *person, in string, u docusigntest.User, own []led
 	}
 	last := slices.MaxFunc(own, func(a, b ledger.Entry) int { return cmp.Or(a.SettledAt.Compare(b.SettledAt), cmp.Compare(a.ID, b.ID)) })
 	opened, byOthers := h.opened[membership{in, u.ID}]
-	if !byOthers || opened.Before(last.SettledAt) {
+	looked := last.SettledAt
+	if !last.SentAt.IsZero() && last.SentAt.Before(looked) { // its outcome was unknown, and found out by the userId
+		looked = last.SentAt
+	}
+	if !byOthers || opened.Before(looked) {
 		return false
 	}
 	watched := h.watch > 0 && (last.State == ledger.Closed || last.State == ledger.AlreadyClosed) && opened.Sub(last.SettledAt) < h.watch-24*time.Hour

@@ -315,7 +315,7 @@ func (m *model) mayNotClose(r *closeRequest, u docusigntest.User, p *person) str
 		return "it is the user that signoff signs in as"
 	case m.isCancelled(p, r.at):
 		return "that was taken back"
-	case r.at.Before(m.due(p)):
+	case r.at.Before(m.due(p)) && !m.approved(ledger.Returned, r.account, u.ID, r.at): // who has left before, and leaves again
 		return "they are not due before " + m.due(p).Format(time.DateTime)
 	case last != nil && last.known == "":
 		return "nobody knows yet what became of the request of " + last.at.Format(time.DateTime)
@@ -334,10 +334,10 @@ func (m *model) needed(r *closeRequest, id string, p *person) []ledger.Kind {
 	u, _ := m.sim.User(r.account, id)
 	add(ledger.Protected, m.isProtected(u))
 	add(ledger.Administrator, u.Administrator && m.guard.Administrators == guard.Hold)
-	add(ledger.FewAdministrators, u.Administrator && m.administratorsAfter(r) < m.guard.MinAdministrators)
+	add(ledger.FewAdministrators, u.Administrator && u.Status == "Active" && m.administratorsAfter(r) < m.guard.MinAdministrators)
 	add(ledger.Ambiguous, m.guard.Ambiguous == guard.Hold && m.openTwins(r.account, u) > 1)
 	add(ledger.NewerUser, later(u.Created, u.Added).After(p.last.effective))
-	add(ledger.Stale, p.last.stale)
+	add(ledger.Stale, p.last.stale && !m.approved(ledger.Returned, r.account, id, r.at)) // people have seen them open again since
 	add(ledger.Returned, m.wasClosed(r.account, id, p))
 	add(ledger.FirstRun, m.guard.FirstRun == guard.Hold && m.isFirst(r.account, p))
 	add(ledger.Frozen, m.frozen(r.account, r.at))
