@@ -996,7 +996,7 @@ func (h *history) finish() {
 	}
 }
 
-func (h *history) approveAll() (any bool) {
+func (h *history) approveAll() (some bool) {
 	for _, hold := range h.holds() {
 		if slices.Contains(hold.Kinds, ledger.Self) || hold.DryRun {
 			continue
@@ -1005,12 +1005,12 @@ func (h *history) approveAll() (any bool) {
 			now, err := h.ledger.Hold(h.t.Context(), hold.ID)
 			h.must("hold", err)
 			if now.State == ledger.HoldOpen {
-				any = true
+				some = true
 				h.approves(now, ledger.Decision{Hold: now.ID, Digest: now.Digest, By: ledger.Person{Name: name}, Reason: "because"}, false)
 			}
 		}
 	}
-	return any
+	return some
 }
 
 // checkHolds looks whether each hold holds somebody, and everybody who is held is

@@ -462,22 +462,22 @@ func (p *person) onlySource() string {
 
 // agrees says whether there is reason to hold the person in the account so.
 func (m *model) agrees(kind ledger.Kind, account string, p *person, now time.Time) bool {
-	any := func(fits func(docusigntest.User) bool) bool {
+	some := func(fits func(docusigntest.User) bool) bool {
 		return slices.ContainsFunc(m.sim.Users(account), func(u docusigntest.User) bool { return m.whose(u.Email) == p && fits(u) })
 	}
 	switch kind {
 	case ledger.Self:
-		return any(func(u docusigntest.User) bool { return u.ID == self })
+		return some(func(u docusigntest.User) bool { return u.ID == self })
 	case ledger.Protected:
-		return any(m.isProtected) || slices.ContainsFunc(p.addresses, func(a string) bool { return m.isProtected(docusigntest.User{Email: a}) })
+		return some(m.isProtected) || slices.ContainsFunc(p.addresses, func(a string) bool { return m.isProtected(docusigntest.User{Email: a}) })
 	case ledger.Administrator:
-		return m.guard.Administrators == guard.Hold && any(func(u docusigntest.User) bool { return u.Administrator })
+		return m.guard.Administrators == guard.Hold && some(func(u docusigntest.User) bool { return u.Administrator })
 	case ledger.FewAdministrators:
-		return m.guard.MinAdministrators > 0 && any(func(u docusigntest.User) bool { return u.Administrator })
+		return m.guard.MinAdministrators > 0 && some(func(u docusigntest.User) bool { return u.Administrator })
 	case ledger.Ambiguous:
-		return m.guard.Ambiguous == guard.Hold && any(func(u docusigntest.User) bool { return m.openTwins(account, u) > 1 })
+		return m.guard.Ambiguous == guard.Hold && some(func(u docusigntest.User) bool { return m.openTwins(account, u) > 1 })
 	case ledger.NewerUser:
-		return any(func(u docusigntest.User) bool {
+		return some(func(u docusigntest.User) bool {
 			return slices.ContainsFunc(p.terms, func(w *word) bool { return later(u.Created, u.Added).After(w.effective) })
 		})
 	case ledger.Stale:
