@@ -768,6 +768,10 @@ func (h *history) othersChangeUsers() {
 	in := pick(h, h.accounts...)
 	users := slices.DeleteFunc(h.sim.Users(in), func(u docusigntest.User) bool { return u.ID == self || u.ID == "keeper" })
 	u := pick(h, users...)
+	closed := slices.DeleteFunc(slices.Clone(users), func(u docusigntest.User) bool { return u.Status != "Closed" })
+	if len(closed) > 0 && h.oneIn(2) {
+		u = pick(h, closed...)
+	}
 	switch {
 	case h.oneIn(4):
 		u = h.sim.AddUser(in, docusigntest.User{Email: h.spelled(pick(h, h.emails...)), Name: "new", Created: time.Now()})
@@ -906,6 +910,10 @@ func (h *history) seeOutcome(r *closeRequest, resp *http.Response, body []byte, 
 	}
 	readable := err == nil && json.Unmarshal(body, &said) == nil
 	h.say("... answered %d %s, fault %q", status, said.Code, last.Fault)
+	if h.killed { // before it could be written down
+		h.count("outcomes unknown", len(r.users))
+		return
+	}
 	refused := readable && said.Code != "" && said.Code != "INVALID_REQUEST_BODY" && status < 500
 	known := 0
 	for _, id := range r.users {
