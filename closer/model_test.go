@@ -70,6 +70,7 @@ type approval struct {
 	account string
 	kinds   []ledger.Kind
 	users   []ledger.HeldUser
+	from    time.Time // not good before: of people who were not due yet
 	expires time.Time
 }
 
@@ -220,14 +221,18 @@ func (m *model) yes(h ledger.Hold, id int64, named []ledger.HeldUser, d ledger.D
 	m.votes[id][d.By.Name] = now
 	people := 0
 	for _, at := range m.votes[id] {
-		if now.Sub(at) < terms.Expires {
+		if now.Sub(at) < terms.Expires || h.Ahead { // whose time is still to come
 			people++
 		}
 	}
 	if people < terms.People {
 		return true, false
 	}
-	m.approvals = append(m.approvals, &approval{account: h.Account, kinds: h.Kinds, users: slices.Clone(named), expires: now.Add(terms.Expires)})
+	a := &approval{account: h.Account, kinds: h.Kinds, users: slices.Clone(named), expires: now.Add(terms.Expires)}
+	if h.Ahead {
+		a.from, a.expires = h.ValidFrom, h.ExpiresAt
+	}
+	m.approvals = append(m.approvals, a)
 	if slices.Contains(h.Kinds, ledger.FirstRun) {
 		m.runBefore[h.Account] = true
 	}
@@ -261,7 +266,7 @@ func (m *model) forgetApprovals(p *person) {
 
 func (m *model) approved(kind ledger.Kind, account, user string, now time.Time) bool {
 	return slices.ContainsFunc(m.approvals, func(a *approval) bool {
-		return a.account == account && now.Before(a.expires) && slices.Contains(a.kinds, kind) &&
+		return a.account == account && !now.Before(a.from) && now.Before(a.expires) && slices.Contains(a.kinds, kind) &&
 			slices.ContainsFunc(a.users, func(u ledger.HeldUser) bool { return u.ID == user })
 	})
 }

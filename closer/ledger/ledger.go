@@ -66,7 +66,7 @@ type Observe struct {
 type Ledger struct {
 	cfg     Config
 	observe Observe
-	read    *sql.DB   // many readers, who never wait for the writer
+	read    *reads    // many readers, who never wait for the writer
 	db      *sql.DB   // of the writer's connection
 	conn    *sql.Conn // the writer's own
 	stmts   map[string]*sql.Stmt
@@ -130,7 +130,7 @@ func OpenReadOnly(ctx context.Context, cfg Config) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{cfg: cfg, read: read}
+	l := &Ledger{cfg: cfg, read: newReads(read)}
 	err = checkSchema(ctx, read)
 	if err == nil {
 		err = upToDate(ctx, read)
@@ -157,9 +157,11 @@ func open(ctx context.Context, cfg Config, observe Observe, path string) (*Ledge
 	if err := migrate(ctx, conn); err != nil {
 		return nil, errors.Join(fmt.Errorf("ledger %s: %w", path, err), conn.Close(), db.Close())
 	}
-	if l.read, err = openSQLite(ctx, path, readers); err != nil {
+	read, err := openSQLite(ctx, path, readers)
+	if err != nil {
 		return nil, errors.Join(err, conn.Close(), db.Close())
 	}
+	l.read = newReads(read)
 	l.stopped.Go(l.writer)
 	for _, step := range []func(context.Context) error{l.nameLeavers, l.nameSources} {
 		if err := step(ctx); err != nil {
