@@ -86,7 +86,7 @@ export async function tryAll({ users, imports, profiles, organizationID }, accou
 export async function same({ users, imports, profiles, organizationID, tokenFor, userInfo }, { method, path, query, body }) {
   const [, account] = path.match(/accounts\/([^/]+)\/users$/) ?? [];
   const [, importID, csv] = path.match(/bulk_users\/([^/]+)(\/results_csv)?$/) ?? [];
-  const options = { ...query, startPosition: query.start_position };
+  const options = { ...query, startPosition: query.start_position, additionalInfo: query.additional_info };
   switch (true) {
     case path === "/oauth/token":
       return tokenFor(body.claims.scope);
