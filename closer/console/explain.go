@@ -19,6 +19,7 @@ type Pace struct {
 	Interval time.Duration // between runs
 	Watch    time.Duration // for how long whoever was closed is looked for; 0: not at all
 	LookUp   time.Duration // after which a close without an answer is looked up
+	Deadline time.Duration // from due, after which somebody who is open is overdue; 0: none
 	People   int           // who must approve a hold
 }
 
@@ -231,10 +232,8 @@ func (n narrator) steps(l ledger.StoryLeaving) []StoryStep {
 			continue
 		}
 		words := n.words(l, s, f)
-		if several && s.Entry != 0 && f.Account == "" {
-			if account := accountOf(l, s.Entry); account != "" {
-				words = "account " + account + ": " + words
-			}
+		if account := accountOf(l, s.Entry); several && account != "" && f.ReceivedAt == "" && !strings.Contains(words, account) {
+			words = "account " + account + ": " + words
 		}
 		add(s.At, s.Action, s.Actor, words, s.Entry)
 	}

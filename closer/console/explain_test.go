@@ -140,13 +140,28 @@ func TestStoriesInWords(t *testing.T) {
 			if err := r.ledger.SetReading(t.Context(), consumer.CatchingUp, ""); err != nil {
 				t.Fatal(err)
 			}
-		}, nil, []string{"no plan is made before what waits in Kafka is read: it is catching_up since 2"}},
+		}, nil, []string{"no plan is made before what waits in Kafka is read (it is catching_up since 2"}},
 		"frozen": {func(r *room, t *testing.T) {
 			r.due(t, account, "ann")
 			if _, err := r.ledger.Freeze(t.Context(), ledger.Freeze{Until: time.Now().Add(time.Hour), By: "alice", Reason: "year end"}); err != nil {
 				t.Fatal(err)
 			}
 		}, nil, []string{"a freeze of all accounts until 2", "by alice: “year end”", "nothing is closed without a person's word until 2"}},
+		"overdue": {func(r *room, t *testing.T) { r.due(t, account, "ann") }, func(p *console.Pace) { p.Deadline = time.Microsecond },
+			[]string{"; overdue: it was to be closed by 2"}},
+		"rehired on a later day": {func(r *room, t *testing.T) {
+			r.news(t, consumer.Terminated, "ann", 48*time.Hour)
+			r.news(t, consumer.Rehired, "ann", 200*time.Hour)
+		}, nil, []string{"the rehire of 2", "is borne in mind", "the termination is taken back from 2"}},
+		"in two accounts": {func(r *room, t *testing.T) {
+			r.news(t, consumer.Terminated, "ann", 0)
+			if err := r.ledger.BecomeDue(t.Context(), []string{account, "another"}, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.ledger.WouldClose(t.Context(), r.due(t, account)); err != nil {
+				t.Fatal(err)
+			}
+		}, func(p *console.Pace) { p.Accounts = nil }, []string{"due in account another as well", "account an-account: would have been closed", "now: a dry run: would be closed", "now: due since 2"}},
 		"in an account outside the config": {func(r *room, t *testing.T) { r.due(t, "another", "ann") }, nil,
 			[]string{"nothing is ever sent in this account", "or leave the user open: signoff skip ann@example.com"}},
 		"held": {func(r *room, t *testing.T) { r.hold(t, ledger.Protected, "ann") }, nil,

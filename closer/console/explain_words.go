@@ -258,7 +258,7 @@ func (t told) event(what string) string {
 		text += "; by the address " + email
 	}
 	if t.step.Actor != "" {
-		text += "; brought by " + t.step.Actor
+		text += "; by " + t.step.Actor
 	}
 	return text
 }
