@@ -141,11 +141,17 @@ func (n narrator) askedOf(h ledger.Hold) []string {
 		return []string{show, "made in a dry run: nothing is decided in it; it is made anew once the config says mode: close"}
 	}
 	digest := fmt.Sprintf("%.8s", h.Digest)
-	reject := fmt.Sprintf("or leave these people as they are: signoff holds reject %d --digest %s --reason …", h.ID, digest)
 	if slices.Contains(h.Kinds, ledger.Self) {
 		return []string{show, fmt.Sprintf("it cannot be approved: signoff holds reject %d --digest %s --reason …, and give docusign.user_id another user", h.ID, digest)}
 	}
 	approve := fmt.Sprintf("a person decides: signoff holds approve %d --digest %s --reason …", h.ID, digest)
+	reject := fmt.Sprintf("or leaves the user as it is: signoff holds reject %d --digest %s --reason …", h.ID, digest)
+	if len(h.Users) > 1 && !slices.Contains(h.Kinds, ledger.Reopening) { // whoever asks about one must not decide about all without knowing
+		approve = fmt.Sprintf("a person decides about all %d users of the hold: signoff holds approve %d --digest %s --reason …, or with --only FILE about some",
+			len(h.Users), h.ID, digest)
+		reject = fmt.Sprintf("or leaves all of them as they are: signoff holds reject %d --digest %s --reason …, or this leaver alone: signoff skip %s --reason …",
+			h.ID, digest, n.whom)
+	}
 	if missing := n.pace.People - len(h.Approvals); n.pace.People > 1 && missing > 0 {
 		approve += fmt.Sprintf(" (%d of %d people are still needed)", missing, n.pace.People)
 	}

@@ -166,6 +166,8 @@ func TestStoriesInWords(t *testing.T) {
 			[]string{"nothing is ever sent in this account", "or leave the user open: signoff skip ann@example.com"}},
 		"held": {func(r *room, t *testing.T) { r.hold(t, ledger.Protected, "ann") }, nil,
 			[]string{"held for a person, hold 1: protected by the config (why it is held)", "signoff holds show 1", "signoff holds approve 1 --digest ", "signoff holds reject 1 --digest "}},
+		"held with others": {func(r *room, t *testing.T) { r.hold(t, ledger.Limit, "ann", "ben") }, nil,
+			[]string{"a person decides about all 2 users of the hold: signoff holds approve 1", "or this leaver alone: signoff skip ann@example.com"}},
 		"held for two people": {func(r *room, t *testing.T) { r.hold(t, ledger.Limit, "ann") }, func(p *console.Pace) { p.People = 2 },
 			[]string{"(2 of 2 people are still needed)"}},
 		"held, the user we sign in as": {func(r *room, t *testing.T) { r.hold(t, ledger.Self, "ann") }, nil, []string{"it cannot be approved"}},

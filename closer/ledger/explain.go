@@ -449,8 +449,8 @@ func (t *teller) steps(query string, args ...any) (all []Step, err error) {
 	return all, err
 }
 
-// addHolds adds the holds that name these entries, with who has approved those that
-// are open.
+// addHolds adds the holds that name these entries; those that are open with whom they
+// hold, and who has approved them.
 func (t *teller) addHolds(l *StoryLeaving, ids []int64) error {
 	holds, err := scanHolds(t.ctx, t.q, `WHERE id IN (`+storyHolds+`) ORDER BY id DESC LIMIT $2`, list(ids), storyFirst+storyLast)
 	if err != nil {
@@ -460,6 +460,9 @@ func (t *teller) addHolds(l *StoryLeaving, ids []int64) error {
 	for _, h := range holds {
 		if h.State == HoldOpen {
 			if h.Approvals, err = approvalsOf(t.ctx, t.q, h.ID); err != nil {
+				return err
+			}
+			if h.Users, err = heldUsers(t.ctx, t.q, h); err != nil {
 				return err
 			}
 		}
