@@ -430,7 +430,7 @@ func (t *teller) addSteps(l *StoryLeaving, ids []int64) error {
 	if err != nil {
 		return err
 	}
-	l.Steps = append(oldest, newest...)
+	l.Steps = slices.Concat(oldest, newest)
 	return t.q.QueryRowContext(t.ctx, `SELECT MAX(0, COUNT(*) - $3) FROM audit WHERE entry IN (SELECT value FROM json_each($1)) AND seq < $2`,
 		list(ids), before, len(oldest)).Scan(&l.More)
 }
