@@ -222,12 +222,12 @@ func (n narrator) isWatched(e ledger.StoryEntry, p *StoryPlace) {
 
 // reopens says what is proposed or under way to open the users of an entry again.
 func (n narrator) reopens(l ledger.StoryLeaving, e ledger.StoryEntry, p *StoryPlace) {
-	asked := make(map[int64]bool)
+	proposed := make(map[int64]bool)
 	for _, r := range e.Reopens {
 		switch r.State {
 		case ledger.ReopenProposed:
-			if h, ok := l.Holds[r.Hold]; ok && !asked[r.Hold] {
-				asked[r.Hold], p.Hold = true, r.Hold
+			if h, ok := l.Holds[r.Hold]; ok && !proposed[r.Hold] {
+				proposed[r.Hold], p.Hold = true, r.Hold
 				p.Next = append(p.Next, fmt.Sprintf("hold %d waits for a person: may the user be opened again, from %s?", r.Hold, stamp(r.DueAt)))
 				p.Next = append(p.Next, n.askedOf(h)...)
 			}

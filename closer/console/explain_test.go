@@ -247,6 +247,37 @@ func (p past) decides(do func(context.Context, ledger.Decision, ledger.Terms) (l
 	}
 }
 
+// Whom a hold has let go is not told of what is said to it later.
+func TestWhatIsSaidToAHoldIsToldOfWhomItHolds(t *testing.T) {
+	r := open(t, setup{})
+	p := past{r, t}
+	id := r.hold(t, ledger.Limit, "ann", "ben")
+	say := func(by string, only ...string) {
+		t.Helper()
+		d := ledger.Decision{Hold: id, Digest: r.verdict(t, id, "").Digest, By: ledger.Person{Name: by}, Only: only}
+		if _, err := r.ledger.Approve(t.Context(), d, ledger.Terms{People: 3, Expires: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	story := func(name string) string {
+		t.Helper()
+		found, err := r.ledger.Explain(t.Context(), ledger.Question{Email: name + "@example.com"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text(console.Explain(found, pace))
+	}
+	say("alice")
+	p.byHand(func(w ledger.ByHand) error { _, _, err := r.ledger.Skip(t.Context(), w); return err })
+	say("carol")
+	if got := story("ann"); !strings.Contains(got, "hold 1: one yes, 1 of 3, by alice") || strings.Contains(got, "carol") {
+		t.Errorf("of whom was skipped: %s", got)
+	}
+	if got := story("ben"); !strings.Contains(got, "hold 1: one yes, 1 of 3, by alice") || !strings.Contains(got, "hold 1: one yes, 2 of 3, by carol") {
+		t.Errorf("of whom is held: %s", got)
+	}
+}
+
 func TestRejectsInWords(t *testing.T) {
 	r := open(t, setup{})
 	id := r.rejectAll(t, "{}")[0]
