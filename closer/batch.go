@@ -43,11 +43,8 @@ func sendBatches(ctx context.Context, a *account, plan []ledger.Resolved, resolv
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := a.stillThawed(ctx, urgent); err != nil {
-			return err
-		}
 		n := batchLen(plan, a.maxUsers())
-		_, err := a.closeBatch(ctx, api, plan[:n], resolvedAt)
+		_, err := a.closeBatch(ctx, api, plan[:n], resolvedAt, urgent)
 		switch {
 		case err == nil:
 			troubles = 0
@@ -120,9 +117,12 @@ func (a *account) maxUsers() int {
 // halved, down to the one who is meant; whole says that it took all as it was. A
 // shutdown gives the request time to finish, since one that is cut off leaves
 // its outcome unknown.
-func (a *account) closeBatch(ctx context.Context, api *docusign.Account, members []ledger.Resolved, resolvedAt time.Time) (whole bool, err error) {
+func (a *account) closeBatch(ctx context.Context, api *docusign.Account, members []ledger.Resolved, resolvedAt time.Time, urgent bool) (whole bool, err error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
+	}
+	if err := a.stillThawed(ctx, urgent); err != nil {
+		return false, err
 	}
 	work, cancel := withGrace(ctx, batchGrace)
 	defer cancel()
@@ -142,11 +142,11 @@ func (a *account) closeBatch(ctx context.Context, api *docusign.Account, members
 		return false, err
 	}
 	half := len(b.Members) / 2
-	first, err := a.closeBatch(ctx, api, b.Members[:half], resolvedAt)
+	first, err := a.closeBatch(ctx, api, b.Members[:half], resolvedAt, urgent)
 	if err != nil {
 		return false, err
 	}
-	second, err := a.closeBatch(ctx, api, b.Members[half:], resolvedAt)
+	second, err := a.closeBatch(ctx, api, b.Members[half:], resolvedAt, urgent)
 	if err == nil && first && second { // nobody was to blame but the number
 		a.most = learned{users: users(b.Members[half:]), until: time.Now().Add(relearn)}
 		a.log.Info("Docusign takes fewer users in a request", zap.Int("refused", users(b.Members)), zap.Int("taken", a.most.users))

@@ -224,6 +224,28 @@ func TestAFreezeStopsAPlanUnderWay(t *testing.T) {
 	})
 }
 
+// So is it between the halves of a batch that Docusign does not take whole.
+func TestAFreezeStopsABatchThatIsHalved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(_ *rig, c *docusigntest.Config) { c.Quirks.MaxUsersPerClose = 2 })
+		r.through(func(req *http.Request, _ string, next http.RoundTripper) (*http.Response, error) {
+			if req.Method == http.MethodDelete {
+				if _, err := r.ledger.Freeze(t.Context(), ledger.Freeze{Until: time.Now().Add(time.Hour), Reason: "wrong file", By: "ana"}); err != nil {
+					t.Error(err)
+				}
+			}
+			return next.RoundTrip(req)
+		})
+		r.leave(nil, 0, 1, 2, 3)
+		r.closeDue()
+		if n := r.sentTo(); n != 0 {
+			t.Errorf("%d users were closed, want none: the batch was refused, and the freeze had begun", n)
+		}
+		r.closeDue()
+		r.is(ledger.Held, 0, 1, 2, 3)
+	})
+}
+
 // A limit over all accounts counts what another account's plan was let through for
 // and has not sent yet.
 func TestALimitOverAllAccounts(t *testing.T) {

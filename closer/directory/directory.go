@@ -114,7 +114,7 @@ const worthAsking = 3
 // Errs and leaves the others alone; the error returned says why it stopped
 // before all were asked for: no quota, no permission, Docusign away.
 func (d *Directory) Resolve(ctx context.Context, ask Ask) (Resolution, error) {
-	w := &work{Ask: ask, found: Resolution{Users: make(map[string][]docusign.User, len(ask.Addresses)),
+	w := &work{Ask: ask, before: make(chan struct{}, 1), found: Resolution{Users: make(map[string][]docusign.User, len(ask.Addresses)),
 		Errs: make(map[string]error), Via: make(map[string]Via)}}
 	snap, err := d.snapshot(ctx, w)
 	if err != nil {
@@ -162,7 +162,7 @@ func (d *Directory) snapshot(ctx context.Context, w *work) (*snapshot, error) {
 // work is one resolution under way.
 type work struct {
 	Ask
-	before sync.Mutex
+	before chan struct{} // has room for the one that calls Before, which may take as long as a run
 	mu     sync.Mutex
 	found  Resolution
 }
@@ -203,8 +203,12 @@ func (w *work) ready(ctx context.Context, via Via) error {
 	if w.Before == nil {
 		return nil
 	}
-	w.before.Lock()
-	defer w.before.Unlock()
+	select {
+	case w.before <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-w.before }()
 	return w.Before(via)
 }
 

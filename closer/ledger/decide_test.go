@@ -242,3 +242,33 @@ func TestHoldsOutliveARestart(t *testing.T) {
 		}
 	}
 }
+
+// Who was taken out of a plan is not approved with the rest of it, wherever they
+// go from there.
+func TestApprovalDoesNotCoverWhoWasTakenOut(t *testing.T) {
+	b := newBook(t)
+	two := Terms{People: 2, Expires: 24 * time.Hour}
+	h := b.hold(b.plan("ann", "bob"), Limit)
+	some := b.word(h.ID, "ana", "")
+	some.Only = []string{"ann@acme.com"}
+	if part, err := b.Approve(t.Context(), some, two); err != nil || part.State != HoldOpen {
+		t.Fatalf("%+v, %v, want a hold that waits for another yes", part, err)
+	}
+	for _, who := range []string{"ana", "ben"} {
+		if _, err := b.Approve(t.Context(), b.word(h.ID, who, ""), two); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Renew(t.Context(), false, "another policy"); err != nil {
+		t.Fatal(err)
+	}
+	due, err := b.Due(t.Context(), account, time.Now(), false)
+	if err != nil || len(due) != 2 {
+		t.Fatalf("%v, %v, want both due", due, err)
+	}
+	for _, e := range due {
+		if want := e.Leaver == "bob@acme.com"; (len(e.Approvals) > 0) != want {
+			t.Errorf("%s is approved: %t, want %t", e.Leaver, !want, want)
+		}
+	}
+}

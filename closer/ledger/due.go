@@ -113,9 +113,12 @@ func (t *tx) makeDue(r readyEntry, account string) error {
 	return t.audit(row{action: "due", entry: r.id, facts: map[string]any{"account": account}})
 }
 
-// endWatches ends the watch of a leaver's earlier entries in the account.
+// endWatches ends the watch of a leaver's earlier entries in the account, but for
+// those of an address that this entry does not look up.
 func (t *tx) endWatches(leaver, account string, id int64) error {
-	return t.exec(`UPDATE entries SET watch_over = 1 WHERE leaver = $1 AND account = $2 AND id <> $3 AND watch_over = 0`,
+	return t.exec(`UPDATE entries SET watch_over = 1 WHERE leaver = $1 AND account = $2 AND id <> $3 AND watch_over = 0
+		AND NOT EXISTS (SELECT 1 FROM json_each(entries.emails) old WHERE old.value NOT IN (
+			SELECT own.value FROM entries e, json_each(e.emails) own WHERE e.id = $3))`,
 		leaver, account, id)
 }
 

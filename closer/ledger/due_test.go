@@ -248,8 +248,12 @@ func (d *randomDays) step() {
 		if err != nil {
 			d.t.Fatal(err)
 		}
+		returned := make(map[string]bool)
 		for _, e := range watched {
-			d.mustReturn(e)
+			if !returned[e.Leaver] { // the others wait for what becomes of that
+				d.mustReturn(e)
+			}
+			returned[e.Leaver] = true
 		}
 	default:
 		for _, r := range d.dueIn(account, d.now.Add(2*time.Hour)) {

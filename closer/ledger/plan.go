@@ -119,7 +119,8 @@ func scanEntries(rows *sql.Rows) ([]Entry, error) {
 }
 
 // addApprovals gives due entries of the account the approved holds that name them
-// and are good now, but for those of before their leaving day was moved. A plan
+// and are good now, but for those of before their leaving day was moved, and those
+// that the entry was taken out of before they were approved. A plan
 // that was approved ahead names the first entry of a leaving, which was in no
 // account yet.
 func (l *Ledger) addApprovals(ctx context.Context, account string, entries []Entry, now time.Time) error {
@@ -131,7 +132,8 @@ func (l *Ledger) addApprovals(ctx context.Context, account string, entries []Ent
 func (l *Ledger) giveApprovals(ctx context.Context, entries []Entry, which string, args ...any) error {
 	const approved = `SELECT DISTINCT e.id, h.id FROM entries e
 		JOIN hold_users u ON u.entry IN (e.id, e.split_from) JOIN holds h ON h.id = u.hold
-		WHERE h.account = $1 AND h.state = 'approved' AND h.id > e.approvals_after AND `
+		WHERE h.account = $1 AND h.state = 'approved' AND h.id > e.approvals_after
+		AND NOT EXISTS (SELECT 1 FROM hold_users o JOIN holds part ON part.id = o.hold WHERE o.entry = u.entry AND part.parent = h.id) AND `
 	rows, err := l.read.QueryContext(ctx, approved+which+` ORDER BY h.id`, args...)
 	if err != nil {
 		return err

@@ -10,6 +10,11 @@ import (
 // less what one run may come earlier than the one before.
 const lookAgain = 23 * time.Hour
 
+// alone says of an entry that its leaver has no open one in the account: while there
+// is, whoever is open again waits for what becomes of that.
+const alone = `NOT EXISTS (SELECT 1 FROM entries o WHERE o.leaver = entries.leaver AND o.account = entries.account
+	AND o.state IN ('waiting', 'due', 'held', 'submitted', 'would_close', 'failed'))`
+
 // watchedSince is the settling time, in microseconds, after which an entry is
 // watched.
 func (l *Ledger) watchedSince(now time.Time) int64 {
@@ -22,7 +27,7 @@ func (l *Ledger) watchedSince(now time.Time) int64 {
 func (l *Ledger) Watched(ctx context.Context, account string, now time.Time) ([]Entry, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT `+entryColumns+` FROM entries
 		WHERE account = $1 AND state IN ('closed', 'already_closed') AND watch_over = 0
-		AND settled_at > $2 AND settled_at < $3 AND watched_at <= $4 ORDER BY watched_at, id`,
+		AND settled_at > $2 AND settled_at < $3 AND watched_at <= $4 AND `+alone+` ORDER BY watched_at, id`,
 		account, l.watchedSince(now), micros(now), micros(now.Add(-lookAgain)))
 	if err != nil {
 		return nil, err
@@ -50,13 +55,14 @@ func (l *Ledger) Looked(ctx context.Context, entries []Entry, at time.Time) erro
 }
 
 // Returned notes that a leaver who was closed is open again, as these users: an
-// entry of its own, due now. It does nothing, and says so, if the entry is not
+// entry of its own, due now. It does nothing, and says so, if another entry of the
+// leaver is open in the account, or if this one is not
 // watched any more.
 func (l *Ledger) Returned(ctx context.Context, e Entry, users []User) (made bool, err error) {
 	err = l.write(ctx, func(t *tx) error {
 		made = false
 		n, err := t.changed(`UPDATE entries SET watch_over = 1 WHERE id = $1 AND watch_over = 0
-			AND state IN ('closed', 'already_closed')`, e.ID)
+			AND state IN ('closed', 'already_closed') AND `+alone, e.ID)
 		if err != nil || n == 0 {
 			return err
 		}

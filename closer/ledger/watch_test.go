@@ -51,6 +51,15 @@ func TestWatchedByWhatBecameOfTheLeaver(t *testing.T) {
 			b.record(b.left("ann", b.said(time.Minute)))
 			b.becomeDue(b.now, account)
 		}, false},
+		"closed, and old news has another address": {func(b *book) {
+			b.toState(Closed)
+			b.record(b.left("ann", also("a2@acme.com"), b.said(2*time.Hour)))
+			b.becomeDue(b.now, account)
+			if n := len(b.watched(account, time.Now().Add(time.Second))); n != 0 {
+				b.t.Errorf("%d are watched while another entry of hers is open", n)
+			}
+			b.settle(b.due(b.now)[0].Entry, NotFound)
+		}, true},
 		"closed, then in another account not found": {func(b *book) {
 			b.record(b.left("ann"))
 			b.becomeDue(b.now, account, "other")

@@ -1,0 +1,5 @@
+//go:build race
+
+package closer_test
+
+const underRace = true
