@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ type Pace struct {
 	Interval time.Duration // between runs
 	Watch    time.Duration // for how long whoever was closed is looked for; 0: not at all
 	LookUp   time.Duration // after which a close without an answer is looked up
+	Deadline time.Duration // from due, after which somebody who is open is overdue; 0: none
 	People   int           // who must approve a hold
 }
 
@@ -211,58 +213,88 @@ const leftOut = "left_out"
 // it what stands elsewhere.
 func (n narrator) steps(l ledger.StoryLeaving) []StoryStep {
 	var all []StoryStep
-	add := func(at time.Time, action, by, words string, entry int64) {
-		all = append(all, StoryStep{At: at, Action: action, Entry: entry, By: by, Words: words})
-	}
-	decided := make(map[int64]bool) // holds whose decision is told of this leaver
-	for _, s := range l.Steps {
-		if f := factsOf(s); s.Entry != 0 && isDecision(s.Action) {
-			decided[f.Hold] = true
-		}
-	}
-	several, whole := len(accountsOf(l)) > 1, l.More == 0
+	several, whole, in := len(accountsOf(l)) > 1, l.More == 0, make(asked)
 	for _, s := range l.Steps {
 		if !whole && s.Seq >= l.Gap {
 			whole = true
-			add(s.At, leftOut, "", fmt.Sprintf("(%d steps before this are left out: signoff audit export has them all)", l.More), 0)
+			all = append(all, StoryStep{At: s.At, Action: leftOut,
+				Words: fmt.Sprintf("(%d steps before this are left out: signoff audit export has them all)", l.More)})
 		}
 		f := factsOf(s)
-		if s.Entry == 0 && decided[f.Hold] && (s.Action == "hold_approved" || s.Action == "hold_rejected") {
+		if !in.concerned(l, s, f) {
 			continue
 		}
 		words := n.words(l, s, f)
-		if several && s.Entry != 0 && f.Account == "" {
-			if account := accountOf(l, s.Entry); account != "" {
-				words = "account " + account + ": " + words
+		if account := accountOf(l, s.Entry); several && account != "" && f.ReceivedAt == "" && !strings.Contains(words, account) {
+			words = "account " + account + ": " + words
+		}
+		all = append(all, StoryStep{At: s.At, Action: s.Action, Entry: s.Entry, By: s.Actor, Words: words})
+	}
+	all = append(all, besides(l)...)
+	slices.SortStableFunc(all, func(a, b StoryStep) int { return a.At.Compare(b.At) })
+	return all
+}
+
+// asked are the holds that ask about an entry, by the entry, as of one step.
+type asked map[int64]int64
+
+// concerned says whether a step is about the leaver, and not about a hold that has
+// let them go before, or that a step of the entry itself tells of as well.
+func (a asked) concerned(l ledger.StoryLeaving, s ledger.Step, f storyFacts) bool {
+	switch s.Action {
+	case "held", "ahead", "reopen_proposed":
+		if f.Hold != 0 {
+			a[s.Entry] = f.Hold
+		}
+	case "approved", "rejected", "approved_ahead", "refused_ahead", "reopen_approved", "reopen_dropped", "renewed", "skipped", "deferred", "urgent", "cancelled":
+		delete(a, s.Entry)
+	case "hold_approved", "hold_rejected":
+		return false
+	case "hold_approval", "hold_expired":
+		return slices.Contains(slices.Collect(maps.Values(a)), f.Hold)
+	case "hold_split":
+		_, named := l.Holds[f.Hold]
+		for entry, hold := range a {
+			if hold == f.Parent && named {
+				a[entry] = f.Hold
+				return true
 			}
 		}
-		add(s.At, s.Action, s.Actor, words, s.Entry)
+		return false
 	}
-	for _, c := range n.unsaid(l) {
-		add(c.ReceivedAt, string(c.Kind), "", fmt.Sprintf("%s came%s; it spoke of nobody who was known then, and was kept", eventKind(string(c.Kind)), from(c.Key.Origin, c.Key.Source, c.Key.ID)), 0)
+	return true
+}
+
+// besides are steps that the audit does not have of the leaver: of rescinds and
+// rehires that came first, of rejects, and of freezes.
+func besides(l ledger.StoryLeaving) (all []StoryStep) {
+	add := func(at time.Time, action, by, words string) {
+		all = append(all, StoryStep{At: at, Action: action, By: by, Words: words})
+	}
+	for _, c := range unsaid(l) {
+		add(c.ReceivedAt, string(c.Kind), "", fmt.Sprintf("%s came%s; it spoke of nobody who was known then, and was kept",
+			eventKind(string(c.Kind)), from(c.Key.Origin, c.Key.Source, c.Key.ID)))
 	}
 	for _, r := range l.Rejects {
 		now, _ := rejectNow(r)
-		add(r.ReceivedAt, "reject", "", now, 0)
+		add(r.ReceivedAt, "reject", "", now)
 	}
 	for _, f := range l.Freezes {
 		where := "account " + f.Account
 		if f.Account == "" {
 			where = "all accounts"
 		}
-		words := fmt.Sprintf("a freeze of %s until %s, by %s", where, stamp(f.Until), f.By)
-		add(f.At, "freeze", f.By, words+because(f.Reason), 0)
+		add(f.At, "freeze", f.By, fmt.Sprintf("a freeze of %s until %s, by %s", where, stamp(f.Until), f.By)+because(f.Reason))
 		if !f.EndedAt.IsZero() {
-			add(f.EndedAt, "freeze_ended", f.EndedBy, "the freeze was ended by "+f.EndedBy, 0)
+			add(f.EndedAt, "freeze_ended", f.EndedBy, "the freeze was ended by "+f.EndedBy)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b StoryStep) int { return a.At.Compare(b.At) })
 	return all
 }
 
 // unsaid are the rescinds and rehires that the steps name without having told of
 // them: they came before the termination.
-func (n narrator) unsaid(l ledger.StoryLeaving) []ledger.StoryEvent {
+func unsaid(l ledger.StoryLeaving) []ledger.StoryEvent {
 	told := make(map[string]bool)
 	for _, s := range l.Steps {
 		if f := factsOf(s); f.ReceivedAt != "" {

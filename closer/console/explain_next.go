@@ -9,8 +9,10 @@ import (
 	"signoff/closer/ledger"
 )
 
-// watchDaily is how often whoever was closed is looked for again.
-const watchDaily = 24 * time.Hour
+const (
+	watchDaily = 24 * time.Hour   // how often whoever was closed is looked for again
+	awayAtMost = 15 * time.Minute // how long plans wait for a Kafka that cannot be read
+)
 
 // place says how an entry stands, and what happens next.
 func (n narrator) place(l ledger.StoryLeaving, e ledger.StoryEntry) StoryPlace {
@@ -34,8 +36,9 @@ func (n narrator) place(l ledger.StoryLeaving, e ledger.StoryEntry) StoryPlace {
 	default:
 		n.isSettled(l, e, &p)
 	}
-	if e.State.Open() && e.Account != "" {
+	if e.State.Open() {
 		n.obstacles(e, &p)
+		n.ends(e, &p)
 	}
 	return p
 }
@@ -138,11 +141,17 @@ func (n narrator) askedOf(h ledger.Hold) []string {
 		return []string{show, "made in a dry run: nothing is decided in it; it is made anew once the config says mode: close"}
 	}
 	digest := fmt.Sprintf("%.8s", h.Digest)
-	reject := fmt.Sprintf("or leave these people as they are: signoff holds reject %d --digest %s --reason …", h.ID, digest)
 	if slices.Contains(h.Kinds, ledger.Self) {
 		return []string{show, fmt.Sprintf("it cannot be approved: signoff holds reject %d --digest %s --reason …, and give docusign.user_id another user", h.ID, digest)}
 	}
 	approve := fmt.Sprintf("a person decides: signoff holds approve %d --digest %s --reason …", h.ID, digest)
+	reject := fmt.Sprintf("or leaves the user as it is: signoff holds reject %d --digest %s --reason …", h.ID, digest)
+	if len(h.Users) > 1 && !slices.Contains(h.Kinds, ledger.Reopening) { // whoever asks about one must not decide about all without knowing
+		approve = fmt.Sprintf("a person decides about all %d users of the hold: signoff holds approve %d --digest %s --reason …, or with --only FILE about some",
+			len(h.Users), h.ID, digest)
+		reject = fmt.Sprintf("or leaves all of them as they are: signoff holds reject %d --digest %s --reason …, or this leaver alone: signoff skip %s --reason …",
+			h.ID, digest, n.whom)
+	}
 	if missing := n.pace.People - len(h.Approvals); n.pace.People > 1 && missing > 0 {
 		approve += fmt.Sprintf(" (%d of %d people are still needed)", missing, n.pace.People)
 	}
@@ -213,12 +222,12 @@ func (n narrator) isWatched(e ledger.StoryEntry, p *StoryPlace) {
 
 // reopens says what is proposed or under way to open the users of an entry again.
 func (n narrator) reopens(l ledger.StoryLeaving, e ledger.StoryEntry, p *StoryPlace) {
-	asked := make(map[int64]bool)
+	proposed := make(map[int64]bool)
 	for _, r := range e.Reopens {
 		switch r.State {
 		case ledger.ReopenProposed:
-			if h, ok := l.Holds[r.Hold]; ok && !asked[r.Hold] {
-				asked[r.Hold], p.Hold = true, r.Hold
+			if h, ok := l.Holds[r.Hold]; ok && !proposed[r.Hold] {
+				proposed[r.Hold], p.Hold = true, r.Hold
 				p.Next = append(p.Next, fmt.Sprintf("hold %d waits for a person: may the user be opened again, from %s?", r.Hold, stamp(r.DueAt)))
 				p.Next = append(p.Next, n.askedOf(h)...)
 			}
@@ -235,31 +244,42 @@ func (n narrator) reopens(l ledger.StoryLeaving, e ledger.StoryEntry, p *StoryPl
 	}
 }
 
+// ends says what ends an open entry otherwise, and whether it is late.
+func (n narrator) ends(e ledger.StoryEntry, p *StoryPlace) {
+	if !e.TakenBack.IsZero() {
+		p.Next = append(p.Next, fmt.Sprintf("the termination is taken back from %s on: what is not closed by then is cancelled", stamp(e.TakenBack)))
+	}
+	if by := e.DueAt.Add(n.pace.Deadline); n.pace.Deadline > 0 && e.State != ledger.WouldClose && n.told.At.After(by) {
+		p.Now += "; overdue: it was to be closed by " + stamp(by)
+	}
+}
+
 // obstacles says what keeps anything from happening in the account.
 func (n narrator) obstacles(e ledger.StoryEntry, p *StoryPlace) {
 	inside := n.pace.Accounts
 	if len(inside) == 0 {
 		inside = n.told.Kept
 	}
-	if len(inside) > 0 && !slices.Contains(inside, e.Account) {
+	if e.Account != "" && len(inside) > 0 && !slices.Contains(inside, e.Account) {
 		p.At = time.Time{}
 		p.Next = []string{"nothing is ever sent in this account: leavers are not closed in it by the config; name it in docusign.accounts again",
 			n.command("or leave the user open", "skip")}
 		return
 	}
 	a := n.told.Accounts[e.Account]
+	ready := e.State == ledger.Due || e.State == ledger.Waiting && !e.DueAt.After(n.told.At)
+	if r := n.told.Reading; ready && !r.UpToDate() && (r.Away.IsZero() || n.told.At.Sub(r.Away) < awayAtMost) {
+		p.Next = append([]string{fmt.Sprintf("no plan is made before what waits in Kafka is read (it is %s since %s) or could not be read for 15 minutes", r.State, stamp(r.Since))}, p.Next...)
+	}
 	switch {
 	case a.Parked != "":
 		p.At = time.Time{}
 		p.Next = append([]string{fmt.Sprintf("nothing is sent: the account is parked since %s: %s: %s; it goes on by itself once that is mended", stamp(a.ParkedAt), a.Parked, a.Advice)}, p.Next...)
-	case a.ResumeAt.After(n.told.At) && e.State != ledger.Held && e.State != ledger.WouldClose:
+	case ready && !e.Urgent && a.ResumeAt.After(n.told.At):
 		if p.At.Before(a.ResumeAt) {
 			p.At = a.ResumeAt
 		}
 		p.Next = append([]string{"the account waits until " + stamp(a.ResumeAt) + ": the quota is used up, or Docusign asked for it"}, p.Next...)
-	}
-	if r := n.told.Reading; e.State == ledger.Due && !r.UpToDate() {
-		p.Next = append([]string{fmt.Sprintf("no plan is made before what waits in Kafka is read: it is %s since %s", r.State, stamp(r.Since))}, p.Next...)
 	}
 }
 

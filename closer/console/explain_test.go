@@ -15,30 +15,36 @@ import (
 // pace is that of a daemon in mode close.
 var pace = console.Pace{Accounts: []string{account}, Interval: 5 * time.Minute, Watch: 30 * 24 * time.Hour, LookUp: 30 * time.Second, People: 1}
 
+// past is what a test does to a ledger before it asks for the story.
+type past struct {
+	*room
+	t *testing.T
+}
+
 // news records that somebody leaves, or that it is taken back.
-func (r *room) news(t *testing.T, kind consumer.Kind, name string, in time.Duration) {
-	t.Helper()
+func (p past) news(kind consumer.Kind, name string, in time.Duration) {
+	p.t.Helper()
 	now := time.Now().UTC()
 	e := consumer.Event{Key: consumer.Key{Origin: "/events", Source: "https://hr.example.com", ID: string(kind) + "-" + name}, Kind: kind,
 		Hash: hashOf(name), Email: name + "@example.com", OccurredAt: now, ReceivedAt: now, EffectiveAt: now.Add(in)}
-	if err := r.ledger.Record(t.Context(), consumer.Intake{Source: consumer.Webhook, Events: []consumer.Event{e}}); err != nil {
-		t.Fatal(err)
+	if err := p.ledger.Record(p.t.Context(), consumer.Intake{Source: consumer.Webhook, Events: []consumer.Event{e}}); err != nil {
+		p.t.Fatal(err)
 	}
 }
 
 // due makes due who has left, and returns it resolved.
-func (r *room) due(t *testing.T, in string, names ...string) []ledger.Resolved {
-	t.Helper()
+func (p past) due(in string, names ...string) []ledger.Resolved {
+	p.t.Helper()
 	for _, name := range names {
-		r.news(t, consumer.Terminated, name, 0)
+		p.news(consumer.Terminated, name, 0)
 	}
 	now := time.Now().Add(time.Second)
-	if err := r.ledger.BecomeDue(t.Context(), []string{in}, now); err != nil {
-		t.Fatal(err)
+	if err := p.ledger.BecomeDue(p.t.Context(), []string{in}, now); err != nil {
+		p.t.Fatal(err)
 	}
-	due, err := r.ledger.Due(t.Context(), in, now.Add(48*time.Hour), false)
+	due, err := p.ledger.Due(p.t.Context(), in, now.Add(48*time.Hour), false)
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	var plan []ledger.Resolved
 	for _, e := range due {
@@ -47,30 +53,30 @@ func (r *room) due(t *testing.T, in string, names ...string) []ledger.Resolved {
 	return plan
 }
 
-func (r *room) submitted(t *testing.T) ledger.Batch {
-	t.Helper()
-	plan := r.due(t, account, "ann")
-	b, err := r.ledger.Submit(t.Context(), account, plan, time.Now(), time.Hour)
+func (p past) submitted() ledger.Batch {
+	p.t.Helper()
+	plan := p.due(account, "ann")
+	b, err := p.ledger.Submit(p.t.Context(), account, plan, time.Now(), time.Hour)
 	if err != nil || b.ID == 0 {
-		t.Fatal(b, err)
+		p.t.Fatal(b, err)
 	}
 	return b
 }
 
 // answered settles a batch by what Docusign says of its user.
-func (r *room) answered(t *testing.T, result ledger.Result, attempts int) {
-	t.Helper()
-	b := r.submitted(t)
+func (p past) answered(result ledger.Result, attempts int) {
+	p.t.Helper()
+	b := p.submitted()
 	retry := ledger.Retry{Attempts: attempts, Wait: func(int) time.Duration { return time.Hour }, Daily: 24 * time.Hour}
-	if _, err := r.ledger.SettleBatch(t.Context(), b.ID, map[string]ledger.Result{"id-of-ann": result}, "a-trace", true, retry); err != nil {
-		t.Fatal(err)
+	if _, err := p.ledger.SettleBatch(p.t.Context(), b.ID, map[string]ledger.Result{"id-of-ann": result}, "a-trace", true, retry); err != nil {
+		p.t.Fatal(err)
 	}
 }
 
-func (r *room) byHand(t *testing.T, say func(ledger.ByHand) error) {
-	t.Helper()
+func (p past) byHand(say func(ledger.ByHand) error) {
+	p.t.Helper()
 	if err := say(ledger.ByHand{Email: "ann@example.com", By: ledger.Person{Name: "alice"}, Reason: "hands over"}); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 }
 
@@ -95,106 +101,116 @@ func text(s console.Story) string {
 }
 
 func TestStoriesInWords(t *testing.T) {
-	byAnn := func(what func(r *room, t *testing.T, w ledger.ByHand) error) func(*room, *testing.T) {
-		return func(r *room, t *testing.T) {
-			t.Helper()
-			r.byHand(t, func(w ledger.ByHand) error { return what(r, t, w) })
-		}
-	}
 	for name, tt := range map[string]struct {
-		history func(*room, *testing.T)
+		history func(past)
 		pace    func(*console.Pace)
 		want    []string
 	}{
-		"waits": {func(r *room, t *testing.T) { r.news(t, consumer.Terminated, "ann", 48*time.Hour) }, nil,
+		"waits": {func(p past) { p.news(consumer.Terminated, "ann", 48*time.Hour) }, nil,
 			[]string{"heard that the person leaves, by event terminated-ann of https://hr.example.com (/events); takes effect 2", "now: waits: not due before 2", "signoff urgent ann@example.com --reason …"}},
-		"put off by a person": {func(r *room, t *testing.T) {
-			r.news(t, consumer.Terminated, "ann", 48*time.Hour)
-			r.byHand(t, func(w ledger.ByHand) error {
-				_, err := r.ledger.Defer(t.Context(), w, time.Now().Add(100*time.Hour))
+		"put off by a person": {func(p past) {
+			p.news(consumer.Terminated, "ann", 48*time.Hour)
+			p.byHand(func(w ledger.ByHand) error {
+				_, err := p.ledger.Defer(p.t.Context(), w, time.Now().Add(100*time.Hour))
 				return err
 			})
 		}, nil, []string{"put off by a person: not before 2", ", by alice: “hands over”", "put off by alice"}},
-		"due before any run": {func(r *room, t *testing.T) { r.due(t, account, "ann") }, nil,
+		"due before any run": {func(p past) { p.due(account, "ann") }, nil,
 			[]string{"due in account " + account, "now: due since 2", "at the next run the user is looked up, judged and closed; no run of this account has been completed yet"}},
-		"due after a run": {func(r *room, t *testing.T) {
-			r.due(t, account, "ann")
-			r.set(t, ledger.Account{ID: account, PassedAt: time.Now()})
+		"due after a run": {func(p past) {
+			p.due(account, "ann")
+			p.set(ledger.Account{ID: account, PassedAt: time.Now()})
 		}, nil, []string{", at the next run, the user is looked up, judged and closed"}},
-		"due in a dry run": {func(r *room, t *testing.T) { r.due(t, account, "ann") }, func(p *console.Pace) { p.DryRun = true },
+		"due in a dry run": {func(p past) { p.due(account, "ann") }, func(p *console.Pace) { p.DryRun = true },
 			[]string{"looked up and judged, but not closed: it is a dry run"}},
-		"made urgent": {func(r *room, t *testing.T) {
-			r.due(t, account, "ann")
-			r.byHand(t, func(w ledger.ByHand) error { _, err := r.ledger.Urgent(t.Context(), w); return err })
+		"made urgent": {func(p past) {
+			p.due(account, "ann")
+			p.byHand(func(w ledger.ByHand) error { _, err := p.ledger.Urgent(p.t.Context(), w); return err })
 		}, nil, []string{"made urgent by a person: to be closed at once, by alice", "urgent: within seconds the user is looked up"}},
-		"parked": {func(r *room, t *testing.T) {
-			r.due(t, account, "ann")
-			r.set(t, ledger.Account{ID: account, Parked: "consent", Advice: "give consent", ParkedAt: time.Now()})
+		"parked": {func(p past) {
+			p.due(account, "ann")
+			p.set(ledger.Account{ID: account, Parked: "consent", Advice: "give consent", ParkedAt: time.Now()})
 		}, nil, []string{"account an-account was parked, nothing is sent in it: consent: give consent", "nothing is sent: the account is parked since 2"}},
-		"out of quota": {func(r *room, t *testing.T) {
-			r.due(t, account, "ann")
-			r.set(t, ledger.Account{ID: account, ResumeAt: time.Now().Add(time.Hour)})
+		"out of quota": {func(p past) {
+			p.due(account, "ann")
+			p.set(ledger.Account{ID: account, ResumeAt: time.Now().Add(time.Hour)})
 		}, nil, []string{"the account waits until 2", "the quota is used up"}},
-		"Kafka is behind": {func(r *room, t *testing.T) {
-			r.due(t, account, "ann")
-			if err := r.ledger.SetReading(t.Context(), consumer.CatchingUp, ""); err != nil {
-				t.Fatal(err)
+		"Kafka is behind": {func(p past) {
+			p.due(account, "ann")
+			if err := p.ledger.SetReading(p.t.Context(), consumer.CatchingUp, ""); err != nil {
+				p.t.Fatal(err)
 			}
-		}, nil, []string{"no plan is made before what waits in Kafka is read: it is catching_up since 2"}},
-		"frozen": {func(r *room, t *testing.T) {
-			r.due(t, account, "ann")
-			if _, err := r.ledger.Freeze(t.Context(), ledger.Freeze{Until: time.Now().Add(time.Hour), By: "alice", Reason: "year end"}); err != nil {
-				t.Fatal(err)
+		}, nil, []string{"no plan is made before what waits in Kafka is read (it is catching_up since 2"}},
+		"frozen": {func(p past) {
+			p.due(account, "ann")
+			if _, err := p.ledger.Freeze(p.t.Context(), ledger.Freeze{Until: time.Now().Add(time.Hour), By: "alice", Reason: "year end"}); err != nil {
+				p.t.Fatal(err)
 			}
 		}, nil, []string{"a freeze of all accounts until 2", "by alice: “year end”", "nothing is closed without a person's word until 2"}},
-		"in an account outside the config": {func(r *room, t *testing.T) { r.due(t, "another", "ann") }, nil,
+		"overdue": {func(p past) { p.due(account, "ann") }, func(p *console.Pace) { p.Deadline = time.Microsecond },
+			[]string{"; overdue: it was to be closed by 2"}},
+		"rehired on a later day": {func(p past) {
+			p.news(consumer.Terminated, "ann", 48*time.Hour)
+			p.news(consumer.Rehired, "ann", 200*time.Hour)
+		}, nil, []string{"the rehire of 2", "is borne in mind", "the termination is taken back from 2"}},
+		"in two accounts": {func(p past) {
+			p.news(consumer.Terminated, "ann", 0)
+			if err := p.ledger.BecomeDue(p.t.Context(), []string{account, "another"}, time.Now()); err != nil {
+				p.t.Fatal(err)
+			}
+			if err := p.ledger.WouldClose(p.t.Context(), p.due(account)); err != nil {
+				p.t.Fatal(err)
+			}
+		}, func(p *console.Pace) { p.Accounts = nil }, []string{"due in account another as well", "account an-account: would have been closed", "now: a dry run: would be closed", "now: due since 2"}},
+		"in an account outside the config": {func(p past) { p.due("another", "ann") }, nil,
 			[]string{"nothing is ever sent in this account", "or leave the user open: signoff skip ann@example.com"}},
-		"held": {func(r *room, t *testing.T) { r.hold(t, ledger.Protected, "ann") }, nil,
+		"held": {func(p past) { p.hold(p.t, ledger.Protected, "ann") }, nil,
 			[]string{"held for a person, hold 1: protected by the config (why it is held)", "signoff holds show 1", "signoff holds approve 1 --digest ", "signoff holds reject 1 --digest "}},
-		"held for two people": {func(r *room, t *testing.T) { r.hold(t, ledger.Limit, "ann") }, func(p *console.Pace) { p.People = 2 },
+		"held with others": {func(p past) { p.hold(p.t, ledger.Limit, "ann", "ben") }, nil,
+			[]string{"a person decides about all 2 users of the hold: signoff holds approve 1", "or this leaver alone: signoff skip ann@example.com"}},
+		"held for two people": {func(p past) { p.hold(p.t, ledger.Limit, "ann") }, func(p *console.Pace) { p.People = 2 },
 			[]string{"(2 of 2 people are still needed)"}},
-		"held, the user we sign in as": {func(r *room, t *testing.T) { r.hold(t, ledger.Self, "ann") }, nil, []string{"it cannot be approved"}},
-		"held in a dry run": {func(r *room, t *testing.T) { r.makeHold(t, ledger.Limit, true, "ann") }, func(p *console.Pace) { p.DryRun = true },
+		"held, the user we sign in as": {func(p past) { p.hold(p.t, ledger.Self, "ann") }, nil, []string{"it cannot be approved"}},
+		"held in a dry run": {func(p past) { p.makeHold(p.t, ledger.Limit, true, "ann") }, func(p *console.Pace) { p.DryRun = true },
 			[]string{"made in a dry run: nothing is decided in it"}},
-		"approved": {func(r *room, t *testing.T) { r.decides(t, r.ledger.Approve) }, nil,
+		"approved": {func(p past) { p.decides(p.ledger.Approve) }, nil,
 			[]string{"approved, hold 1, by alice: “checked with HR”"}},
-		"submitted": {func(r *room, t *testing.T) { r.submitted(t) }, nil,
+		"submitted": {func(p past) { p.submitted() }, nil,
 			[]string{"sent to Docusign in batch 1: close 1 user (id-of-ann)", "if no answer comes, the user is looked up after 2"}},
-		"closed": {func(r *room, t *testing.T) { r.answered(t, ledger.Result{Closed: true}, 2) }, nil,
+		"closed": {func(p past) { p.answered(ledger.Result{Closed: true}, 2) }, nil,
 			[]string{"closed (Docusign's trace token a-trace)", "now: closed 2", "looked for daily until 2", "last look: not yet"}},
-		"closed, and not watched": {func(r *room, t *testing.T) { r.answered(t, ledger.Result{Closed: true}, 2) }, func(p *console.Pace) { p.Watch = 0 },
+		"closed, and not watched": {func(p past) { p.answered(ledger.Result{Closed: true}, 2) }, func(p *console.Pace) { p.Watch = 0 },
 			[]string{"docusign.watch is off"}},
-		"closed, then taken back": {func(r *room, t *testing.T) {
-			r.answered(t, ledger.Result{Closed: true}, 2)
-			r.news(t, consumer.Rescinded, "ann", 0)
+		"closed, then taken back": {func(p past) {
+			p.answered(ledger.Result{Closed: true}, 2)
+			p.news(consumer.Rescinded, "ann", 0)
 		}, nil, []string{"the termination is taken back (rescinded), by event rescinded-ann", "hold 1 proposes to open 1 user again", "hold 1 waits for a person: may the user be opened again", "signoff holds approve 1"}},
-		"refused once": {func(r *room, t *testing.T) { r.answered(t, ledger.Result{Reason: "managed_by_scim"}, 2) }, nil,
+		"refused once": {func(p past) { p.answered(ledger.Result{Reason: "managed_by_scim"}, 2) }, nil,
 			[]string{"not closed yet, to be tried again: an identity provider manages the user", "refused once so far", "not tried again before 2", "signoff retry ann@example.com"}},
-		"refused for good": {func(r *room, t *testing.T) { r.answered(t, ledger.Result{Reason: "SOME_CODE"}, 1) }, nil,
+		"refused for good": {func(p past) { p.answered(ledger.Result{Reason: "SOME_CODE"}, 1) }, nil,
 			[]string{"failed, Docusign refuses: SOME_CODE (Docusign's trace token a-trace)", "tried again about 2", "once the cause is mended: signoff retry"}},
-		"a dry run would close": {func(r *room, t *testing.T) {
-			if err := r.ledger.WouldClose(t.Context(), r.due(t, account, "ann")); err != nil {
-				t.Fatal(err)
+		"a dry run would close": {func(p past) {
+			if err := p.ledger.WouldClose(p.t.Context(), p.due(account, "ann")); err != nil {
+				p.t.Fatal(err)
 			}
 		}, func(p *console.Pace) { p.DryRun = true }, []string{"would have been closed (1 user), but for the dry run", "once the config says mode: close, it is held for a person"}},
-		"nobody known to Docusign": {func(r *room, t *testing.T) {
-			if _, err := r.ledger.Settle(t.Context(), []ledger.Settlement{{Entry: r.due(t, account, "ann")[0].Entry, Outcome: ledger.NotFound}}); err != nil {
-				t.Fatal(err)
+		"nobody known to Docusign": {func(p past) {
+			if _, err := p.ledger.Settle(p.t.Context(), []ledger.Settlement{{Entry: p.due(account, "ann")[0].Entry, Outcome: ledger.NotFound}}); err != nil {
+				p.t.Fatal(err)
 			}
 		}, nil, []string{"now: not found 2", "to look once more: signoff retry"}},
-		"taken back": {func(r *room, t *testing.T) {
-			r.news(t, consumer.Terminated, "ann", 48*time.Hour)
-			r.news(t, consumer.Rescinded, "ann", 0)
+		"taken back": {func(p past) {
+			p.news(consumer.Terminated, "ann", 48*time.Hour)
+			p.news(consumer.Rescinded, "ann", 0)
 		}, nil, []string{"cancelled: the termination was taken back, by event rescinded-ann", "now: cancelled 2", "nothing more, unless a later termination comes"}},
-		"skipped": {byAnn(func(r *room, t *testing.T, w ledger.ByHand) error {
-			r.due(t, account, "ann")
-			_, _, err := r.ledger.Skip(t.Context(), w)
-			return err
-		}), nil, []string{"left open by a person (skip), by alice: “hands over”", "to close after all: signoff retry ann@example.com"}},
+		"skipped": {func(p past) {
+			p.due(account, "ann")
+			p.byHand(func(w ledger.ByHand) error { _, _, err := p.ledger.Skip(p.t.Context(), w); return err })
+		}, nil, []string{"left open by a person (skip), by alice: “hands over”", "to close after all: signoff retry ann@example.com"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := open(t, setup{})
-			tt.history(r, t)
+			tt.history(past{r, t})
 			found, err := r.ledger.Explain(t.Context(), ledger.Question{Email: "ann@example.com"})
 			if err != nil {
 				t.Fatal(err)
@@ -213,21 +229,52 @@ func TestStoriesInWords(t *testing.T) {
 	}
 }
 
-func (r *room) set(t *testing.T, a ledger.Account) {
-	t.Helper()
-	if err := r.ledger.SetAccount(t.Context(), a); err != nil {
-		t.Fatal(err)
+func (p past) set(a ledger.Account) {
+	p.t.Helper()
+	if err := p.ledger.SetAccount(p.t.Context(), a); err != nil {
+		p.t.Fatal(err)
 	}
 }
 
 // decides has alice approve a hold of ann.
-func (r *room) decides(t *testing.T, do func(context.Context, ledger.Decision, ledger.Terms) (ledger.Hold, error)) {
-	t.Helper()
-	id := r.hold(t, ledger.Limit, "ann")
-	v := r.verdict(t, id, "checked with HR")
+func (p past) decides(do func(context.Context, ledger.Decision, ledger.Terms) (ledger.Hold, error)) {
+	p.t.Helper()
+	id := p.hold(p.t, ledger.Limit, "ann")
+	v := p.verdict(p.t, id, "checked with HR")
 	d := ledger.Decision{Hold: id, Digest: v.Digest, By: ledger.Person{Name: "alice"}, Reason: v.Reason}
-	if _, err := do(t.Context(), d, ledger.Terms{People: 1, Expires: time.Hour}); err != nil {
-		t.Fatal(err)
+	if _, err := do(p.t.Context(), d, ledger.Terms{People: 1, Expires: time.Hour}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Whom a hold has let go is not told of what is said to it later.
+func TestWhatIsSaidToAHoldIsToldOfWhomItHolds(t *testing.T) {
+	r := open(t, setup{})
+	p := past{r, t}
+	id := r.hold(t, ledger.Limit, "ann", "ben")
+	say := func(by string, only ...string) {
+		t.Helper()
+		d := ledger.Decision{Hold: id, Digest: r.verdict(t, id, "").Digest, By: ledger.Person{Name: by}, Only: only}
+		if _, err := r.ledger.Approve(t.Context(), d, ledger.Terms{People: 3, Expires: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	story := func(name string) string {
+		t.Helper()
+		found, err := r.ledger.Explain(t.Context(), ledger.Question{Email: name + "@example.com"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text(console.Explain(found, pace))
+	}
+	say("alice")
+	p.byHand(func(w ledger.ByHand) error { _, _, err := r.ledger.Skip(t.Context(), w); return err })
+	say("carol")
+	if got := story("ann"); !strings.Contains(got, "hold 1: one yes, 1 of 3, by alice") || strings.Contains(got, "carol") {
+		t.Errorf("of whom was skipped: %s", got)
+	}
+	if got := story("ben"); !strings.Contains(got, "hold 1: one yes, 1 of 3, by alice") || !strings.Contains(got, "hold 1: one yes, 2 of 3, by carol") {
+		t.Errorf("of whom is held: %s", got)
 	}
 }
 
@@ -286,7 +333,7 @@ func TestWhoMayAskForAStory(t *testing.T) {
 // What is pasted into a shell must be what it looks like.
 func TestAddressesThatAShellWouldTakeApartAreNotInCommands(t *testing.T) {
 	r := open(t, setup{})
-	r.news(t, consumer.Terminated, "ann;rm -rf", 48*time.Hour)
+	past{r, t}.news(consumer.Terminated, "ann;rm -rf", 48*time.Hour)
 	found, err := r.ledger.Explain(t.Context(), ledger.Question{Email: "ann;rm -rf@example.com"})
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -90,12 +89,6 @@ func factsOf(s ledger.Step) storyFacts {
 	var f storyFacts
 	_ = json.Unmarshal([]byte(s.Facts), &f) // what was made unreadable is for audit verify to find
 	return f
-}
-
-// isDecision says of a row about an entry that it repeats what a row about its hold
-// says.
-func isDecision(action string) bool {
-	return slices.Contains([]string{"approved", "rejected", "approved_ahead", "refused_ahead", "reopen_approved", "reopen_dropped"}, action)
 }
 
 // told is one step with all that it is told by.
@@ -258,7 +251,7 @@ func (t told) event(what string) string {
 		text += "; by the address " + email
 	}
 	if t.step.Actor != "" {
-		text += "; brought by " + t.step.Actor
+		text += "; by " + t.step.Actor
 	}
 	return text
 }

@@ -76,6 +76,7 @@ type StoryEntry struct {
 	Entry
 	Hold      int64     // that it waits in; 0: none
 	Deferred  time.Time // by a person's word not due before
+	TakenBack time.Time // the day of a rehire by which it is cancelled, if it is not settled by then
 	WatchedAt time.Time // when it was last looked for after the close
 	WatchOver bool      // before its time
 	ErasedAt  time.Time
@@ -157,7 +158,7 @@ const (
 	storyOpenBy = `SELECT DISTINCT leaver, 0 FROM entries WHERE state IN ('waiting', 'due', 'held', 'submitted', 'would_close', 'failed')
 		AND EXISTS (SELECT 1 FROM json_each(entries.emails) a WHERE a.value = $1) ORDER BY 1`
 	storyEntries = `SELECT id, hold, deferred_until, watched_at, watch_over, erased_at, state = 'cancelled' AND reason = '` + sameAsOpen + `',
-		split_from, EXISTS (SELECT 1 FROM memberships m JOIN batches b ON b.id = m.batch JOIN imports i ON i.id = b.import
+		split_from, COALESCE((SELECT c.effective_at FROM cancels c WHERE entries.cancel > 0 AND c.id = entries.cancel), 0), EXISTS (SELECT 1 FROM memberships m JOIN batches b ON b.id = m.batch JOIN imports i ON i.id = b.import
 			WHERE m.entry = entries.id AND m.outcome = '' AND i.ended_at = 0) FROM entries WHERE leaver = $1`
 	storySteps  = `SELECT seq, at, action, entry, actor, facts FROM audit WHERE entry IN (SELECT value FROM json_each($1))`
 	storyShared = `SELECT seq, at, action, entry, actor, facts FROM audit WHERE seq >= $1 AND ` + sharedActions + ` AND json_valid(facts)
@@ -316,11 +317,11 @@ func (t *teller) entries(leaver string) (entries []StoryEntry, cameOf map[int64]
 	cameOf = make(map[int64]int64)
 	if err := t.each(storyEntries, func(rows *sql.Rows) error {
 		var e StoryEntry
-		var id, deferred, watched, erased, split int64
-		if err := rows.Scan(&id, &e.Hold, &deferred, &watched, &e.WatchOver, &erased, &e.GaveWay, &split, &e.Importing); err != nil {
+		var id, deferred, watched, erased, split, back int64
+		if err := rows.Scan(&id, &e.Hold, &deferred, &watched, &e.WatchOver, &erased, &e.GaveWay, &split, &back, &e.Importing); err != nil {
 			return err
 		}
-		e.Deferred, e.WatchedAt, e.ErasedAt = fromMicros(deferred), fromMicros(watched), fromMicros(erased)
+		e.Deferred, e.TakenBack, e.WatchedAt, e.ErasedAt = fromMicros(deferred), fromMicros(back), fromMicros(watched), fromMicros(erased)
 		byID[id] = e
 		if split != 0 {
 			cameOf[id] = split
@@ -429,7 +430,7 @@ func (t *teller) addSteps(l *StoryLeaving, ids []int64) error {
 	if err != nil {
 		return err
 	}
-	l.Steps = append(oldest, newest...)
+	l.Steps = slices.Concat(oldest, newest)
 	return t.q.QueryRowContext(t.ctx, `SELECT MAX(0, COUNT(*) - $3) FROM audit WHERE entry IN (SELECT value FROM json_each($1)) AND seq < $2`,
 		list(ids), before, len(oldest)).Scan(&l.More)
 }
@@ -448,8 +449,8 @@ func (t *teller) steps(query string, args ...any) (all []Step, err error) {
 	return all, err
 }
 
-// addHolds adds the holds that name these entries, with who has approved those that
-// are open.
+// addHolds adds the holds that name these entries; those that are open with whom they
+// hold, and who has approved them.
 func (t *teller) addHolds(l *StoryLeaving, ids []int64) error {
 	holds, err := scanHolds(t.ctx, t.q, `WHERE id IN (`+storyHolds+`) ORDER BY id DESC LIMIT $2`, list(ids), storyFirst+storyLast)
 	if err != nil {
@@ -459,6 +460,9 @@ func (t *teller) addHolds(l *StoryLeaving, ids []int64) error {
 	for _, h := range holds {
 		if h.State == HoldOpen {
 			if h.Approvals, err = approvalsOf(t.ctx, t.q, h.ID); err != nil {
+				return err
+			}
+			if h.Users, err = heldUsers(t.ctx, t.q, h); err != nil {
 				return err
 			}
 		}

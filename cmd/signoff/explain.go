@@ -102,7 +102,7 @@ func notKnown(err error) bool {
 // pace is what a story needs to know of the config.
 func (c config) pace() console.Pace {
 	return console.Pace{DryRun: c.Mode != modeClose, Accounts: c.Docusign.Accounts.ids(), Interval: c.Batch.Interval,
-		Watch: c.Docusign.Watch, LookUp: docusign.RequestTimeout, People: c.Guard.Approvals}
+		Watch: c.Docusign.Watch, LookUp: docusign.RequestTimeout, Deadline: c.Batch.Deadline, People: c.Guard.Approvals}
 }
 
 // printStory prints a timeline for each leaving, then how it stands.
