@@ -86,7 +86,7 @@ func (l *Ledger) followedEntries(ctx context.Context, origin, source string) (ma
 // users returns the users of some memberships, by entry.
 func (l *Ledger) users(ctx context.Context, where string, args ...any) (map[int64][]FollowedUser, error) {
 	const columns = `entry, user_id, email, scim, outcome, CASE note WHEN '' THEN reason ELSE note END, trace, settled_at`
-	query := `SELECT ` + columns + ` FROM memberships WHERE ` + where + ` ORDER BY entry, user_id` //nolint:gosec // constants of ours
+	query := `SELECT ` + columns + ` FROM memberships WHERE ` + where + ` ORDER BY entry, user_id`
 	rows, err := l.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ func newReads(db *sql.DB) *reads { return &reads{DB: db, stmts: make(map[string]
 
 // QueryContext is that of sql.DB.
 func (r *reads) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	s, err := r.prepared(ctx, query)
+	s, err := r.prepared(ctx, query) //nolint:sqlclosecheck // it is kept
 	if err != nil {
 		return nil, err
 	}
@@ -34,8 +34,8 @@ func (r *reads) QueryContext(ctx context.Context, query string, args ...any) (*s
 
 // QueryRowContext is that of sql.DB.
 func (r *reads) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	s, err := r.prepared(ctx, query)
-	if err != nil || s == nil { // which says what is wrong
+	s, err := r.prepared(ctx, query) //nolint:sqlclosecheck // it is kept
+	if err != nil || s == nil {      // which says what is wrong
 		return r.DB.QueryRowContext(ctx, query, args...)
 	}
 	return s.QueryRowContext(ctx, args...)
@@ -50,7 +50,7 @@ func (r *reads) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	if ok || full {
 		return s, nil
 	}
-	s, err := r.PrepareContext(ctx, query) //nolint:sqlclosecheck // with the connections
+	s, err := r.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
