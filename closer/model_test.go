@@ -140,8 +140,12 @@ func (m *model) terminated(p *person, w *word) {
 	p.terms = append(p.terms, w)
 	p.spoken = w.received
 	if p.last == nil || !w.said.Before(p.last.said) {
+		var before time.Time
+		if p.last != nil {
+			before = m.due(p)
+		}
 		p.last, p.kept, p.cancelled = w, nil, false
-		if m.due(p).After(w.received) { // another day than people have decided on
+		if due := m.due(p); due.After(w.received) && !due.Equal(before) { // another day than people have decided on
 			m.forgetApprovals(p)
 		}
 	}

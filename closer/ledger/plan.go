@@ -131,7 +131,7 @@ func (l *Ledger) addApprovals(ctx context.Context, account string, entries []Ent
 // them, of those that are which.
 func (l *Ledger) giveApprovals(ctx context.Context, entries []Entry, which string, args ...any) error {
 	const approved = `SELECT DISTINCT e.id, h.id FROM entries e
-		JOIN hold_users u ON u.entry IN (e.id, e.split_from) JOIN holds h ON h.id = u.hold
+		JOIN hold_users u ON u.entry IN (e.id, e.split_from) JOIN holds h ON h.id = u.hold AND (u.entry = e.id OR h.ahead = 1)
 		WHERE h.account = $1 AND h.state = 'approved' AND h.id > e.approvals_after
 		AND NOT EXISTS (SELECT 1 FROM hold_users o JOIN holds part ON part.id = o.hold WHERE o.entry = u.entry AND part.parent = h.id) AND `
 	rows, err := l.read.QueryContext(ctx, approved+which+` ORDER BY h.id`, args...)
