@@ -23,7 +23,8 @@ func (a *account) lookAhead(ctx context.Context, now time.Time) error {
 	if a.cfg.Only != nil { // a run for these people, not for those to come
 		return nil
 	}
-	entries, err := a.ledger.LookAhead(ctx, a.id, now)
+	soon := time.Now().Add(a.cfg.Interval) // whom the next run looks up anyway
+	entries, err := a.ledger.LookAhead(ctx, a.id, now, soon)
 	if err != nil || len(entries) == 0 {
 		return err
 	}

@@ -569,3 +569,18 @@ func TestRefusedPlanSkipsNobody(t *testing.T) {
 		r.is(ledger.Held, 0, 29)
 	})
 }
+
+// Who is due before the next run is looked up by that, and not twice.
+func TestWhoIsDueSoonIsNotLookedUpAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.leave(func(e *consumer.Event) { e.EffectiveAt = time.Now().Add(r.cfg.Interval / 2) }, 0)
+		r.closeDue()
+		if n := r.calls("list_users"); n > 0 {
+			t.Errorf("%d lists of users were asked for", n)
+		}
+		time.Sleep(r.cfg.Interval)
+		r.closeDue()
+		r.is(ledger.Closed, 0)
+	})
+}

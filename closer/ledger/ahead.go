@@ -113,14 +113,14 @@ const aheadIn = `state = 'waiting' AND account IN ('', $1)
 const refusal = `SELECT r.id FROM entries r WHERE r.split_from = CASE entries.split_from WHEN 0 THEN entries.id ELSE entries.split_from END
 	AND r.account = $1 AND r.state = 'skipped' AND r.emails = entries.emails AND r.hold > entries.approvals_after`
 
-// LookAhead returns the entries that are due within a week, and are to be looked
-// for in the account now: daily. Who is due first comes first. Approvals are those
-// that are good when they are due.
-func (l *Ledger) LookAhead(ctx context.Context, account string, now time.Time) ([]Entry, error) {
+// LookAhead returns the entries that are due within a week, and later than soon, and
+// are to be looked for in the account now: daily. Who is due first comes first.
+// Approvals are those that are good when they are due.
+func (l *Ledger) LookAhead(ctx context.Context, account string, now, soon time.Time) ([]Entry, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT `+entryColumns+` FROM entries
 		WHERE `+aheadIn+` AND due_at > $2 AND due_at <= $3
 		AND NOT EXISTS (SELECT 1 FROM ahead a WHERE a.entry = entries.id AND a.account = $1 AND a.looked_at > $4)
-		ORDER BY due_at, id`, account, micros(now), micros(now.Add(lookAheadBy)), micros(now.Add(-lookAgain)))
+		ORDER BY due_at, id`, account, micros(soon), micros(now.Add(lookAheadBy)), micros(now.Add(-lookAgain)))
 	if err != nil {
 		return nil, err
 	}

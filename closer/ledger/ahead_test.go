@@ -15,7 +15,7 @@ const twoDays = 48 * time.Hour
 // ahead are the leavers whom a look ahead in the account would look for now.
 func (b *book) ahead(account string) []Entry {
 	b.t.Helper()
-	entries, err := b.LookAhead(b.t.Context(), account, b.now)
+	entries, err := b.LookAhead(b.t.Context(), account, b.now, b.now)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestUnknownIsLookedForAgainSoon(t *testing.T) {
 	b.record(b.left("ann", b.leaving(twoDays)))
 	b.finds(Finding{Entry: b.entry("ann"), Account: account, Detail: "could not be looked up"})
 	for in, want := range map[time.Duration]int{30 * time.Minute: 0, 2 * time.Hour: 1} {
-		if got, err := b.LookAhead(t.Context(), account, b.now.Add(in)); err != nil || len(got) != want {
+		if got, err := b.LookAhead(t.Context(), account, b.now.Add(in), b.now.Add(in)); err != nil || len(got) != want {
 			t.Errorf("%v after: %d are looked for (%v), want %d", in, len(got), err, want)
 		}
 	}

@@ -115,11 +115,12 @@ func (c *company) users() []docusigntest.User {
 		{ID: demoUser, Email: "signoff@example.com", Name: "signoff", Administrator: true, Created: since},
 		{ID: "00000000-0000-4000-8000-0000000000bb", Email: "it@example.com", Name: "IT", Administrator: true, Created: since},
 	}
-	for _, p := range c.people {
+	for i, p := range c.people {
 		if p.user == "" {
 			continue
 		}
-		u := docusigntest.User{ID: p.user, Email: p.email, Name: p.employee, Administrator: p.admin, Created: since}
+		u := docusigntest.User{ID: p.user, Email: p.email, Name: p.employee, Administrator: p.admin, Created: since,
+			LastLogin: time.Now().Add(-time.Duration(i%90) * time.Hour)}
 		if p.address != "" {
 			u.Email = p.address
 		}
