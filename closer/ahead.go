@@ -377,12 +377,11 @@ func (a *account) planAt(ctx context.Context, at, now time.Time, look bool) (Pla
 	if err != nil {
 		return p, err
 	}
-	verdict, err := a.check(ctx, resolved, f, nil)
+	verdict, headroom, err := a.check(ctx, resolved, f, nil)
 	if err != nil {
 		return p, err
 	}
-	p.People = peopleAt(resolved, verdict)
-	p.Headroom = a.guard.Headroom(f, verdict.Go)
+	p.People, p.Headroom = peopleAt(resolved, verdict), headroom
 	if going := p.Approvable(); len(going) > 0 {
 		p.Digest = ledger.PlanDigest(a.id, going)
 	}

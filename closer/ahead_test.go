@@ -584,3 +584,18 @@ func TestWhoIsDueSoonIsNotLookedUpAhead(t *testing.T) {
 		r.is(ledger.Closed, 0)
 	})
 }
+
+// The headroom of a plan is less by what was sent within the window before it.
+func TestHeadroomOfAPlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(r *rig, _ *docusigntest.Config) { r.guard.Limits = []guard.Limit{{Window: time.Hour, Max: 10}} })
+		r.leave(nil, 0, 1, 2)
+		r.closeDue()
+		r.leave(nil, 3)
+		for after, want := range map[time.Duration]int{0: 6, 2 * time.Hour: 10} {
+			if got := r.planAt(time.Now().Add(after)).Headroom["1h0m0s"]; got != want {
+				t.Errorf("after %v: %d left, want %d", after, got, want)
+			}
+		}
+	})
+}

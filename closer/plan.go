@@ -226,9 +226,12 @@ func (a *account) judge(ctx context.Context, now time.Time, p plan, cut error, u
 	}
 	a.frozen[urgentOnly] = f.FrozenUntil
 	err = a.promises.judging(promiser{a.id, urgentOnly}, func(promised []ledger.SentLeaver) ([]ledger.SentLeaver, error) {
-		verdict, err := a.check(ctx, p, f, promised)
+		verdict, headroom, err := a.check(ctx, p, f, promised)
 		if err != nil {
 			return nil, err
+		}
+		for window, left := range headroom {
+			a.metrics.Headroom(a.id, window, left)
 		}
 		going := verdict.Go
 		for _, h := range verdict.Holds {
@@ -307,18 +310,16 @@ func (a *account) facts(ctx context.Context, now time.Time, p plan, cut error) (
 	return f, err
 }
 
-// check lets the guard judge the plan by what was sent so far, and promised.
-func (a *account) check(ctx context.Context, p plan, f guard.Facts, promised []ledger.SentLeaver) (guard.Verdict, error) {
+// check lets the guard judge the plan by what was sent so far, and promised. It says
+// as well how many leavers each window would still let through.
+func (a *account) check(ctx context.Context, p plan, f guard.Facts, promised []ledger.SentLeaver) (guard.Verdict, map[string]int, error) {
 	sent, err := a.ledger.Sent(ctx, f.Now.Add(-a.guard.LongestWindow()))
 	if err != nil {
-		return guard.Verdict{}, err
+		return guard.Verdict{}, nil, err
 	}
 	f.Sent = slices.Concat(sent, promised)
 	verdict := a.guard.Check(p.open, f)
-	for window, left := range a.guard.Headroom(f, verdict.Go) {
-		a.metrics.Headroom(f.Account, window, left)
-	}
-	return verdict, nil
+	return verdict, a.guard.Headroom(f, verdict.Go), nil
 }
 
 // countUsers asks Docusign for what only some plans make it necessary to know,

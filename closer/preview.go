@@ -81,7 +81,7 @@ func (a *account) preview(ctx context.Context, addresses []string, now time.Time
 	if err != nil {
 		return nil, err
 	}
-	verdict, err := a.check(ctx, p, f, nil)
+	verdict, _, err := a.check(ctx, p, f, nil)
 	if err != nil {
 		return nil, err
 	}
