@@ -110,7 +110,7 @@ func (t *tally) add(o tally) {
 
 // tooFew says what hardly happened in so many histories.
 func (t tally) tooFew(histories int) string {
-	for what, each := range map[string]float64{"users closed": 4, "holds": 4, "approved": 1, "rejected": 0.1, "restarts": 1, "taken back": 0.5,
+	for what, each := range map[string]float64{"users closed": 2, "holds": 4, "approved": 1, "rejected": 0.1, "restarts": 1, "taken back": 0.5,
 		"outcomes unknown": 0.3, "held for limit": 0.5, "held for first_run": 0.2, "held for freeze": 0.1, "held for returned": 0.02,
 		"held for ambiguous": 0.1, "held for newer_user": 0.02, "held for stale": 0.05, "held for administrator": 0.05, "held for protected": 0.1} {
 		if float64(t[what]) < each*float64(histories) {
@@ -382,7 +382,7 @@ func (h *history) start() {
 func (h *history) noteFirstPlan() {
 	for _, e := range h.entries() {
 		if e.State == ledger.WouldClose {
-			h.model.firstPlan[leaverIn{e.Account, e.Leaver}] = time.Now()
+			h.model.firstPlan[leaverIn{e.Account, e.Leaver}] = len(h.model.whose(e.Leaver).terms)
 		}
 	}
 }

@@ -31,8 +31,8 @@ type model struct {
 
 	requests  []*closeRequest
 	attempts  map[membership]*attempt
-	runBefore map[string]bool        // account -> a plan of it was sent or approved
-	firstPlan map[leaverIn]time.Time // who would have been closed in a dry run -> the end of that
+	runBefore map[string]bool  // account -> a plan of it was sent or approved
+	firstPlan map[leaverIn]int // who would have been closed in a dry run -> how many terminations had been heard of them at its end
 	runBegan  time.Time
 }
 
@@ -98,7 +98,7 @@ type attempt struct {
 
 func newModel(sim *docusigntest.Server) *model {
 	return &model{sim: sim, people: make(map[string]*person), heard: make(map[consumer.Key]bool), votes: make(map[int64]map[string]time.Time),
-		attempts: make(map[membership]*attempt), runBefore: make(map[string]bool), firstPlan: make(map[leaverIn]time.Time)}
+		attempts: make(map[membership]*attempt), runBefore: make(map[string]bool), firstPlan: make(map[leaverIn]int)}
 }
 
 // What is said.
@@ -322,7 +322,7 @@ func (m *model) mayNotClose(r *closeRequest, u docusigntest.User, p *person) str
 	switch {
 	case u.ID == self:
 		return "it is the user that signoff signs in as"
-	case m.isCancelled(p, r.at):
+	case m.isCancelled(p, r.at) && !m.approved(ledger.Returned, r.account, u.ID, r.at): // people have named who is open again
 		return "that was taken back"
 	case r.at.Before(m.due(p)) && !m.approved(ledger.Returned, r.account, u.ID, r.at): // who has left before, and leaves again
 		return "they are not due before " + m.due(p).Format(time.DateTime)
@@ -400,8 +400,8 @@ func (m *model) wasClosed(account, id string, p *person) bool {
 // isFirst says whether a person's close is part of the first plan of an account,
 // or of the one that a dry run has left.
 func (m *model) isFirst(account string, p *person) bool {
-	end, dry := m.firstPlan[leaverIn{account, p.email}]
-	return !m.runBefore[account] || dry && !p.spoken.After(end)
+	heard, dry := m.firstPlan[leaverIn{account, p.email}]
+	return !m.runBefore[account] || dry && len(p.terms) == heard
 }
 
 // isOverLimit says whether the person is one more than a limit allows.
