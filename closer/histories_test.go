@@ -724,7 +724,7 @@ func (h *history) rejects(hold ledger.Hold, d ledger.Decision) {
 }
 
 func (h *history) freezes() {
-	f := freeze{account: pick(h, append([]string{""}, h.accounts...)...), until: time.Now().Add(h.some(time.Minute, 24*time.Hour)).UTC()}
+	f := freeze{since: time.Now(), account: pick(h, append([]string{""}, h.accounts...)...), until: time.Now().Add(h.some(time.Minute, 24*time.Hour)).UTC()}
 	made, err := h.ledger.Freeze(h.t.Context(), ledger.Freeze{Account: f.account, Until: f.until, Reason: "stop", By: "ana"})
 	h.must("freeze", err)
 	f.id = made.ID

@@ -278,3 +278,52 @@ func TestALimitOverAllAccounts(t *testing.T) {
 		})
 	}
 }
+
+// Whoever approves knows of the freezes that there are, not of those to come.
+func TestAFreezeAfterTheApproval(t *testing.T) {
+	for name, tt := range map[string]struct {
+		ahead, before bool
+		want          ledger.State
+	}{
+		"approved ahead in a freeze":        {true, true, ledger.Closed},
+		"approved ahead, and then frozen":   {true, false, ledger.Held},
+		"approved in a freeze":              {false, true, ledger.Closed},
+		"approved in a freeze, then frozen": {false, false, ledger.Held},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				freeze := func() {
+					if _, err := r.ledger.Freeze(t.Context(), ledger.Freeze{Until: time.Now().Add(90 * time.Hour), Reason: "no changes", By: "ana"}); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(time.Second)
+				}
+				if tt.before || !tt.ahead {
+					freeze()
+				}
+				at := time.Now().Add(48 * time.Hour)
+				if tt.ahead {
+					r.leave(func(e *consumer.Event) { e.EffectiveAt = at }, 0)
+					r.closeDue()
+					r.approveAhead("ana", at, time.Hour, aDay)
+				} else {
+					r.leave(nil, 0)
+					r.closeDue()
+					if _, err := r.ledger.Approve(t.Context(), r.word(r.hold().ID, "ana", ""), aDay); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if !tt.before {
+					time.Sleep(time.Second)
+					freeze()
+				}
+				if tt.ahead {
+					time.Sleep(time.Until(at))
+				}
+				r.closeDue()
+				r.is(tt.want, 0)
+			})
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package closer_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,6 +68,7 @@ type word struct {
 }
 
 type approval struct {
+	at      time.Time
 	account string
 	kinds   []ledger.Kind
 	users   []ledger.HeldUser
@@ -76,6 +78,7 @@ type approval struct {
 
 type freeze struct {
 	id      int64
+	since   time.Time
 	account string
 	until   time.Time
 }
@@ -222,7 +225,7 @@ func (m *model) yes(h ledger.Hold, id int64, named []ledger.HeldUser, d ledger.D
 	if m.votes[id] == nil {
 		m.votes[id] = make(map[string]time.Time)
 	}
-	m.votes[id][d.By.Name] = now
+	m.votes[id][strings.ToLower(cmp.Or(d.By.Email, d.By.Name))] = now
 	people := 0
 	for _, at := range m.votes[id] {
 		if now.Sub(at) < terms.Expires || h.Ahead { // whose time is still to come
@@ -232,7 +235,7 @@ func (m *model) yes(h ledger.Hold, id int64, named []ledger.HeldUser, d ledger.D
 	if people < terms.People {
 		return true, false
 	}
-	a := &approval{account: h.Account, kinds: h.Kinds, users: slices.Clone(named), expires: now.Add(terms.Expires)}
+	a := &approval{at: now, account: h.Account, kinds: h.Kinds, users: slices.Clone(named), expires: now.Add(terms.Expires)}
 	if h.Ahead {
 		a.from, a.expires = h.ValidFrom, h.ExpiresAt
 	}
@@ -270,8 +273,15 @@ func (m *model) forgetApprovals(p *person) {
 
 func (m *model) approved(kind ledger.Kind, account, user string, now time.Time) bool {
 	return slices.ContainsFunc(m.approvals, func(a *approval) bool {
-		return a.account == account && !now.Before(a.from) && now.Before(a.expires) && slices.Contains(a.kinds, kind) &&
+		return a.account == account && (kind != ledger.Frozen || m.knewFreezes(a, now)) && !now.Before(a.from) && now.Before(a.expires) && slices.Contains(a.kinds, kind) &&
 			slices.ContainsFunc(a.users, func(u ledger.HeldUser) bool { return u.ID == user })
+	})
+}
+
+// knewFreezes says whether no freeze that is in force has begun since the approval.
+func (m *model) knewFreezes(a *approval, now time.Time) bool {
+	return !slices.ContainsFunc(m.freezes, func(f *freeze) bool {
+		return (f.account == "" || f.account == a.account) && f.until.After(now) && f.since.After(a.at)
 	})
 }
 

@@ -134,8 +134,8 @@ func (l *Ledger) LookAhead(ctx context.Context, account string, now, soon time.T
 // approvalsAhead gives entries that wait the approved holds that are good when
 // they are due or, if that is later, at that time.
 func (l *Ledger) approvalsAhead(ctx context.Context, account string, entries []Entry, at time.Time) error {
-	return l.giveApprovals(ctx, entries, `e.state = 'waiting' AND e.account IN ('', $1)
-		AND h.valid_from <= MAX(e.due_at, $2) AND h.expires_at > e.due_at`, account, micros(at))
+	return l.giveApprovals(ctx, account, entries, at, `e.state = 'waiting' AND e.account IN ('', $1)
+		AND h.valid_from <= MAX(e.due_at, $2) AND h.expires_at > e.due_at`)
 }
 
 // Findings returns what was found ahead, in all accounts, of the entries that

@@ -167,8 +167,8 @@ func (t *tx) refuseOwn(h Hold, by Person, brought bool) error {
 
 // approve counts a yes, and carries it out if it is the last that was needed.
 func (t *tx) approve(h Hold, d Decision, terms Terms) (Hold, error) {
-	if err := t.exec(`INSERT INTO approvals (hold, person, reason, at) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (hold, person) DO UPDATE SET reason = $3, at = $4`, h.ID, d.By.Name, d.Reason, micros(t.now)); err != nil {
+	if err := t.exec(`INSERT INTO approvals (hold, address, person, reason, at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (hold, address) DO UPDATE SET person = $3, reason = $4, at = $5`, h.ID, d.By.address(), d.By.Name, d.Reason, micros(t.now)); err != nil {
 		return h, err
 	}
 	since := t.now.Add(-terms.Expires)

@@ -93,6 +93,15 @@ func (l *Ledger) FrozenUntil(ctx context.Context, account string, now time.Time)
 	return fromMicros(until), err
 }
 
+// frozenSince is when the newest freeze began that is in force in the account at a
+// time; zero if none is.
+func (l *Ledger) frozenSince(ctx context.Context, account string, at time.Time) (time.Time, error) {
+	var since int64
+	err := l.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(made_at), 0) FROM freezes WHERE ended_at = 0 AND until_at > $2 AND account IN ('', $1)`,
+		account, micros(at)).Scan(&since)
+	return fromMicros(since), err
+}
+
 // Thaw has what a freeze of the account has held judged anew, once it is over.
 func (l *Ledger) Thaw(ctx context.Context, account string, now time.Time) error {
 	until, err := l.FrozenUntil(ctx, account, now)

@@ -8,6 +8,14 @@ type Person struct {
 	Email string // "" if the token names none
 }
 
+// address tells people apart: somebody may have several tokens.
+func (p Person) address() string {
+	if p.Email != "" {
+		return strings.ToLower(p.Email)
+	}
+	return strings.ToLower(p.Name)
+}
+
 // Is says whether the person goes by this address, by the token's name or by its
 // email. Case does not count.
 func (p Person) Is(address string) bool {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -124,17 +125,29 @@ func scanEntries(rows *sql.Rows) ([]Entry, error) {
 // that was approved ahead names the first entry of a leaving, which was in no
 // account yet.
 func (l *Ledger) addApprovals(ctx context.Context, account string, entries []Entry, now time.Time) error {
-	return l.giveApprovals(ctx, entries, `e.state = 'due' AND e.account = $1 AND h.valid_from <= $2 AND h.expires_at > $2`, account, micros(now))
+	return l.giveApprovals(ctx, account, entries, now, `e.state = 'due' AND e.account = $1 AND h.valid_from <= $2 AND h.expires_at > $2`)
 }
 
-// giveApprovals gives these entries the approved holds of the account $1 that name
-// them, of those that are which.
-func (l *Ledger) giveApprovals(ctx context.Context, entries []Entry, which string, args ...any) error {
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// giveApprovals gives these entries the approved holds of the account that name
+// them, of those that are which: of account $1, at time $2. Of a freeze that is in
+// force then nobody knew who had decided before it began.
+func (l *Ledger) giveApprovals(ctx context.Context, account string, entries []Entry, at time.Time, which string) error {
 	const approved = `SELECT DISTINCT e.id, h.id FROM entries e
 		JOIN hold_users u ON u.entry IN (e.id, e.split_from) JOIN holds h ON h.id = u.hold AND (u.entry = e.id OR h.ahead = 1)
 		WHERE h.account = $1 AND h.state = 'approved' AND h.id > e.approvals_after
 		AND NOT EXISTS (SELECT 1 FROM hold_users o JOIN holds part ON part.id = o.hold WHERE o.entry = u.entry AND part.parent = h.id) AND `
-	rows, err := l.read.QueryContext(ctx, approved+which+` ORDER BY h.id`, args...)
+	frozen, err := l.frozenSince(ctx, account, later(at, time.Now()))
+	if err != nil {
+		return err
+	}
+	rows, err := l.read.QueryContext(ctx, approved+which+` ORDER BY h.id`, account, micros(at))
 	if err != nil {
 		return err
 	}
@@ -154,9 +167,14 @@ func (l *Ledger) giveApprovals(ctx context.Context, entries []Entry, which strin
 	for i, e := range entries {
 		for _, id := range of[e.ID] {
 			if _, ok := holds[id]; !ok {
-				if holds[id], err = l.Hold(ctx, id); err != nil {
+				h, err := l.Hold(ctx, id)
+				if err != nil {
 					return err
 				}
+				if h.DecidedAt.Before(frozen) {
+					h.Kinds = slices.DeleteFunc(h.Kinds, func(k Kind) bool { return k == Frozen })
+				}
+				holds[id] = h
 			}
 			entries[i].Approvals = append(entries[i].Approvals, holds[id])
 		}

@@ -9,13 +9,15 @@ ALTER TABLE holds ADD COLUMN valid_from BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE holds ADD COLUMN parent BIGINT NOT NULL DEFAULT 0;
 UPDATE holds SET expires_at = decided_at + 86400000000 WHERE state = 'approved';
 
--- Who has approved a hold so far, each person once.
+-- Who has approved a hold so far, each person once: by the address of their token or, if it
+-- has none, its name. person is the name.
 CREATE TABLE approvals (
-	hold   BIGINT NOT NULL,
-	person TEXT   NOT NULL,
-	reason TEXT   NOT NULL,
-	at     BIGINT NOT NULL,
-	PRIMARY KEY (hold, person)
+	hold    BIGINT NOT NULL,
+	address TEXT   NOT NULL,
+	person  TEXT   NOT NULL,
+	reason  TEXT   NOT NULL,
+	at      BIGINT NOT NULL,
+	PRIMARY KEY (hold, address)
 );
 
 -- A time in which nothing is closed without a person's word; account '': in all of them.
