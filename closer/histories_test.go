@@ -1102,7 +1102,8 @@ func (h *history) checkLeaver(p *person, in string, entries []ledger.Entry, eage
 	own := slices.DeleteFunc(slices.Clone(entries), func(e ledger.Entry) bool { return e.Leaver != p.email || e.Account != in })
 	open := slices.ContainsFunc(own, func(e ledger.Entry) bool { return e.State.Open() })
 	if h.model.isCancelled(p, time.Now()) {
-		if open {
+		returned := slices.ContainsFunc(own, func(e ledger.Entry) bool { return e.State.Open() && e.Returned }) // people said that they have left after all
+		if open && !returned && !h.model.isTie(p) {
 			h.complain("%s waits in account %s, though that was taken back", p.email, in)
 		}
 		return
