@@ -113,28 +113,8 @@ func (a *account) judgeAhead(ctx context.Context, now time.Time, api *docusign.A
 		}
 	}
 	var all []ledger.Finding
-	add := func(e ledger.Entry, outcome ledger.State) *ledger.Finding {
-		all = append(all, ledger.Finding{Entry: e, Account: a.id, Outcome: outcome})
-		return &all[len(all)-1]
-	}
-	verdict := personal.Check(p.open, f)
-	for _, c := range verdict.Go {
-		add(c.Entry, ledger.Closed).Users = c.Resolved().Users
-	}
-	for _, h := range verdict.Holds {
-		for _, c := range h.People {
-			held := add(c.Entry, ledger.Held)
-			held.Users, held.Kinds, held.Detail = c.Resolved().Users, h.Kinds, h.Detail
-		}
-	}
-	for _, s := range p.settled {
-		add(s.Entry, s.Outcome)
-	}
-	for _, r := range p.refused {
-		add(r.entry, "").Detail = docusign.Reason(r.cause)
-	}
-	for _, e := range p.missed {
-		add(e, "").Detail = "could not be looked up for now"
+	for _, o := range p.fates(personal.Check(p.open, f)) {
+		all = append(all, ledger.Finding{Entry: o.Entry, Account: a.id, Outcome: o.Outcome, Kinds: o.Kinds, Detail: o.Why, Users: o.Users})
 	}
 	return all, nil
 }
@@ -391,22 +371,8 @@ func (a *account) planAt(ctx context.Context, at, now time.Time, look bool) (Pla
 // peopleAt are the people of a plan, who is due first before others.
 func peopleAt(p plan, verdict guard.Verdict) []PlannedAt {
 	var all []PlannedAt
-	for _, c := range verdict.Go {
-		all = append(all, PlannedAt{Entry: c.Entry, Users: c.Resolved().Users, Outcome: ledger.Closed})
-	}
-	for _, h := range verdict.Holds {
-		for _, c := range h.People {
-			all = append(all, PlannedAt{Entry: c.Entry, Users: c.Resolved().Users, Outcome: ledger.Held, Kinds: h.Kinds, Why: h.Detail, Whole: h.WholePlan()})
-		}
-	}
-	for _, s := range p.settled {
-		all = append(all, PlannedAt{Entry: s.Entry, Outcome: s.Outcome})
-	}
-	for _, r := range p.refused {
-		all = append(all, PlannedAt{Entry: r.entry, Why: docusign.Reason(r.cause)})
-	}
-	for _, e := range p.missed {
-		all = append(all, PlannedAt{Entry: e, Why: "could not be looked up for now"})
+	for _, o := range p.fates(verdict) {
+		all = append(all, PlannedAt{Entry: o.Entry, Users: o.Users, Outcome: o.Outcome, Kinds: o.Kinds, Why: o.Why, Whole: o.Whole})
 	}
 	slices.SortStableFunc(all, func(a, b PlannedAt) int {
 		return cmp.Or(a.Entry.DueAt.Compare(b.Entry.DueAt), cmp.Compare(a.Entry.ID, b.Entry.ID))

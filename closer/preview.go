@@ -90,27 +90,40 @@ func (a *account) preview(ctx context.Context, addresses []string, now time.Time
 
 func (a *account) previews(p plan, verdict guard.Verdict) []Preview {
 	var all []Preview
-	add := func(e ledger.Entry, outcome ledger.State) *Preview {
-		all = append(all, Preview{Email: e.Leaver, Account: a.id, Outcome: outcome})
-		return &all[len(all)-1]
+	for _, f := range p.fates(verdict) {
+		all = append(all, Preview{Email: f.Entry.Leaver, Account: a.id, Outcome: f.Outcome, Users: f.Users, Kinds: f.Kinds, Why: f.Why})
 	}
+	return all
+}
+
+// fate is what a plan comes to for one leaver.
+type fate struct {
+	ledger.Resolved
+	Outcome ledger.State  // Closed, Held, AlreadyClosed or NotFound; "": it could not be looked up
+	Kinds   []ledger.Kind // why it would be held
+	Why     string        // the same in words, or why it could not be looked up
+	Whole   bool          // it is the whole plan that would be held
+}
+
+// fates are what the plan comes to, by the guard's verdict.
+func (p plan) fates(verdict guard.Verdict) []fate {
+	var all []fate
 	for _, c := range verdict.Go {
-		add(c.Entry, ledger.Closed).Users = c.Resolved().Users
+		all = append(all, fate{Resolved: c.Resolved(), Outcome: ledger.Closed})
 	}
 	for _, h := range verdict.Holds {
 		for _, c := range h.People {
-			held := add(c.Entry, ledger.Held)
-			held.Users, held.Kinds, held.Why = c.Resolved().Users, h.Kinds, h.Detail
+			all = append(all, fate{Resolved: c.Resolved(), Outcome: ledger.Held, Kinds: h.Kinds, Why: h.Detail, Whole: h.WholePlan()})
 		}
 	}
 	for _, s := range p.settled {
-		add(s.Entry, s.Outcome)
+		all = append(all, fate{Resolved: ledger.Resolved{Entry: s.Entry}, Outcome: s.Outcome})
 	}
 	for _, r := range p.refused {
-		add(r.entry, "").Why = docusign.Reason(r.cause)
+		all = append(all, fate{Resolved: ledger.Resolved{Entry: r.entry}, Why: docusign.Reason(r.cause)})
 	}
 	for _, e := range p.missed {
-		add(e, "").Why = "could not be looked up for now"
+		all = append(all, fate{Resolved: ledger.Resolved{Entry: e}, Why: "could not be looked up for now"})
 	}
 	return all
 }

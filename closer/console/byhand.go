@@ -99,7 +99,7 @@ func refusal(err error) int {
 	switch {
 	case errors.Is(err, ledger.ErrNoLeaver):
 		return http.StatusNotFound
-	case errors.Is(err, ledger.ErrAboutSelf):
+	case errors.Is(err, ledger.ErrStandsIn):
 		return http.StatusForbidden
 	case errors.Is(err, ledger.ErrUntil):
 		return http.StatusBadRequest

@@ -36,9 +36,6 @@ var (
 	// ErrManyLeavers refuses to take an address for a person's.
 	ErrManyLeavers = errors.New("too many leavers go by this address for it to say who is meant: say one that is theirs alone")
 
-	// ErrAboutSelf refuses a decision of a person about themselves.
-	ErrAboutSelf = errors.New("this is an address of yours, and nobody decides about themselves: ask another operator")
-
 	// ErrUntil refuses to put a leaver off to a time that has passed or is too far away.
 	ErrUntil = errors.New("until: not within a year from now")
 )
@@ -68,11 +65,9 @@ func (l *Ledger) Defer(ctx context.Context, w ByHand, until time.Time) ([]Moved,
 		return nil, ErrUntil
 	}
 	return l.byHand(ctx, w, State.Open, func(t *tx, k knownEntry) (why string, err error) {
-		switch {
-		case !k.state.Open():
-			return whySettled, nil
-		case k.state == Submitted:
-			return whySubmitted, nil
+		switch why := standsFast(k); {
+		case why != "":
+			return why, nil
 		case k.dueAt.After(until) && k.effected.Add(t.ledger.cfg.Grace).After(until):
 			return "it is not due before " + k.dueAt.Format(time.RFC3339) + " anyway", nil
 		}
@@ -84,11 +79,8 @@ func (l *Ledger) Defer(ctx context.Context, w ByHand, until time.Time) ([]Moved,
 // deferral. Who is held is judged anew, by the limits of urgent ones.
 func (l *Ledger) Urgent(ctx context.Context, w ByHand) ([]Moved, error) {
 	return l.byHand(ctx, w, State.Open, func(t *tx, k knownEntry) (why string, err error) {
-		switch {
-		case !k.state.Open():
-			return whySettled, nil
-		case k.state == Submitted:
-			return whySubmitted, nil
+		if why := standsFast(k); why != "" {
+			return why, nil
 		}
 		return "", t.urge(k, w)
 	})
@@ -97,11 +89,8 @@ func (l *Ledger) Urgent(ctx context.Context, w ByHand) ([]Moved, error) {
 // Skip leaves a leaver open for good, as far as what was heard until now goes.
 func (l *Ledger) Skip(ctx context.Context, w ByHand) (moved []Moved, skipped []Settled, err error) {
 	moved, err = l.byHand(ctx, w, State.Open, func(t *tx, k knownEntry) (why string, err error) {
-		switch {
-		case !k.state.Open():
-			return whySettled, nil
-		case k.state == Submitted:
-			return whySubmitted, nil
+		if why := standsFast(k); why != "" {
+			return why, nil
 		}
 		return "", t.skip(k, w)
 	})
@@ -141,6 +130,17 @@ const (
 	whySubmitted = "a close is on its way"
 	whySettled   = "it is settled"
 )
+
+// standsFast says why a person's word moves an entry no more; "" if it may.
+func standsFast(k knownEntry) string {
+	switch {
+	case !k.state.Open():
+		return whySettled
+	case k.state == Submitted:
+		return whySubmitted
+	}
+	return ""
+}
 
 // byHand has do move each entry that a person's word concerns, or say why not. A
 // StandsError says that none was moved.
@@ -206,7 +206,7 @@ func (t *tx) meantBy(w ByHand) ([]knownEntry, error) {
 		if self, err := t.isAbout(w.By, leaver, known); err != nil {
 			return nil, err
 		} else if self {
-			return nil, ErrAboutSelf
+			return nil, ErrStandsIn
 		}
 		opened, over := standing(known)
 		open, settled = append(open, opened...), append(settled, newest(over)...)

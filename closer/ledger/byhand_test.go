@@ -95,9 +95,9 @@ func TestByHandAboutWhom(t *testing.T) {
 		"a further address":                {"a2@acme.com", Person{Name: "ana"}, nil},
 		"an address in the entry alone":    {"a3@acme.com", Person{Name: "ana"}, nil},
 		"nobody's":                         {"zoe@acme.com", Person{Name: "ana"}, ErrNoLeaver},
-		"herself by the token's email":     {"a2@acme.com", Person{Name: "ann", Email: "Ann@Acme.com"}, ErrAboutSelf},
-		"herself by the token's name":      {"ann@acme.com", Person{Name: "A2@acme.com"}, ErrAboutSelf},
-		"herself by one in the entry only": {"ann@acme.com", Person{Name: "x", Email: "a3@acme.com"}, ErrAboutSelf},
+		"herself by the token's email":     {"a2@acme.com", Person{Name: "ann", Email: "Ann@Acme.com"}, ErrStandsIn},
+		"herself by the token's name":      {"ann@acme.com", Person{Name: "A2@acme.com"}, ErrStandsIn},
+		"herself by one in the entry only": {"ann@acme.com", Person{Name: "x", Email: "a3@acme.com"}, ErrStandsIn},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBook(t)

@@ -44,7 +44,7 @@ var (
 	ErrSelf = errors.New("the user that signoff signs in as is never closed by it: reject the hold, and give the integration another user")
 
 	// ErrStandsIn refuses a decision of somebody about themselves.
-	ErrStandsIn = errors.New("nobody decides about themselves: somebody else must, or approve the others with --except")
+	ErrStandsIn = errors.New("nobody decides about themselves: another operator must; of a hold, --except approves the others")
 
 	// ErrBrought refuses an approval by the person who brought the terminations.
 	ErrBrought = errors.New("nobody approves what they have brought themselves: somebody else must")

@@ -437,17 +437,7 @@ func (e *Evidence) Rows(do func(ChainRow) error) error {
 
 // each hands over the rows of a query.
 func (e *Evidence) each(query string, do func(*sql.Rows) error, args ...any) error {
-	rows, err := e.q.QueryContext(e.ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := do(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return eachRow(e.ctx, e.q, do, query, args...)
 }
 
 // list is ids as json_each takes them.

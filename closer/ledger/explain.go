@@ -635,15 +635,5 @@ func (l *Ledger) around(ctx context.Context, s *Story) (err error) {
 }
 
 func (t *teller) each(query string, do func(*sql.Rows) error, args ...any) error {
-	rows, err := t.q.QueryContext(t.ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := do(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return eachRow(t.ctx, t.q, do, query, args...)
 }

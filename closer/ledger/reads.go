@@ -41,6 +41,21 @@ func (r *reads) QueryRowContext(ctx context.Context, query string, args ...any) 
 	return s.QueryRowContext(ctx, args...)
 }
 
+// eachRow hands over each row of a query.
+func eachRow(ctx context.Context, q querier, scan func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
 // prepared is the query's statement; nil if no more are kept.
 func (r *reads) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	r.mu.Lock()

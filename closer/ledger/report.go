@@ -183,20 +183,6 @@ func (p period) each(query string, scan func(*sql.Rows) error) error {
 	return eachRow(p.ctx, p.q, scan, query, p.bounds...)
 }
 
-func eachRow(ctx context.Context, q querier, scan func(*sql.Rows) error, query string, args ...any) error {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
 func (p period) scanEntry(rows *sql.Rows) error {
 	var l Leaving
 	var effective, received, due, settled, deferred, erased int64

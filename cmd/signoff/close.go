@@ -18,7 +18,6 @@ import (
 	"signoff/closer/console"
 	"signoff/closer/ledger"
 	"signoff/consumer"
-	"signoff/metrics"
 )
 
 func closeCommand(ctx context.Context, args []string, out io.Writer) error {
@@ -137,15 +136,8 @@ type overLedger struct {
 
 // openClosing opens the ledger, and prepares a closer for these people alone.
 func openClosing(ctx context.Context, configFile string, people consumer.Leavers) (closing, error) {
-	cfg, err := loadConfig(configFile)
+	cfg, client, err := openDocusign(ctx, configFile)
 	if err != nil {
-		return nil, err
-	}
-	client, err := newDocusign(cfg, nil, metrics.NewAccounts(nil))
-	if err != nil {
-		return nil, err
-	}
-	if err := checkAccounts(ctx, cfg, client); err != nil {
 		return nil, err
 	}
 	l, err := ledger.Open(ctx, cfg.ledgerConfig(), ledger.Observe{})

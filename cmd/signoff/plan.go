@@ -16,7 +16,6 @@ import (
 	"signoff/closer"
 	"signoff/closer/console"
 	"signoff/closer/ledger"
-	"signoff/metrics"
 )
 
 func planCommand(ctx context.Context, args []string, out io.Writer) error {
@@ -101,15 +100,8 @@ func checkApproval(a console.PlanApproval, good string) (d time.Duration, err er
 
 // lookAt makes a plan in this process, by a ledger that is open for reading.
 func lookAt(ctx context.Context, configFile string, a console.PlanApproval) ([]console.Plan, error) {
-	cfg, err := loadConfig(configFile)
+	cfg, client, err := openDocusign(ctx, configFile)
 	if err != nil {
-		return nil, err
-	}
-	client, err := newDocusign(cfg, nil, metrics.NewAccounts(nil))
-	if err != nil {
-		return nil, err
-	}
-	if err := checkAccounts(ctx, cfg, client); err != nil {
 		return nil, err
 	}
 	l, err := ledger.OpenReadOnly(ctx, cfg.ledgerConfig())

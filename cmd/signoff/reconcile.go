@@ -19,7 +19,6 @@ import (
 	"signoff/closer/console"
 	"signoff/closer/ledger"
 	"signoff/consumer"
-	"signoff/metrics"
 )
 
 func reconcileCommand(ctx context.Context, args []string, out io.Writer) error {
@@ -76,15 +75,8 @@ func reachReconciler(ctx context.Context, way way) (console.Reconciler, func() e
 }
 
 func reconcilerOver(ctx context.Context, configFile string, l *ledger.Ledger) (console.Reconciler, error) {
-	cfg, err := loadConfig(configFile)
+	cfg, client, err := openDocusign(ctx, configFile)
 	if err != nil {
-		return nil, err
-	}
-	client, err := newDocusign(cfg, nil, metrics.NewAccounts(nil))
-	if err != nil {
-		return nil, err
-	}
-	if err := checkAccounts(ctx, cfg, client); err != nil {
 		return nil, err
 	}
 	return reconciler{leavers{cfg, l, client, newLog(logConfig{Level: "error", Format: "console"})}}, nil

@@ -299,6 +299,20 @@ func checkAccounts(ctx context.Context, cfg config, client *docusign.Client) err
 	return nil
 }
 
+// openDocusign reads a config, and makes a client for a command that does its work by
+// itself.
+func openDocusign(ctx context.Context, configFile string) (config, *docusign.Client, error) {
+	cfg, err := loadConfig(configFile)
+	if err != nil {
+		return cfg, nil, err
+	}
+	client, err := newDocusign(cfg, nil, metrics.NewAccounts(nil))
+	if err != nil {
+		return cfg, nil, err
+	}
+	return cfg, client, checkAccounts(ctx, cfg, client)
+}
+
 func newDocusign(cfg config, registry prometheus.Registerer, labels *metrics.Accounts) (*docusign.Client, error) {
 	m := metrics.NewDocusign(registry, labels, texts(docusign.Operations()...))
 	c := cfg.Docusign.Config
