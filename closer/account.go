@@ -28,7 +28,7 @@ type account struct {
 	directory *directory.Directory
 	shared    *directory.Shared  // of this visit, where the organization can be asked; else nil
 	active    int                // active users, as last counted
-	frozen    map[bool]time.Time // by whether it was an urgent run: the end of the freeze by which its last plan was judged
+	frozen    map[bool]time.Time // by whether it was an urgent run: when the newest freeze began by which its last plan was judged
 
 	next          time.Time // no full run before
 	ranAt         time.Time // when the last full run began

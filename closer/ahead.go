@@ -149,7 +149,7 @@ func (a *account) judgeDays(ctx context.Context, now time.Time, api *docusign.Ac
 				f.Sent = append(f.Sent, s)
 			}
 		}
-		if f.FrozenUntil, err = a.ledger.FrozenUntil(ctx, a.id, f.Now); err != nil {
+		if f.FrozenSince, f.FrozenUntil, err = a.ledger.Frozen(ctx, a.id, f.Now); err != nil {
 			return err
 		}
 		for _, gone := range judgeDay(a.guard, day, f) {
@@ -343,7 +343,7 @@ func (a *account) planAt(ctx context.Context, at, now time.Time, look bool) (Pla
 		return p, err
 	}
 	p.Waiting, p.Due, p.Held = len(ahead.Entries), ahead.Due, ahead.Held
-	if p.Frozen, err = a.ledger.FrozenUntil(ctx, a.id, at); err != nil || !look {
+	if _, p.Frozen, err = a.ledger.Frozen(ctx, a.id, at); err != nil || !look {
 		return p, err
 	}
 	if err := a.open(ctx); err != nil {

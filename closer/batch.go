@@ -71,8 +71,8 @@ func isAlone(err error) bool {
 
 // stillThawed returns a notYetError if a freeze began after the guard has judged.
 func (a *account) stillThawed(ctx context.Context, urgent bool) error {
-	until, err := a.ledger.FrozenUntil(ctx, a.id, time.Now())
-	if err == nil && !until.IsZero() && !until.Equal(a.frozen[urgent]) {
+	since, _, err := a.ledger.Frozen(ctx, a.id, time.Now())
+	if err == nil && since.After(a.frozen[urgent]) {
 		return &notYetError{"a freeze has begun: what is not sent is judged anew"}
 	}
 	return err

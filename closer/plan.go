@@ -224,7 +224,7 @@ func (a *account) judge(ctx context.Context, now time.Time, p plan, cut error, u
 	if err != nil {
 		return nil, err
 	}
-	a.frozen[urgentOnly] = f.FrozenUntil
+	a.frozen[urgentOnly] = f.FrozenSince
 	err = a.promises.judging(promiser{a.id, urgentOnly}, func(promised []ledger.SentLeaver) ([]ledger.SentLeaver, error) {
 		verdict, headroom, err := a.check(ctx, p, f, promised)
 		if err != nil {
@@ -303,7 +303,7 @@ func (a *account) facts(ctx context.Context, now time.Time, p plan, cut error) (
 	if f.RunBefore, err = a.ledger.RunBefore(ctx, f.Account); err != nil {
 		return f, err
 	}
-	if f.FrozenUntil, err = a.ledger.FrozenUntil(ctx, f.Account, now); err != nil {
+	if f.FrozenSince, f.FrozenUntil, err = a.ledger.Frozen(ctx, f.Account, now); err != nil {
 		return f, err
 	}
 	err = a.countUsers(ctx, p, &f)

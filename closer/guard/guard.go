@@ -205,7 +205,8 @@ type Facts struct {
 	Sent           []ledger.SentLeaver // within LongestWindow, in all accounts
 	Unresolved     Unresolved          // leavers who are due too, whose users are not known yet: the plan can wait for that
 	Unknowable     Unresolved          // the same, where waiting would come to no end: they count as if they had users
-	FrozenUntil    time.Time           // the end of a freeze; zero: there is none
+	FrozenSince    time.Time           // when the newest freeze began, of which nobody knew who had decided before
+	FrozenUntil    time.Time           // the end of all freezes; zero: there is none
 }
 
 // Unresolved counts leavers whose users are not known yet.
@@ -397,7 +398,7 @@ func (c Config) checkPlan(plan []Candidate, limits []Limit, f Facts) (passed []C
 		if len(kinds) == 0 && mayPass && !p.Entry.Approved(ledger.Limit, p.users()) {
 			continue
 		}
-		if slices.ContainsFunc(kinds, func(k ledger.Kind) bool { return !p.Entry.Approved(k, p.users()) }) {
+		if slices.ContainsFunc(kinds, func(k ledger.Kind) bool { return !f.approved(k, p) }) {
 			waiting = append(waiting, p)
 		} else {
 			passed = append(passed, p)
@@ -407,6 +408,15 @@ func (c Config) checkPlan(plan []Candidate, limits []Limit, f Facts) (passed []C
 		return passed, nil
 	}
 	return passed, &Held{Kinds: kinds, Detail: strings.Join(details, "; "), People: waiting}
+}
+
+// approved says whether a person has approved the candidate for this kind of hold,
+// knowing of the freezes that there are.
+func (f Facts) approved(kind ledger.Kind, p Candidate) bool {
+	if kind == ledger.Frozen {
+		return p.Entry.ApprovedSince(kind, p.users(), f.FrozenSince)
+	}
+	return p.Entry.Approved(kind, p.users())
 }
 
 // passedBy says whether the plan, with so many more, passes the limit, and how.

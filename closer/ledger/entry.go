@@ -71,8 +71,13 @@ type Entry struct {
 // Approved says whether a person has approved, for this kind of hold, that all
 // these users are closed.
 func (e Entry) Approved(kind Kind, users []User) bool {
+	return e.ApprovedSince(kind, users, time.Time{})
+}
+
+// ApprovedSince is Approved, by what was decided then or later.
+func (e Entry) ApprovedSince(kind Kind, users []User, since time.Time) bool {
 	return slices.ContainsFunc(e.Approvals, func(h Hold) bool {
-		return slices.Contains(h.Kinds, kind) && !slices.ContainsFunc(users, func(u User) bool { return !h.names(u.ID) })
+		return !h.DecidedAt.Before(since) && slices.Contains(h.Kinds, kind) && !slices.ContainsFunc(users, func(u User) bool { return !h.names(u.ID) })
 	})
 }
 

@@ -84,27 +84,18 @@ func (l *Ledger) Freezes(ctx context.Context, now time.Time) ([]Freeze, error) {
 	return all, rows.Err()
 }
 
-// FrozenUntil returns until when nothing is closed in the account without a
-// person's word; zero if it is not frozen.
-func (l *Ledger) FrozenUntil(ctx context.Context, account string, now time.Time) (time.Time, error) {
-	var until int64
-	err := l.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(until_at), 0) FROM freezes WHERE ended_at = 0 AND until_at > $2 AND account IN ('', $1)`,
-		account, micros(now)).Scan(&until)
-	return fromMicros(until), err
-}
-
-// frozenSince is when the newest freeze began that is in force in the account at a
-// time; zero if none is.
-func (l *Ledger) frozenSince(ctx context.Context, account string, at time.Time) (time.Time, error) {
-	var since int64
-	err := l.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(made_at), 0) FROM freezes WHERE ended_at = 0 AND until_at > $2 AND account IN ('', $1)`,
-		account, micros(at)).Scan(&since)
-	return fromMicros(since), err
+// Frozen returns until when nothing is closed in the account without a person's word,
+// and since when the newest freeze of it is in force at that time; zero if none is.
+func (l *Ledger) Frozen(ctx context.Context, account string, at time.Time) (since, until time.Time, err error) {
+	var began, ends int64
+	err = l.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(made_at), 0), COALESCE(MAX(until_at), 0) FROM freezes
+		WHERE ended_at = 0 AND until_at > $2 AND account IN ('', $1)`, account, micros(at)).Scan(&began, &ends)
+	return fromMicros(began), fromMicros(ends), err
 }
 
 // Thaw has what a freeze of the account has held judged anew, once it is over.
 func (l *Ledger) Thaw(ctx context.Context, account string, now time.Time) error {
-	until, err := l.FrozenUntil(ctx, account, now)
+	_, until, err := l.Frozen(ctx, account, now)
 	if err != nil || !until.IsZero() {
 		return err
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestFrozenUntil(t *testing.T) {
+func TestFrozen(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	in := func(d time.Duration) Freeze { return Freeze{Until: now.Add(d), Reason: "change freeze", By: "ana"} }
 	of := func(account string, f Freeze) Freeze { f.Account = account; return f }
@@ -42,10 +42,10 @@ func TestFrozenUntil(t *testing.T) {
 			if tt.want > 0 {
 				want = now.Add(tt.want)
 			}
-			if got, err := b.FrozenUntil(t.Context(), account, now); err != nil || !got.Equal(want) {
+			if _, got, err := b.Frozen(t.Context(), account, now); err != nil || !got.Equal(want) {
 				t.Errorf("frozen until %v (%v), want %v", got, err, want)
 			}
-			if got, err := b.FrozenUntil(t.Context(), account, now.Add(3*time.Hour)); err != nil || !got.IsZero() {
+			if since, got, err := b.Frozen(t.Context(), account, now.Add(3*time.Hour)); !since.IsZero() || err != nil || !got.IsZero() {
 				t.Errorf("frozen still: until %v (%v)", got, err)
 			}
 		})

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -128,25 +127,13 @@ func (l *Ledger) addApprovals(ctx context.Context, account string, entries []Ent
 	return l.giveApprovals(ctx, account, entries, now, `e.state = 'due' AND e.account = $1 AND h.valid_from <= $2 AND h.expires_at > $2`)
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
 // giveApprovals gives these entries the approved holds of the account that name
-// them, of those that are which: of account $1, at time $2. Of a freeze that is in
-// force then nobody knew who had decided before it began.
+// them, of those that are which: of account $1, at time $2.
 func (l *Ledger) giveApprovals(ctx context.Context, account string, entries []Entry, at time.Time, which string) error {
 	const approved = `SELECT DISTINCT e.id, h.id FROM entries e
 		JOIN hold_users u ON u.entry IN (e.id, e.split_from) JOIN holds h ON h.id = u.hold AND (u.entry = e.id OR h.ahead = 1)
 		WHERE h.account = $1 AND h.state = 'approved' AND h.id > e.approvals_after
 		AND NOT EXISTS (SELECT 1 FROM hold_users o JOIN holds part ON part.id = o.hold WHERE o.entry = u.entry AND part.parent = h.id) AND `
-	frozen, err := l.frozenSince(ctx, account, later(at, time.Now()))
-	if err != nil {
-		return err
-	}
 	rows, err := l.read.QueryContext(ctx, approved+which+` ORDER BY h.id`, account, micros(at))
 	if err != nil {
 		return err
@@ -167,14 +154,9 @@ func (l *Ledger) giveApprovals(ctx context.Context, account string, entries []En
 	for i, e := range entries {
 		for _, id := range of[e.ID] {
 			if _, ok := holds[id]; !ok {
-				h, err := l.Hold(ctx, id)
-				if err != nil {
+				if holds[id], err = l.Hold(ctx, id); err != nil {
 					return err
 				}
-				if h.DecidedAt.Before(frozen) {
-					h.Kinds = slices.DeleteFunc(h.Kinds, func(k Kind) bool { return k == Frozen })
-				}
-				holds[id] = h
 			}
 			entries[i].Approvals = append(entries[i].Approvals, holds[id])
 		}
