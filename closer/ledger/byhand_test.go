@@ -171,7 +171,7 @@ func TestApprovalAheadOfADeferral(t *testing.T) {
 			for i, id := range []string{account, "second"} {
 				b.raw(`INSERT INTO holds (id, account, kinds, state, digest, created_at, ahead, valid_from, expires_at) VALUES (?, ?, 'limit', 'approved', '', 1, 1, 1, ?)`,
 					i+1, id, micros(b.now.Add(4*week)))
-				b.raw(`INSERT INTO hold_users (hold, entry, user_id, email) VALUES (?, 1, 'id-ann', 'ann@acme.com')`, i+1)
+				b.raw(`INSERT INTO hold_users (hold, entry, user_id, email, decided) VALUES (?, 1, 'id-ann', 'ann@acme.com', 1)`, i+1)
 			}
 			want := 1
 			if deferred {

@@ -198,6 +198,10 @@ func (t *tx) decide(h Hold, state HoldState, d Decision, expires time.Time) (mov
 		h.ID, string(state), micros(t.now), d.By.Name, d.Reason, micros(expires)); err != nil {
 		return nil, err
 	}
+	if err := t.exec(`UPDATE hold_users AS u SET decided = 1 WHERE u.hold = $1
+		AND EXISTS (SELECT 1 FROM entries e WHERE e.id = u.entry AND `+stillHeld+`)`, h.ID); err != nil {
+		return nil, err
+	}
 	h.State, h.DecidedAt, h.DecidedBy, h.Reason, h.ExpiresAt = state, t.now, d.By.Name, d.Reason, expires
 	facts := map[string]any{"hold": h.ID, "digest": h.Digest, "expires_at": stamp(expires)}
 	if h.Ahead {

@@ -277,3 +277,26 @@ func TestApprovalDoesNotCoverWhoWasTakenOut(t *testing.T) {
 		}
 	}
 }
+
+// Who had left a hold before it was approved is not approved by it: nobody saw them
+// in it any more.
+func TestApprovalDoesNotCoverWhoHadLeft(t *testing.T) {
+	b := newBook(t)
+	id := b.hold(b.plan("ann", "bob"), Limit).ID
+	if _, err := b.Urgent(t.Context(), ByHand{Email: "ann@acme.com", By: Person{Name: "ben"}, Reason: "at once"}); err != nil {
+		t.Fatal(err)
+	}
+	b.approve(id)
+	for _, r := range b.due(b.now) {
+		want := 0
+		if r.Entry.Leaver == "bob@acme.com" {
+			want = 1
+		}
+		if got := len(r.Entry.Approvals); got != want {
+			t.Errorf("%s has %d approvals, want %d", r.Entry.Leaver, got, want)
+		}
+	}
+	if h, err := b.Hold(t.Context(), id); err != nil || !slices.Equal(usersOf(h), []string{"id-bob"}) {
+		t.Errorf("hold %+v (%v), want it to name bob alone", h, err)
+	}
+}

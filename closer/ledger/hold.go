@@ -322,14 +322,18 @@ func scanHolds(ctx context.Context, q querier, where string, args ...any) ([]Hol
 	return all, rows.Err()
 }
 
-// heldUsers returns the users that the hold names and, while it is open, still
-// holds.
+// heldUsers returns the users that the hold names: while it is open, those that it
+// still holds; once it is decided, those that it held then.
 func heldUsers(ctx context.Context, q querier, h Hold) ([]HeldUser, error) {
-	query := `SELECT u.entry, u.user_id, u.email, u.scim, u.last_login FROM hold_users u WHERE u.hold = $1 ORDER BY u.entry, u.user_id`
-	if h.State == HoldOpen {
-		query = `SELECT u.entry, u.user_id, u.email, u.scim, u.last_login FROM hold_users u JOIN entries e ON e.id = u.entry
-			WHERE u.hold = $1 AND ` + stillHeld + ` ORDER BY u.entry, u.user_id`
+	which := `true`
+	switch h.State {
+	case HoldOpen:
+		which = stillHeld
+	case HoldApproved, HoldRejected:
+		which = `u.decided = 1`
 	}
+	query := `SELECT u.entry, u.user_id, u.email, u.scim, u.last_login FROM hold_users u JOIN entries e ON e.id = u.entry
+		WHERE u.hold = $1 AND ` + which + ` ORDER BY u.entry, u.user_id`
 	rows, err := q.QueryContext(ctx, query, h.ID)
 	if err != nil {
 		return nil, err

@@ -120,9 +120,8 @@ func scanEntries(rows *sql.Rows) ([]Entry, error) {
 
 // addApprovals gives due entries of the account the approved holds that name them
 // and are good now, but for those of before their leaving day was moved, and those
-// that the entry was taken out of before they were approved. A plan
-// that was approved ahead names the first entry of a leaving, which was in no
-// account yet.
+// that the entry had left before they were approved. A plan that was approved ahead
+// names the first entry of a leaving, which was in no account yet.
 func (l *Ledger) addApprovals(ctx context.Context, account string, entries []Entry, now time.Time) error {
 	return l.giveApprovals(ctx, account, entries, now, `e.state = 'due' AND e.account = $1 AND h.valid_from <= $2 AND h.expires_at > $2`)
 }
@@ -132,8 +131,7 @@ func (l *Ledger) addApprovals(ctx context.Context, account string, entries []Ent
 func (l *Ledger) giveApprovals(ctx context.Context, account string, entries []Entry, at time.Time, which string) error {
 	const approved = `SELECT DISTINCT e.id, h.id FROM entries e
 		JOIN hold_users u ON u.entry IN (e.id, e.split_from) JOIN holds h ON h.id = u.hold AND (u.entry = e.id OR h.ahead = 1)
-		WHERE h.account = $1 AND h.state = 'approved' AND h.id > e.approvals_after
-		AND NOT EXISTS (SELECT 1 FROM hold_users o JOIN holds part ON part.id = o.hold WHERE o.entry = u.entry AND part.parent = h.id) AND `
+		WHERE h.account = $1 AND h.state = 'approved' AND u.decided = 1 AND h.id > e.approvals_after AND `
 	rows, err := l.read.QueryContext(ctx, approved+which+` ORDER BY h.id`, account, micros(at))
 	if err != nil {
 		return err

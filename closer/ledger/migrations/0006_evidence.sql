@@ -43,6 +43,11 @@ CREATE INDEX entries_erase ON entries (settled_at) WHERE settled_at > 0 AND eras
 ALTER TABLE memberships ADD COLUMN last_login BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE hold_users ADD COLUMN last_login BIGINT NOT NULL DEFAULT 0;
 
+-- Whether the person was still held when the hold was decided: who had left it by then was not
+-- decided on.
+ALTER TABLE hold_users ADD COLUMN decided INTEGER NOT NULL DEFAULT 0;
+UPDATE hold_users SET decided = 1 WHERE hold IN (SELECT id FROM holds WHERE state IN ('approved', 'rejected'));
+
 -- What a look ahead found of an entry that waits, in one account: what would become of it.
 -- users: the userIds of the open ones, a JSON list.
 CREATE TABLE ahead (
