@@ -1131,6 +1131,10 @@ func (h *history) mayBeOpen(p *person, in string, u docusigntest.User, own []led
 	if skipped := p.skipped[in]; !skipped.IsZero() && !skipped.Before(p.last.received) || h.reopened[membership{in, u.ID}] {
 		return true
 	}
+	own = slices.DeleteFunc(slices.Clone(own), func(e ledger.Entry) bool { return !slices.Contains(e.Emails, strings.ToLower(u.Email)) }) // by which they were looked for
+	if len(own) == 0 {
+		return false
+	}
 	last := slices.MaxFunc(own, func(a, b ledger.Entry) int { return cmp.Or(a.SettledAt.Compare(b.SettledAt), cmp.Compare(a.ID, b.ID)) })
 	opened, byOthers := h.opened[membership{in, u.ID}]
 	looked := last.SettledAt
