@@ -201,9 +201,9 @@ func (a *account) firstRun(ctx context.Context) time.Time {
 	return state.PassedAt.Add(jitter(a.cfg.Interval))
 }
 
-// urgentTurn closes urgent leavers, if there are any, in a plan of their own.
-// Those whom a run leaves due, for whatever reason, are tried again after a
-// while, not at every turn.
+// urgentTurn closes urgent leavers, if there are any, in a plan of their own. Where
+// that was not to be done they are tried again after a while, not at every turn;
+// those who came meanwhile are next.
 func (a *account) urgentTurn(ctx context.Context, now time.Time) (done bool, err error) {
 	if now.Before(a.urgentAfter) {
 		return true, nil
@@ -212,14 +212,11 @@ func (a *account) urgentTurn(ctx context.Context, now time.Time) (done bool, err
 		return true, err
 	}
 	a.urgentAfter = now.Add(urgentPace)
-	if done, err = a.closeDue(ctx, now, true); err != nil {
-		return done, err
-	}
-	if urgent, err := a.urgentDue(ctx, now); err != nil || urgent {
+	done, err = a.closeDue(ctx, now, true)
+	if err == nil && (!done || a.troubles > 0) {
 		a.urgentAfter = now.Add(urgentRetry)
-		return done, err
 	}
-	return done, nil
+	return done, err
 }
 
 func (a *account) urgentDue(ctx context.Context, now time.Time) (bool, error) {

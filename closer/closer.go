@@ -82,7 +82,7 @@ const (
 	// costs calls, and those who come one after the other can go together.
 	urgentPace = 2 * time.Second
 
-	// urgentRetry is how long urgent leavers wait whom a run has left due.
+	// urgentRetry is how long urgent leavers wait whom a run could not close.
 	urgentRetry = 15 * time.Second
 
 	// batchGrace is how long a batch under way may take after a shutdown began.
