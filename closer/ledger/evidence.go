@@ -341,7 +341,8 @@ func (e *Evidence) addUsers(of map[int64]*EntryEvidence, entries []int64) error 
 	}, list(entries))
 }
 
-// addHolds adds the holds that named these entries, and who has decided on them. A
+// addHolds adds the holds that named these entries, and who has decided on them. Of
+// a hold that the entry had left before, it was not decided: it has ended for it. A
 // plan that was approved ahead names the first entry of a leaving.
 func (e *Evidence) addHolds(of map[int64]*EntryEvidence, entries []int64) error {
 	people := make(map[int64][]WordEvidence)
@@ -358,17 +359,26 @@ func (e *Evidence) addHolds(of map[int64]*EntryEvidence, entries []int64) error 
 	}, list(entries)); err != nil {
 		return err
 	}
-	return e.each(`SELECT DISTINCT e.id, h.id, h.kinds, h.state, h.digest, h.created_at, h.decided_at, h.decided_by, h.reason
+	return e.each(`SELECT e.id, h.id, h.kinds, h.state, h.digest, h.created_at, h.decided_at, h.decided_by, h.reason,
+		h.state IN ('approved', 'rejected') AND MAX(u.decided) = 0
 		FROM entries e JOIN hold_users u ON u.entry IN (e.id, e.split_from) JOIN holds h ON h.id = u.hold
-		WHERE e.id IN (SELECT value FROM json_each($1)) AND (u.entry = e.id OR h.ahead = 1 AND h.account = e.account) ORDER BY h.id`, func(rows *sql.Rows) error {
+		WHERE e.id IN (SELECT value FROM json_each($1)) AND (u.entry = e.id OR h.ahead = 1 AND h.account = e.account)
+		GROUP BY e.id, h.id ORDER BY h.id`, func(rows *sql.Rows) error {
 		var entry, made, decided int64
 		var h HoldEvidence
 		var kinds string
 		var w WordEvidence
-		if err := rows.Scan(&entry, &h.Hold, &kinds, &h.State, &h.Digest, &made, &decided, &w.By, &w.Reason); err != nil {
+		var left bool
+		if err := rows.Scan(&entry, &h.Hold, &kinds, &h.State, &h.Digest, &made, &decided, &w.By, &w.Reason, &left); err != nil {
 			return err
 		}
-		h.Kinds, h.MadeAt, h.People = strings.Split(kinds, ","), fromMicros(made), append([]WordEvidence{}, people[h.Hold]...)
+		h.Kinds, h.MadeAt, h.People = strings.Split(kinds, ","), fromMicros(made), []WordEvidence{}
+		if left {
+			h.State = HoldEnded
+			of[entry].Holds = append(of[entry].Holds, h)
+			return nil
+		}
+		h.People = append(h.People, people[h.Hold]...)
 		if w.By != "" && !slices.ContainsFunc(h.People, func(p WordEvidence) bool { return p.By == w.By && h.State == HoldApproved }) {
 			w.What, w.At = string(h.State), fromMicros(decided)
 			h.People = append(h.People, w)

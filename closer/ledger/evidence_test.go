@@ -86,6 +86,41 @@ func TestEvidenceTellsTheWholeOfALeaving(t *testing.T) {
 	}
 }
 
+// Whoever had left a hold before it was decided was not decided on.
+func TestEvidenceOfWhoHadLeftAHold(t *testing.T) {
+	b := newBook(t)
+	h := b.hold(b.plan("ann", "bob", "eve"), Limit)
+	some := b.word(h.ID, "ana", "checked")
+	some.Only = []string{"id-ann"}
+	if _, err := b.Approve(t.Context(), some, aDay); err != nil {
+		t.Fatal(err)
+	}
+	b.record(b.left("bob", b.said(time.Minute), b.leaving(time.Hour))) // moved away
+	if _, _, err := b.Reject(t.Context(), b.word(h.ID, "ben", "wrong file")); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"ann": "ended, approved by ana", "bob": "ended", "eve": "rejected by ben"}
+	leavings, _ := b.evidence(Period{})
+	for name, want := range want {
+		var got []string
+		for _, l := range leavings {
+			if l.Entry != b.entry(name).ID {
+				continue
+			}
+			for _, h := range l.Holds {
+				word := string(h.State)
+				for _, p := range h.People {
+					word += " by " + p.By
+				}
+				got = append(got, word)
+			}
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestEvidenceOfWords(t *testing.T) {
 	b := newBook(t)
 	plan := b.plan("ann", "bob", "eve")
