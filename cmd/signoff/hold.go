@@ -129,7 +129,7 @@ func parseUntil(text string, now time.Time) (time.Time, error) {
 		if failed != nil {
 			return time.Time{}, fmt.Errorf("%q: neither a time such as 2026-12-27T08:00:00Z nor a length of time such as 48h", text)
 		}
-		at = now.Add(length)
+		at = now.Add(length + time.Second - 1).Truncate(time.Second) // a time that can be said again
 	}
 	if !at.After(now) {
 		return time.Time{}, fmt.Errorf("%q: not in the future", text)

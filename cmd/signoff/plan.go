@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -87,6 +89,8 @@ func checkApproval(a console.PlanApproval, good string) (d time.Duration, err er
 		return 0, errors.New("--account: is needed: a plan is that of one account")
 	case a.Digest == "":
 		return 0, errors.New("--digest: is needed: it says which plan you have seen; `signoff plan` shows it")
+	case len(a.Digest) != hex.EncodedLen(sha256.Size):
+		return 0, fmt.Errorf("--digest: the whole of it is needed, %d hex digits: `signoff plan` shows it", hex.EncodedLen(sha256.Size))
 	case a.Reason == "":
 		return 0, errors.New("--reason: is needed: it says why these people may go without being held")
 	case good == "":

@@ -90,7 +90,7 @@ func TestPlanIsApprovedAhead(t *testing.T) {
 	}{
 		"a viewer":                 {bob, append(approve, digest), 1, "this needs the role operator"},
 		"another digest":           {alice, append(approve, other), 1, "not that of the plan, which has 3 users now: look at it again"},
-		"a part of a digest":       {alice, append(approve, digest[:8]), 1, "64 hex digits"},
+		"a part of a digest":       {alice, append(approve, digest[:8]), 2, "64 hex digits"},
 		"no digest":                {alice, approve[:len(approve)-1], 2, "--digest: is needed"},
 		"no time":                  {alice, []string{"approve", "--account", demoAccount, "--digest", digest, "--reason", "x"}, 2, "--at: is needed"},
 		"a time that is over":      {alice, []string{"approve", "--at", "2020-01-01T00:00:00Z"}, 2, "not in the future"},
@@ -180,4 +180,22 @@ func TestWhatIsFoundAheadIsShown(t *testing.T) {
 		t.Errorf("list: %d %s, want it marked", status, out)
 	}
 	noLeak(t, "the log", r.logs.String())
+}
+
+// TestLengthOfTimeEndsOnASecond makes of it what people copy into the next command.
+func TestLengthOfTimeEndsOnASecond(t *testing.T) {
+	whole := time.Date(2026, 11, 27, 21, 0, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		now        time.Time
+		text, want string
+	}{
+		"from a second on":     {whole, "48h", "2026-11-29T21:00:00Z"},
+		"from within a second": {whole.Add(598816 * time.Nanosecond), "48h", "2026-11-29T21:00:01Z"},
+		"short":                {whole.Add(time.Millisecond), "1ms", "2026-11-27T21:00:01Z"},
+		"a time stays":         {whole, "2026-12-01T09:00:00.5+01:00", "2026-12-01T08:00:00.5Z"},
+	} {
+		if at, err := parseUntil(tt.text, tt.now); err != nil || at.Format(time.RFC3339Nano) != tt.want {
+			t.Errorf("%s: %v (%v), want %s", name, at, err, tt.want)
+		}
+	}
 }
