@@ -60,7 +60,7 @@ func (d *demo) goOn(ctx context.Context) error {
 	fmt.Fprintf(d.out, `%d people are held, and none of them is closed: they would pass the limit. Find out why, and decide, in another terminal:
 
   export SIGNOFF_URL=http://%s SIGNOFF_TOKEN_FILE=%s
-  go run ./cmd/signoff holds list                  # then: show ID, approve ID, reject ID
+  go run ./cmd/signoff holds list                  # then: show ID, approve ID --digest D, reject ID --digest D
   go run ./cmd/signoff explain %s
   go run ./cmd/signoff audit verify --ledger sqlite://%s
 
