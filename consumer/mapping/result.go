@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -98,7 +99,7 @@ func (m *Mapping) event(item traits.Mapper, fallback string) (event.Event, error
 			return e, m.unknownKey(string(name))
 		}
 		value := native(item.Get(key))
-		if value == nil || value == "" {
+		if text, ok := value.(string); value == nil || ok && strings.TrimSpace(text) == "" {
 			continue
 		}
 		switch name {
