@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -58,6 +59,43 @@ func TestClosedTooLate(t *testing.T) {
 	if got, err := b.CountDeadlines(t.Context(), b.now, 24*time.Hour); err != nil || !slices.Equal(got, []Deadline{{Cause: "none"}}) {
 		t.Errorf("got %v (%v), want it missed", got, err)
 	}
+}
+
+// TestOldestOfStats: what waits longest for an outcome, by account, and which urgent
+// leaver for a person.
+func TestOldestOfStats(t *testing.T) {
+	const other = "other"
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook(t)
+		b.record(b.left("ann"), b.left("bob"), b.left("eve", urgent), b.left("dan", urgent), b.left("fay"))
+		b.becomeDue(b.now, account, other)
+		of := func(account, name string) Resolved {
+			plan := b.dueIn(account, b.now)
+			return plan[slices.IndexFunc(plan, func(r Resolved) bool { return r.Entry.Leaver == name+"@acme.com" })]
+		}
+		in := func(d time.Duration) time.Time { return b.now.Add(d) }
+		oldest := func(urgentHeld time.Time, submitted map[string]time.Time) {
+			t.Helper()
+			s, err := b.Stats(t.Context())
+			if err != nil || !s.UrgentHeld.Equal(urgentHeld) || !maps.Equal(s.Submitted, submitted) {
+				t.Errorf("urgent held since %v, submitted %v (%v); want %v, %v", s.UrgentHeld, s.Submitted, err, urgentHeld, submitted)
+			}
+		}
+		oldest(time.Time{}, nil)
+		time.Sleep(time.Minute)
+		b.hold([]Resolved{of(account, "fay")}, Protected) // not urgent
+		first := b.submit(of(account, "ann"))
+		oldest(time.Time{}, map[string]time.Time{account: in(time.Minute)})
+		time.Sleep(time.Minute)
+		b.hold([]Resolved{of(account, "eve")}, Limit)
+		b.submit(of(account, "bob"))
+		b.submitIn(other, of(other, "ann"))
+		oldest(in(2*time.Minute), map[string]time.Time{account: in(time.Minute), other: in(2 * time.Minute)})
+		time.Sleep(time.Minute)
+		b.hold([]Resolved{of(account, "dan")}, Limit)
+		b.answer(first, map[string]Result{"id-ann": {Closed: true}})
+		oldest(in(2*time.Minute), map[string]time.Time{account: in(2 * time.Minute), other: in(2 * time.Minute)})
+	})
 }
 
 func TestStats(t *testing.T) {

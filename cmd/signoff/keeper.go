@@ -142,7 +142,7 @@ func (k *keeper) listen(ctx context.Context, now time.Time) error {
 
 func (k *keeper) isSilent(s ledger.Source, now time.Time) bool {
 	within, expected := k.within[s.Name]
-	return expected && now.Sub(s.LastSign()) > within
+	return expected && s.Silent(now, within)
 }
 
 func (k *keeper) countNotFound(ctx context.Context, now time.Time) error {

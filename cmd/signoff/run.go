@@ -213,7 +213,8 @@ func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prom
 	}
 	d.directory = directory
 	if d.cfg.Webhook.Listen != "" {
-		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, mappings, d.ignored(consumer.Webhook), d.log.Named("webhook"))
+		m := metrics.NewWebhook(registry, d.cfg.Webhook.Paths())
+		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, mappings, m, d.ignored(consumer.Webhook), d.log.Named("webhook"))
 		if err != nil {
 			return err
 		}
