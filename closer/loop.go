@@ -48,7 +48,7 @@ func (l *loop) turn(ctx context.Context, now time.Time) error {
 		if done, err = a.closeDue(ctx, now, false); done || err != nil {
 			a.next, a.ranAt = next, now
 		}
-		return done, errors.Join(err, l.countDeadlines(ctx, now))
+		return done, err
 	})
 	return err
 }
