@@ -300,6 +300,23 @@ func TestKeeperBeats(t *testing.T) {
 	})
 }
 
+// TestStuckKeeperDoesNotBeat: one whose turn never ends.
+func TestStuckKeeperDoesNotBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keep(t, t.TempDir(), 0)
+		free := make(chan struct{})
+		k.keeper.deadline, k.keeper.counted = time.Hour, func(bool, string) { <-free }
+		k.notFound("ann")
+		time.Sleep(stuckAfter + 2*time.Minute)
+		synctest.Wait()
+		if n := k.beats.Load(); n != 1 {
+			t.Errorf("%d beats, want that of the start alone", n)
+		}
+		close(free)
+		k.stop()
+	})
+}
+
 func TestKeeperOverALedgerThatCannotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := keep(t, t.TempDir(), 2*time.Hour)

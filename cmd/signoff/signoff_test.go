@@ -15,6 +15,9 @@ import (
 
 	"signoff/closer/docusign/docusigntest"
 	"signoff/closer/ledger"
+	"signoff/closer/outcomes"
+	"signoff/consumer/kafka"
+	"signoff/metrics"
 )
 
 func (r *running) post(t *testing.T, i int) {
@@ -261,12 +264,42 @@ func TestSecondDaemonIsRefused(t *testing.T) {
 	}
 }
 
+// TestStuckLoopIsNotAlive: of all the loops that a daemon can have, one that turns no
+// more is enough, and is named.
 func TestStuckLoopIsNotAlive(t *testing.T) {
-	h := newHearts(nil, []string{loopCloser})
-	if err := h.alive(time.Now()); err != nil {
-		t.Errorf("not alive at the start: %v", err)
+	cfg := defaults()
+	cfg.Kafka.Brokers, cfg.Kafka.Topics, cfg.Kafka.OutcomesTopic = []string{"kafka:9092"}, []kafka.Topic{{Name: "hr"}}, "outcomes"
+	cfg.Outcomes.Webhook = &outcomes.Webhook{URL: "https://example.com"}
+	d := &daemon{cfg: cfg}
+	loops := d.loops()
+	if want := []string{"closer", "kafka", "keeper", "outcomes_kafka", "outcomes_webhook"}; !slices.Equal(slices.Sorted(slices.Values(loops)), want) {
+		t.Fatalf("the loops are %q, want %q", loops, want)
 	}
-	if err := h.alive(time.Now().Add(stuckAfter + time.Minute)); err == nil || !strings.Contains(err.Error(), "closer") {
-		t.Errorf("a loop that never turns: %v", err)
+	for _, stuck := range loops {
+		for name, c := range map[string]struct {
+			beats bool // once, before it gets stuck
+			alive bool
+			at    time.Duration
+		}{
+			"at the start": {false, true, 0}, "never turned": {false, false, stuckAfter + time.Second},
+			"in time": {true, true, stuckAfter}, "turns no more": {true, false, stuckAfter + time.Second},
+		} {
+			t.Run(stuck+" "+name, func(t *testing.T) {
+				h := newHearts(metrics.NewProcess(nil, "v", "go", "close", nil, loops), loops)
+				began := time.Now()
+				if c.beats {
+					h.beat(stuck)(began)
+				}
+				for _, l := range loops {
+					if l != stuck {
+						h.beat(l)(began.Add(c.at))
+					}
+				}
+				err := h.alive(began.Add(c.at))
+				if (err == nil) != c.alive || err != nil && !strings.Contains(err.Error(), "the loop "+stuck+" is stuck") {
+					t.Errorf("alive says %v", err)
+				}
+			})
+		}
 	}
 }
