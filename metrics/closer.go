@@ -48,12 +48,12 @@ func NewCloser(r prometheus.Registerer, accounts *Accounts, outcomes, reasons, w
 		}),
 		latency: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "signoff_close_latency_seconds",
-			Help:    "From due to closed: what signoff takes.",
+			Help:    "From due to closed, for each account: what signoff takes.",
 			Buckets: waits,
 		}),
 		exposure: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "signoff_exposure_seconds",
-			Help:    "From the end of employment to closed: how long a leaver could still sign.",
+			Help:    "From the end of employment to closed, for each account: how long a leaver could still sign.",
 			Buckets: waits,
 		}),
 		deadlines: f.NewCounterVec(prometheus.CounterOpts{

@@ -37,7 +37,7 @@ func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
 		}, []string{"reason"}),
 		NoticeDelay: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "signoff_notice_delay_seconds",
-			Help:    "From the effective time of a termination to its receipt; 0 where notice came ahead.",
+			Help:    "From the effective time of a leaving to the first word of it; 0 where that came ahead.",
 			Buckets: waits,
 		}),
 	}
