@@ -3,6 +3,7 @@ package ledger
 import (
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"signoff/consumer"
@@ -247,4 +248,59 @@ func TestManyDeadlines(t *testing.T) {
 		t.Errorf("counted %d (%v), want %d", len(got), err, len(events))
 	}
 	b.counts(overdue)
+}
+
+// TestDeadlineAgrees: what counts as missed is overdue in the metrics as long as it is
+// open, and late in the report.
+func TestDeadlineAgrees(t *testing.T) {
+	for name, tt := range map[string]struct {
+		do     func(*book)
+		missed string // the cause; "": it is not
+		open   bool   // when it is counted
+	}{
+		"due":                 {func(b *book) { b.toState(Due) }, "none", true},
+		"held":                {func(b *book) { b.toState(Held) }, "held", true},
+		"submitted":           {func(b *book) { b.toState(Submitted) }, "none", true},
+		"failed":              {func(b *book) { b.toState(Failed) }, "failed", true},
+		"in no account yet":   {func(b *book) { b.record(b.left("ann")) }, "none", true},
+		"closed":              {func(b *book) { b.toState(Closed) }, "", false},
+		"a dry run":           {func(b *book) { b.toState(WouldClose) }, "", true},
+		"skipped":             {func(b *book) { b.toState(Held); _, _, _ = b.Reject(b.t.Context(), b.word(1, "ana", "no")) }, "", false},
+		"deferred":            {func(b *book) { b.toState(Due); b.deferTo("ann", week) }, "", true},
+		"the day has moved":   {func(b *book) { b.toState(Due); b.record(b.left("ann", b.said(0), b.leaving(week))) }, "", true},
+		"a day that is to be": {func(b *book) { b.record(b.left("ann", b.leaving(week))) }, "", true},
+		"closed late": {func(b *book) {
+			plan := b.plan("ann")
+			time.Sleep(overdue)
+			b.answer(b.submit(plan...), map[string]Result{"id-ann": {Closed: true}})
+		}, "none", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBook(t)
+				tt.do(b)
+				time.Sleep(b.now.Add(overdue + time.Second).Sub(time.Now()))
+				s, err := b.Stats(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				late := false
+				for _, since := range s.Overdue {
+					late = late || time.Since(since) > deadline
+				}
+				if want := tt.missed != "" && tt.open; late != want {
+					t.Errorf("overdue %v, want it %v", s.Overdue, want)
+				}
+				r, err := b.Report(t.Context(), b.now.Add(-week), b.now.Add(2*week), deadline)
+				if got := r.All.Overdue + r.All.Of[ClosedLate]; err != nil || (got == 1) != (tt.missed != "") {
+					t.Errorf("the report has %d late (%v): %+v", got, err, r.All)
+				}
+				if tt.missed != "" {
+					b.counts(time.Since(b.now), "missed "+tt.missed)
+				} else if counted, err := b.CountDeadlines(t.Context(), time.Now(), deadline); err != nil || slices.ContainsFunc(counted, func(d Deadline) bool { return !d.Met }) {
+					t.Errorf("counted %v (%v)", counted, err)
+				}
+			})
+		})
+	}
 }
