@@ -47,6 +47,8 @@ func TestTerminationsEndClosed(t *testing.T) {
 	users := append(leaverUsers(12), docusigntest.User{ID: userID(12), Email: email(12), Status: "Closed"})
 	s := newSite(t, siteOptions{users: users})
 	r := s.start(t, s.config(t, map[string]string{"events.sources": namedSources}))
+	_, text := get(t, r.admin()+"/metrics")
+	atStart := seriesIn(text)
 	for i := range 8 {
 		s.produce(t, unrelated(i), structured(termination(t, i)))
 	}
@@ -61,7 +63,12 @@ func TestTerminationsEndClosed(t *testing.T) {
 	s.closedOnce(t, 12)
 
 	shows(t, r.admin()+"/metrics", `signoff_rejects 1`)
-	_, text := get(t, r.admin()+"/metrics")
+	_, text = get(t, r.admin()+"/metrics")
+	for series := range seriesIn(text) {
+		if !atStart[series] && !strings.Contains(series, `partition="`) {
+			t.Errorf("/metrics did not have %s at the start", series)
+		}
+	}
 	for _, line := range []string{
 		`signoff_events_received_total{result="recorded",source="kafka"} 8`,
 		`signoff_events_received_total{result="duplicate",source="kafka"} 1`,
@@ -80,6 +87,13 @@ func TestTerminationsEndClosed(t *testing.T) {
 		`signoff_entries{state="closed_watched"} 12`,
 		`signoff_entries{state="submitted"} 0`,
 		`signoff_holds{reason="limit"} 0`,
+		`signoff_webhook_requests_total{code="2xx",endpoint="/events"} 7`,
+		`signoff_webhook_requests_total{code="401",endpoint="/events"} 0`,
+		`signoff_webhook_requests_total{code="404",endpoint="other"} 0`,
+		`signoff_webhook_request_duration_seconds_count{endpoint="/events"} 7`,
+		`signoff_deadline_seconds 86400`,
+		`signoff_oldest_submitted_timestamp_seconds{account="` + demoAccount + `"} 0`,
+		`signoff_oldest_urgent_hold_timestamp_seconds 0`,
 		`signoff_docusign_parked{account="` + demoAccount + `",reason="sign_in"} 0`,
 		`signoff_mode{mode="close"} 1`,
 		`signoff_mode{mode="dry-run"} 0`,
@@ -108,6 +122,17 @@ func TestTerminationsEndClosed(t *testing.T) {
 		t.Errorf("stopped with %v", err)
 	}
 	noLeak(t, "the log", r.logs.String())
+}
+
+// seriesIn are the series of a page of metrics, by name and labels.
+func seriesIn(page string) map[string]bool {
+	all := make(map[string]bool)
+	for line := range strings.Lines(page) {
+		if series, _, ok := strings.Cut(line, " "); ok && strings.HasPrefix(series, "signoff_") {
+			all[series] = true
+		}
+	}
+	return all
 }
 
 var metricName = regexp.MustCompile(`(?m)^# TYPE (signoff_\w+) `)
@@ -235,6 +260,7 @@ func TestAccountThatTheConfigDoesNotName(t *testing.T) {
 	r := s.start(t, s.config(t, map[string]string{"docusign.accounts": ""}))
 	shows(t, r.admin()+"/metrics", `signoff_outcomes_total{account="`+demoAccount+`",outcome="closed"} 0`)
 	shows(t, r.admin()+"/metrics", `signoff_docusign_parked{account="`+demoAccount+`",reason="sign_in"} 0`)
+	shows(t, r.admin()+"/metrics", `signoff_failures_total{account="unknown",reason="sign_in"} 0`)
 	r.post(t, 0)
 	r.await(t, ledger.Closed, 1)
 	s.closedOnce(t, 1)
