@@ -408,7 +408,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.source != nil {
 		work.Go(func() error { return d.source.Run(ctx) })
 	}
-	work.Go(func() error { return d.reloader.run(ctx) })
+	work.Go(func() error { return d.reloader.run(ctx, d.hearts.beat(loopConfig)) })
 	work.Go(func() error { return d.keeper.run(ctx, d.hearts.beat(loopKeeper)) })
 	for _, p := range d.publishers {
 		work.Go(func() error { return p.Run(ctx) })
