@@ -46,11 +46,11 @@ func NewCloser(r prometheus.Registerer, accounts *Accounts, outcomes, reasons, w
 			Help: "Close requests, by whether all of their users were closed, some, or none.",
 		}, []string{"account", "result"}),
 		batchUsers: f.NewHistogram(histogram("signoff_batch_users", "Users in a close request.", []float64{1, 2, 5, 10, 25, 50, 100, 250, 500})),
-		latency:    f.NewHistogram(histogram("signoff_close_latency_seconds", "From due to closed: what signoff takes.", waits)),
-		exposure:   f.NewHistogram(histogram("signoff_exposure_seconds", "From the end of employment to closed: how long a leaver could still sign.", waits)),
+		latency:    f.NewHistogram(histogram("signoff_close_latency_seconds", "From due to closed, for each account: what signoff takes.", waits)),
+		exposure:   f.NewHistogram(histogram("signoff_exposure_seconds", "From the end of employment to closed, for each account: how long a leaver could still sign.", waits)),
 		deadlines: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "signoff_deadlines_total",
-			Help: "Leavers who were settled before their deadline, or were not.",
+			Help: "Leavings, each once over all accounts: settled in batch.deadline after they were due, or not; notice: but told of later than that.",
 		}, []string{"result", "cause"}),
 		resolutions: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "signoff_resolutions_total",
@@ -69,9 +69,10 @@ func NewCloser(r prometheus.Registerer, accounts *Accounts, outcomes, reasons, w
 			m.outcomes.WithLabelValues(None, o)
 		}
 	}
-	m.deadlines.WithLabelValues("met", "none")
-	for _, cause := range []string{"none", "notice", "held", "parked", "quota", "failed"} {
-		m.deadlines.WithLabelValues("missed", cause)
+	for _, result := range []string{"met", "missed"} {
+		for _, cause := range []string{"none", "notice", "held", "parked", "quota", "failed"} {
+			m.deadlines.WithLabelValues(result, cause)
+		}
 	}
 	for _, via := range []string{"lookup", "snapshot"} {
 		for _, result := range []string{"open", "closed", "none", "error"} {
@@ -153,7 +154,7 @@ func (m *Closer) Batch(account string, users, closed int) {
 	m.batchUsers.Observe(float64(users))
 }
 
-// Deadline counts an entry that met its deadline or missed it.
+// Deadline counts a leaving that met its deadline or missed it.
 func (m *Closer) Deadline(met bool, cause string) {
 	result := "missed"
 	if met {

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,7 +35,7 @@ func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
 			Name: "signoff_rejects_total",
 			Help: "Events that could not be understood and were kept as rejects, by reason.",
 		}, []string{"reason"}),
-		notice: f.NewHistogram(histogram("signoff_notice_delay_seconds", "From the effective time of a termination to its receipt; 0 where notice came ahead.", waits)),
+		notice: f.NewHistogram(histogram("signoff_notice_delay_seconds", "From the effective time of a leaving to the first word of it; 0 where that came ahead.", waits)),
 	}
 	for _, s := range sources {
 		for _, res := range []string{Recorded, Duplicate, Ignored, Rejected} {
@@ -51,6 +52,46 @@ func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
 // that of the termination; "" for none.
 func (m *Intake) Notice(delay time.Duration, traceID string) {
 	observe(m.notice, delay.Seconds(), traceID)
+}
+
+// Webhook observes what is asked of the webhook listener.
+type Webhook struct {
+	requests  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+}
+
+// NewWebhook registers the metrics of the webhook listener; endpoints are the
+// paths of the config.
+func NewWebhook(r prometheus.Registerer, endpoints []string) *Webhook {
+	f := promauto.With(r)
+	m := &Webhook{
+		requests: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "signoff_webhook_requests_total",
+			Help: "Requests to the webhook listener by the endpoint's path and the status of the answer; other: paths that are no endpoint.",
+		}, []string{"endpoint", "code"}),
+		durations: f.NewHistogramVec(histogram("signoff_webhook_request_duration_seconds", "From the head of a request until it was answered.",
+			[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}), []string{"endpoint"}),
+	}
+	for _, e := range append([]string{Other}, endpoints...) {
+		for _, code := range slices.Concat(answers, []string{"2xx", "4xx", "5xx"}) {
+			m.requests.WithLabelValues(e, code)
+		}
+		m.durations.WithLabelValues(e)
+	}
+	return m
+}
+
+// answers are the statuses with a series of their own.
+var answers = []string{"400", "401", "403", "404", "405", "413", "415", "429"}
+
+// Request counts a request to the endpoint of this path, "" for one that is none,
+// by the HTTP status of its answer.
+func (m *Webhook) Request(endpoint string, status int, took time.Duration) {
+	if endpoint == "" {
+		endpoint = Other
+	}
+	m.requests.WithLabelValues(endpoint, code(status, answers)).Inc()
+	m.durations.WithLabelValues(endpoint).Observe(took.Seconds())
 }
 
 // Kafka observes the reading of the topics. Partitions get their series when

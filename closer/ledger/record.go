@@ -145,7 +145,6 @@ func (t *tx) recordEvent(via consumer.Source, e consumer.Event, counts *intake) 
 		if observe := t.ledger.observe.FarAhead; observe != nil && e.EffectiveAt.Sub(e.ReceivedAt) > farAhead {
 			t.afterwards(func() { observe(entry, e.EffectiveAt) })
 		}
-		counts.notices = append(counts.notices, notice{max(0, e.ReceivedAt.Sub(e.EffectiveAt)), consumer.TraceID(e.TraceParent)})
 	}
 	if observe := t.ledger.observe.Heard; observe != nil {
 		t.afterwards(func() { observe(e.Kind, entry, consumer.TraceID(e.TraceParent)) })

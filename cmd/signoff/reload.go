@@ -76,14 +76,15 @@ func (r *reloader) follow(file string, level zap.AtomicLevel) {
 	r.tried = r.found
 }
 
-// run looks until ctx ends.
-func (r *reloader) run(ctx context.Context) error {
+// run looks until ctx ends, and beats each time.
+func (r *reloader) run(ctx context.Context, beat func(time.Time)) error {
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGHUP) // without a file as well: it must not end the process
 	defer signal.Stop(asked)
 	tick := time.NewTicker(lookAtConfig)
 	defer tick.Stop()
 	for {
+		beat(time.Now())
 		select {
 		case <-ctx.Done():
 			return nil

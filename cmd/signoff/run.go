@@ -162,6 +162,9 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	d.closer = closer.New(cfg.closerConfig(), cfg.Guard, d.ledger, client, m, log.Named("closer"))
 	d.reloader = newReloader(d, metrics.NewConfig(registry), log.Named("config"))
 	d.keeper = newKeeper(d.ledger, cfg.Events.Sources, log.Named("keeper"))
+	if cfg.Mode != modeDryRun {
+		d.keeper.deadline, d.keeper.counted = cfg.Batch.Deadline, m.Deadline
+	}
 	d.keeper.keeping = newKeeping(cfg, d.ledger, sign, log.Named("keeper"))
 	handler := promhttp.HandlerFor(gathered, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true, // or exemplars are not shown
@@ -260,7 +263,8 @@ func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prom
 		return err
 	}
 	if d.cfg.Webhook.Listen != "" {
-		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, mappings, d.ignored(consumer.Webhook), d.log.Named("webhook"))
+		m := metrics.NewWebhook(registry, d.cfg.Webhook.Paths())
+		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, mappings, m, d.ignored(consumer.Webhook), d.log.Named("webhook"))
 		if err != nil {
 			return err
 		}
@@ -424,7 +428,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.source != nil {
 		work.Go(func() error { return d.source.Run(ctx) })
 	}
-	work.Go(func() error { return d.reloader.run(ctx) })
+	work.Go(func() error { return d.reloader.run(ctx, d.hearts.beat(loopConfig)) })
 	work.Go(func() error { return d.keeper.run(ctx, d.hearts.beat(loopKeeper)) })
 	for _, p := range d.publishers {
 		work.Go(func() error { return p.Run(ctx) })

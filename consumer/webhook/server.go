@@ -27,6 +27,7 @@ import (
 
 	"signoff/consumer"
 	"signoff/consumer/mapping"
+	"signoff/metrics"
 )
 
 const (
@@ -49,6 +50,7 @@ type Server struct {
 	config    []Endpoint
 	endpoints map[string]*endpoint // by path
 	recorder  consumer.Recorder
+	metrics   *metrics.Webhook
 	reads     atomic.Pointer[understanding]
 	ignored   func(n int)
 	bodies    *semaphore.Weighted // in bytes
@@ -69,10 +71,18 @@ type endpoint struct {
 	origins []string
 }
 
-// New returns a Server that hands events to rec and counts those that are none of
-// our business with ignored. The files that the config names must be there, and
+// name is the endpoint's path; "" if there is none: the one asked for may say anything.
+func (ep *endpoint) name() string {
+	if ep == nil {
+		return ""
+	}
+	return ep.path
+}
+
+// New returns a Server that hands events to rec, counts requests with m, and with
+// ignored the events that are none of our business. The files that the config names must be there, and
 // the mappings.
-func New(cfg Config, rec consumer.Recorder, d *consumer.Decoder, mappings *mapping.Set, ignored func(n int), log *zap.Logger) (*Server, error) {
+func New(cfg Config, rec consumer.Recorder, d *consumer.Decoder, mappings *mapping.Set, m *metrics.Webhook, ignored func(n int), log *zap.Logger) (*Server, error) {
 	if cfg.Listen == "" {
 		return nil, errors.New("webhook.listen: not set")
 	}
@@ -84,6 +94,7 @@ func New(cfg Config, rec consumer.Recorder, d *consumer.Decoder, mappings *mappi
 		config:    cfg.Endpoints,
 		endpoints: make(map[string]*endpoint),
 		recorder:  rec,
+		metrics:   m,
 		ignored:   ignored,
 		bodies:    semaphore.NewWeighted(maxBodies),
 		unproven:  semaphore.NewWeighted(maxBodies),
