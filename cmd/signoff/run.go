@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,22 +30,6 @@ import (
 	"signoff/metrics"
 )
 
-// What the daemon keeps is small beside what it reads and drops. So garbage is
-// collected seldom until the process has grown to memoryLimit, and as often as
-// it takes from there on: a soft limit, which a large plan may pass.
-const (
-	gcPercent   = 400
-	memoryLimit = 96 << 20
-)
-
-// limitMemory sets both, unless the environment says otherwise.
-func limitMemory() {
-	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetGCPercent(gcPercent)
-		debug.SetMemoryLimit(memoryLimit)
-	}
-}
-
 func runCommand(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	file := flags.String("config", "", "`FILE` to be configured by")
@@ -66,7 +48,7 @@ func runCommand(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	limitMemory()
+	limitMemory("/sys/fs/cgroup")
 	level := zap.NewAtomicLevelAt(cfg.Log.level())
 	d, err := newDaemon(ctx, cfg, kafka.From(*from), newLogAt(level, cfg.Log.Format))
 	if err != nil {
