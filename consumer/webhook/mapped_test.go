@@ -68,7 +68,7 @@ func newMapped(t testing.TB) fixture {
 	t.Helper()
 	f := newFixture(t)
 	f.add(t, Endpoint{Path: "/mapped", Auth: Auth{None: true}}).mapping = leavers{t}
-	f.endpoints["/mapped"].success = Endpoint{Mapping: "acme"}.success()
+	f.endpoints["/mapped"].success = Endpoint{Mapping: "acme"}.SuccessStatus()
 	return f
 }
 
@@ -360,7 +360,7 @@ func TestSuccessByDefault(t *testing.T) {
 		e    Endpoint
 		want int
 	}{{Endpoint{}, 202}, {Endpoint{Mapping: "hibob"}, 200}, {Endpoint{Mapping: "hibob", Success: 204}, 204}} {
-		if got := c.e.success(); got != c.want {
+		if got := c.e.SuccessStatus(); got != c.want {
 			t.Errorf("%+v: %d", c.e, got)
 		}
 	}

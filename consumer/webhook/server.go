@@ -110,7 +110,7 @@ func New(cfg Config, rec consumer.Recorder, d *consumer.Decoder, mappings *mappi
 }
 
 func (e Endpoint) open(at string, mappings *mapping.Set, log *zap.Logger) (*endpoint, error) {
-	ep := &endpoint{path: e.Path, success: e.success(), origins: e.Origins}
+	ep := &endpoint{path: e.Path, success: e.SuccessStatus(), origins: e.Origins}
 	if e.Mapping != "" {
 		m, err := mappings.Find(e.Mapping)
 		if err != nil {
