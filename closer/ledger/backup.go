@@ -26,7 +26,7 @@ type Copy struct {
 }
 
 // ErrExists refuses to write a backup over a file.
-var ErrExists = errors.New("is there already: a backup is not written over a file")
+var ErrExists = errors.New("is there already: nothing is written over, move it aside")
 
 // Backup copies the ledger, as it is at one moment, to a file that is not there yet,
 // also while a daemon writes it, in whichever container: to SQLite it is one more
@@ -50,8 +50,10 @@ func Backup(ctx context.Context, ledger, file string) (_ Copy, err error) {
 		return Copy{}, err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	if _, err := os.Lstat(file); err == nil {
-		return Copy{}, fmt.Errorf("%s: %w", file, ErrExists)
+	for _, name := range []string{file, file + "-wal", file + "-shm", file + "-journal"} { // of another ledger SQLite would take them for the copy's
+		if _, err := os.Lstat(name); err == nil {
+			return Copy{}, fmt.Errorf("%s: %w", name, ErrExists)
+		}
 	}
 	partial := partialOf(file)
 	if err := removePartials(partial); err != nil {

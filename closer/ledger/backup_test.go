@@ -131,6 +131,12 @@ func TestBackupRefuses(t *testing.T) {
 			}
 			return b.path, file
 		}, "copy.db: is there already"},
+		"what is left of a ledger of that name": {func(t *testing.T, b *book, dir string) (string, string) {
+			if err := os.WriteFile(filepath.Join(dir, "copy.db-wal"), []byte("of another"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return b.path, filepath.Join(dir, "copy.db")
+		}, "copy.db-wal: is there already"},
 		"the ledger itself": {func(_ *testing.T, b *book, _ string) (string, string) { return b.path, b.path }, "ledger.db: is there already"},
 		"a link to nowhere": {func(t *testing.T, b *book, dir string) (string, string) {
 			if err := os.Symlink("/nowhere", filepath.Join(dir, "copy.db")); err != nil {
