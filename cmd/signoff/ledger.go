@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"signoff/closer/ledger"
 )
 
@@ -82,15 +84,30 @@ func ledgerBackup(ctx context.Context, args []string, out io.Writer) error {
 	return errors.Join(tellBackup(out, c, deleted, asJSON), err)
 }
 
-// ledgerNamed is a config that names a ledger: the daemon's, or one of nothing else.
+// ledgerNamed is a config of nothing but a ledger: the daemon's, or one by its URL. What
+// else is in the daemon's config need not be right, nor the files there that it names,
+// where the ledger alone is looked at.
 func ledgerNamed(configFile, url string) (config, error) {
-	switch {
-	case (configFile == "") == (url == ""):
+	if (configFile == "") == (url == "") {
 		return config{}, usageError{errors.New("one of --config FILE and --ledger URL is needed")}
-	case configFile != "":
-		return loadConfig(configFile)
-	case !strings.HasPrefix(url, "sqlite://"): // not quoted: a database's URL may hold a password
-		return config{}, usageError{errors.New("--ledger: not a URL such as sqlite:///path/to/ledger.db")}
+	}
+	at := "--ledger"
+	if configFile != "" {
+		text, err := os.ReadFile(configFile)
+		if err != nil {
+			return config{}, usageError{err}
+		}
+		var only struct{ Ledger string }
+		if err := yaml.Unmarshal(text, &only); err != nil {
+			return config{}, usageError{fmt.Errorf("%s: not YAML in which ledger is a text", configFile)} // which may be secret: not quoted
+		}
+		at = configFile + ": ledger"
+		if url, err = fromEnvironment(only.Ledger); err != nil {
+			return config{}, usageError{fmt.Errorf("%s: %w", at, err)}
+		}
+	}
+	if !strings.HasPrefix(url, "sqlite://") { // not quoted: a database's URL may hold a password
+		return config{}, usageError{errors.New(at + ": not a URL such as sqlite:///path/to/ledger.db")}
 	}
 	return config{Ledger: url}, nil
 }

@@ -67,7 +67,9 @@ func TestBackupsOfAFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	status, out, errOut := signoff("ledger", "backup", dir, "--keep", "2", "--config", file)
+	// Beside the daemon the files are not there that its config names.
+	bare := s.write(t, "bare.yaml", strings.NewReplacer(filepath.Join(s.dir, "tokens"), "/nowhere/tokens", demoKey, "${NOT_SET_HERE}").Replace(read(t, file)))
+	status, out, errOut := signoff("ledger", "backup", dir, "--keep", "2", "--config", bare)
 	if status != 0 || !strings.Contains(out, "\ndeleted: ledger-20261125T000000Z.db\n") {
 		t.Errorf("%d %s%s", status, out, errOut)
 	}
@@ -88,19 +90,23 @@ func TestBackupUsage(t *testing.T) {
 		status int
 		want   string
 	}{
-		"no word":                 {nil, exitUsage, "backup FILE|DIR"},
-		"another word":            {[]string{"restore"}, exitUsage, "backup FILE|DIR"},
-		"no file":                 {[]string{"backup", "--config", file}, exitUsage, "one FILE to write to"},
-		"two files":               {[]string{"backup", "a", "b", "--config", file}, exitUsage, "one FILE to write to"},
-		"no ledger named":         {[]string{"backup", dir}, exitUsage, "one of --config FILE and --ledger URL"},
-		"a ledger named twice":    {[]string{"backup", dir, "--config", file, "--ledger", "sqlite:///x"}, exitUsage, "one of --config FILE and --ledger URL"},
-		"a URL of something else": {[]string{"backup", dir, "--ledger", "postgres://user:geheim@host/db"}, exitUsage, "--ledger: not a URL such as"},
-		"a file that is there":    {[]string{"backup", there, "--config", file}, exitUsage, "is there already"},
-		"keep of a file":          {[]string{"backup", filepath.Join(dir, "x.db"), "--keep", "3", "--config", file}, exitUsage, "--keep: is about a folder"},
-		"keep none":               {[]string{"backup", dir, "--keep", "0", "--config", file}, exitUsage, "--keep: 0: not 1 or more"},
-		"an output there is not":  {[]string{"backup", dir, "--output", "xml", "--config", file}, exitUsage, `--output: "xml"`},
-		"a ledger there is not":   {[]string{"backup", dir, "--ledger", "sqlite://" + dir + "/none.db"}, exitFailed, "nothing to back up"},
-		"help":                    {[]string{"--help"}, 0, "-keep N"},
+		"no word":                  {nil, exitUsage, "backup FILE|DIR"},
+		"another word":             {[]string{"restore"}, exitUsage, "backup FILE|DIR"},
+		"no file":                  {[]string{"backup", "--config", file}, exitUsage, "one FILE to write to"},
+		"two files":                {[]string{"backup", "a", "b", "--config", file}, exitUsage, "one FILE to write to"},
+		"no ledger named":          {[]string{"backup", dir}, exitUsage, "one of --config FILE and --ledger URL"},
+		"a ledger named twice":     {[]string{"backup", dir, "--config", file, "--ledger", "sqlite:///x"}, exitUsage, "one of --config FILE and --ledger URL"},
+		"a URL of something else":  {[]string{"backup", dir, "--ledger", "postgres://user:geheim@host/db"}, exitUsage, "--ledger: not a URL such as"},
+		"a file that is there":     {[]string{"backup", there, "--config", file}, exitUsage, "is there already"},
+		"keep of a file":           {[]string{"backup", filepath.Join(dir, "x.db"), "--keep", "3", "--config", file}, exitUsage, "--keep: is about a folder"},
+		"keep none":                {[]string{"backup", dir, "--keep", "0", "--config", file}, exitUsage, "--keep: 0: not 1 or more"},
+		"an output there is not":   {[]string{"backup", dir, "--output", "xml", "--config", file}, exitUsage, `--output: "xml"`},
+		"a ledger there is not":    {[]string{"backup", dir, "--ledger", "sqlite://" + dir + "/none.db"}, exitFailed, "nothing to back up"},
+		"a config that is no YAML": {[]string{"backup", dir, "--config", s.write(t, "no.yaml", "ledger: [geheim\n")}, exitUsage, "not YAML in which ledger is a text"},
+		"a config without ledger":  {[]string{"backup", dir, "--config", s.write(t, "none.yaml", "mode: close\n")}, exitUsage, "none.yaml: ledger: not a URL such as"},
+		"a ledger of no variable":  {[]string{"backup", dir, "--config", s.write(t, "env.yaml", "ledger: ${NO_SUCH_LEDGER}\n")}, exitUsage, "${NO_SUCH_LEDGER}: not set"},
+		"no config there":          {[]string{"backup", dir, "--config", "/nowhere/signoff.yaml"}, exitUsage, "/nowhere/signoff.yaml"},
+		"help":                     {[]string{"--help"}, 0, "-keep N"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, out, errOut := signoff(append([]string{"ledger"}, c.args...)...)

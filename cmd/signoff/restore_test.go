@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -344,4 +346,31 @@ func TestDrillTopicMadeAnew(t *testing.T) {
 	r.is(t, 6, "closed already_closed")
 	r.is(t, 7, "closed already_closed")
 	s.closes(t, 0, 1, 2, 3, 4, 5, 6, 7)
+}
+
+// TestRunbookNamesWhatThereIs fails if the runbook has a command, a metric or a line of
+// the log that there is not.
+func TestRunbookNamesWhatThereIs(t *testing.T) {
+	text := read(t, "../../charts/signoff/runbooks/restore.md")
+	for _, m := range invocation.FindAllStringSubmatch(code(text), -1) {
+		if !slices.ContainsFunc(commands(), func(c command) bool { return c.name == m[1] }) {
+			t.Errorf("it has `signoff %s`, which does not exist", m[1])
+		}
+	}
+	for _, name := range regexp.MustCompile(`\bsignoff_[a-z_]*[a-z]\b`).FindAllString(text, -1) {
+		if !slices.Contains(metricNames(t), name) {
+			t.Errorf("it has the metric %s, which does not exist", name)
+		}
+	}
+	sources := read(t, "../../consumer/kafka/start.go") + read(t, "../../consumer/kafka/fetch.go")
+	said := regexp.MustCompile(`"msg":"((?:[^"]|\n)+)"`).FindAllStringSubmatch(text, -1)
+	if len(said) < 3 {
+		t.Errorf("%d lines of the log in it", len(said))
+	}
+	for _, m := range said {
+		line := strings.Join(strings.Fields(m[1]), " ")
+		if line != "reading of Kafka" && !strings.Contains(sources, `"`+line+`"`) {
+			t.Errorf("the log never says %q", line)
+		}
+	}
 }
