@@ -255,7 +255,7 @@ func (s *testSend) notReached(to *url.URL, err error) error {
 	case errors.As(err, &remote) && remote.Op == "remote error": // an alert of TLS
 		return fmt.Errorf("%w: where webhook.tls.client_ca_file is set, senders need a certificate, and this check has none: send to the Service of a daemon without it, or test as your sender does", what)
 	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
-		return fmt.Errorf("%w: no TLS is spoken there: the URL must begin with http:", what)
+		return fmt.Errorf("%w: no TLS is spoken there: begin the URL with http, not https", what)
 	case errors.As(err, &dns):
 		return fmt.Errorf("%w: is it the name of the daemon's Service or host?", what)
 	case errors.Is(err, context.DeadlineExceeded):

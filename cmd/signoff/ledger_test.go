@@ -58,9 +58,9 @@ func TestBackupsOfAFolder(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{noBroker: true})
 	file := s.config(t, nil)
-	if err := s.start(t, file).stop(); err != nil {
-		t.Fatal(err)
-	}
+	r := s.start(t, file)
+	shows(t, r.admin()+"/readyz?verbose", "docusign: account "+demoAccount+": ok")
+	r.end(t)
 	dir := t.TempDir()
 	for _, name := range []string{"ledger-20261125T000000Z.db", "ledger-20261126T000000Z.db", "other.db"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
