@@ -94,7 +94,11 @@ func (a *account) foresee(ctx context.Context, now time.Time, api *docusign.Acco
 	if a.cfg.DryRun { // in which there is nothing to decide
 		good = 0
 	}
-	changed, err := a.ledger.Foresee(ctx, findings, looked, good)
+	var changed []ledger.Finding
+	err = a.policy.while(a.terms, func() (err error) {
+		changed, err = a.ledger.Foresee(ctx, findings, looked, good)
+		return err
+	})
 	a.tellAhead(changed, append(others, findings...))
 	return err
 }
@@ -263,7 +267,7 @@ func (a *account) lookForSelf(ctx context.Context, now time.Time) error {
 	for _, e := range entries {
 		const detail = "the user that signoff signs in as: the integration ends with that person"
 		if say {
-			a.log.Error("the integration ends with a person who leaves: give it another user", zap.Int64("entry", e.ID), zap.Time("due", e.DueAt))
+			a.log.Error("the integration ends with a person who leaves: give it another user", zap.Int64("entry", e.ID), traced(e), zap.Time("due", e.DueAt))
 		}
 		if e.State != ledger.Waiting || a.cfg.DryRun {
 			continue

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,8 +21,11 @@ type Closer struct {
 	resolutions *prometheus.CounterVec
 	headroom    *accountGauge
 
-	accounts                               *Accounts
-	outcomeWords, reasonWords, windowWords []string
+	accounts                  *Accounts
+	outcomeWords, reasonWords []string
+
+	mu          sync.Mutex
+	windowWords []string
 }
 
 // NewCloser registers the metrics of the closer.
@@ -41,21 +45,9 @@ func NewCloser(r prometheus.Registerer, accounts *Accounts, outcomes, reasons, w
 			Name: "signoff_batches_total",
 			Help: "Close requests, by whether all of their users were closed, some, or none.",
 		}, []string{"account", "result"}),
-		batchUsers: f.NewHistogram(prometheus.HistogramOpts{
-			Name:    "signoff_batch_users",
-			Help:    "Users in a close request.",
-			Buckets: []float64{1, 2, 5, 10, 25, 50, 100, 250, 500},
-		}),
-		latency: f.NewHistogram(prometheus.HistogramOpts{
-			Name:    "signoff_close_latency_seconds",
-			Help:    "From due to closed: what signoff takes.",
-			Buckets: waits,
-		}),
-		exposure: f.NewHistogram(prometheus.HistogramOpts{
-			Name:    "signoff_exposure_seconds",
-			Help:    "From the end of employment to closed: how long a leaver could still sign.",
-			Buckets: waits,
-		}),
+		batchUsers: f.NewHistogram(histogram("signoff_batch_users", "Users in a close request.", []float64{1, 2, 5, 10, 25, 50, 100, 250, 500})),
+		latency:    f.NewHistogram(histogram("signoff_close_latency_seconds", "From due to closed: what signoff takes.", waits)),
+		exposure:   f.NewHistogram(histogram("signoff_exposure_seconds", "From the end of employment to closed: how long a leaver could still sign.", waits)),
 		deadlines: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "signoff_deadlines_total",
 			Help: "Leavers who were settled before their deadline, or were not.",
@@ -105,8 +97,28 @@ func (m *Closer) Account(id string) {
 	for _, result := range []string{"ok", "partial", "failed"} {
 		m.batches.WithLabelValues(account, result)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, w := range m.windowWords {
 		m.headroom.vec.WithLabelValues(account, w)
+	}
+}
+
+// Windows are the windows of the limits from now on: those that are gone lose their
+// series.
+func (m *Closer) Windows(windows []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range m.windowWords {
+		if !slices.Contains(windows, w) {
+			m.headroom.vec.DeletePartialMatch(prometheus.Labels{"window": w})
+		}
+	}
+	m.windowWords = windows
+	for _, account := range m.accounts.labels() {
+		for _, w := range windows {
+			m.headroom.vec.WithLabelValues(account, w)
+		}
 	}
 }
 
@@ -117,10 +129,10 @@ func (m *Closer) Outcome(account, outcome string) {
 }
 
 // Closed observes how long it took to close a leaver: since they were due, and
-// since their employment ended.
-func (m *Closer) Closed(sinceDue, sinceEffective time.Duration) {
-	m.latency.Observe(max(0, sinceDue.Seconds()))
-	m.exposure.Observe(max(0, sinceEffective.Seconds()))
+// since their employment ended. traceID is that of the termination; "" for none.
+func (m *Closer) Closed(sinceDue, sinceEffective time.Duration, traceID string) {
+	observe(m.latency, max(0, sinceDue.Seconds()), traceID)
+	observe(m.exposure, max(0, sinceEffective.Seconds()), traceID)
 }
 
 // Failure counts something that was not done.

@@ -17,9 +17,9 @@ const (
 
 // Intake observes what comes in, by whichever way.
 type Intake struct {
-	Received    *prometheus.CounterVec // source, result
-	Rejects     *prometheus.CounterVec // reason
-	NoticeDelay prometheus.Histogram   // seconds from effective to received
+	Received *prometheus.CounterVec // source, result
+	Rejects  *prometheus.CounterVec // reason
+	notice   prometheus.Histogram
 }
 
 // NewIntake registers the metrics of intake.
@@ -34,11 +34,7 @@ func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
 			Name: "signoff_rejects_total",
 			Help: "Events that could not be understood and were kept as rejects, by reason.",
 		}, []string{"reason"}),
-		NoticeDelay: f.NewHistogram(prometheus.HistogramOpts{
-			Name:    "signoff_notice_delay_seconds",
-			Help:    "From the effective time of a termination to its receipt; 0 where notice came ahead.",
-			Buckets: waits,
-		}),
+		notice: f.NewHistogram(histogram("signoff_notice_delay_seconds", "From the effective time of a termination to its receipt; 0 where notice came ahead.", waits)),
 	}
 	for _, s := range sources {
 		for _, res := range []string{Recorded, Duplicate, Ignored, Rejected} {
@@ -49,6 +45,12 @@ func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
 		m.Rejects.WithLabelValues(reason)
 	}
 	return m
+}
+
+// Notice observes how long after it took effect a termination was heard of. traceID is
+// that of the termination; "" for none.
+func (m *Intake) Notice(delay time.Duration, traceID string) {
+	observe(m.notice, delay.Seconds(), traceID)
 }
 
 // Kafka observes the reading of the topics. Partitions get their series when

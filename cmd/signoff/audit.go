@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"go.uber.org/zap"
+
 	"signoff/closer/console"
 	"signoff/closer/ledger"
 )
@@ -269,7 +271,7 @@ func exportItself(ctx context.Context, l *ledger.Ledger, configFile string, x co
 	if err != nil {
 		return err
 	}
-	sign, err := cfg.Audit.signer()
+	sign, err := cfg.Audit.signer(zap.NewNop())
 	if err != nil {
 		return usageError{err}
 	}
