@@ -139,7 +139,7 @@ func New(cfg Config, g guard.Config, l *ledger.Ledger, c *docusign.Client, m *me
 // process that keeps crashing postpones nothing. beat is called at every turn
 // that all loops have made.
 func (c *Closer) Run(ctx context.Context, beat func(time.Time)) error {
-	if err := c.Renew(ctx); err != nil {
+	if err := c.Renew(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
 	for ctx.Err() == nil {

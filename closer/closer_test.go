@@ -295,6 +295,19 @@ func TestRunCountsTheIntervalFromTheLastRun(t *testing.T) {
 	})
 }
 
+func TestStopAtTheStartIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 10 { // the ledger may take a write all the same
+			if err := r.closer.Run(ctx, func(time.Time) {}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 func TestUrgentLeaversDoNotWaitForTheInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(r *rig, _ *docusigntest.Config) { r.cfg.Interval = time.Hour })

@@ -46,6 +46,7 @@ type role string
 const (
 	writer  role = "writer"
 	readers role = "readers"
+	copier  role = "copier" // a reader that writes another file
 )
 
 // busyTimeout is how long one connection waits for another.
@@ -59,6 +60,8 @@ func openSQLite(ctx context.Context, path string, as role) (*sql.DB, error) {
 		q["_pragma"] = append(q["_pragma"], "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)")
 	} else {
 		q.Set("mode", "ro")
+	}
+	if as == readers { // to a copier it would refuse the copy as well
 		q["_pragma"] = append(q["_pragma"], "query_only(1)")
 	}
 	if as == writer { // which has emails in it: for nobody else to read

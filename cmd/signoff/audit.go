@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -64,9 +63,6 @@ func auditVerify(ctx context.Context, args []string, out io.Writer) error {
 	if given != 1 {
 		return usageError{errors.New("one of --config FILE, --ledger URL and --export DIR is needed")}
 	}
-	if *url != "" && !strings.HasPrefix(*url, "sqlite://") { // not quoted: a database's URL may hold a password
-		return usageError{errors.New("--ledger: not a URL such as sqlite:///path/to/ledger.db")}
-	}
 	key, err := readPublicKey(*keyFile)
 	if err != nil {
 		return err
@@ -79,11 +75,9 @@ func auditVerify(ctx context.Context, args []string, out io.Writer) error {
 	if *export != "" {
 		return v.export(*export)
 	}
-	cfg := config{Ledger: *url}
-	if *configFile != "" {
-		if cfg, err = loadConfig(*configFile); err != nil {
-			return err
-		}
+	cfg, err := ledgerNamed(*configFile, *url)
+	if err != nil {
+		return err
 	}
 	return v.ledger(ctx, cfg)
 }

@@ -28,6 +28,8 @@ const checkTimeout = 15 * time.Second
 func checkCommand(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	file := flags.String("config", "", "`FILE` to be checked")
+	sendTest := flags.String("send-test", "", "`URL` of a daemon's webhook: sends it a termination of nobody and its rescind, in mode dry-run only; the ledger, which is the daemon's, is not looked at then")
+	caFile := flags.String("ca-file", "", "`FILE` with who vouches for the certificate at --send-test; left out: whom the system trusts")
 	if err := parseFlags(flags, out, args); err != nil {
 		return err
 	}
@@ -35,14 +37,33 @@ func checkCommand(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	failed := 0
-	for _, c := range []struct {
-		what  string
-		check func(context.Context, config) (string, error)
-	}{
+	checks := []check{
 		{"config", checkMode}, {"events", checkEvents}, {"ledger", checkLedger}, {"kafka", checkKafka}, {"webhook", checkWebhook},
 		{"docusign", checkDocusign}, {"outcomes", checkOutcomes}, {"audit", checkSigning},
-	} {
+	}
+	switch {
+	case *sendTest != "":
+		send, err := newTestSend(cfg, *sendTest, *caFile)
+		if err != nil {
+			return err
+		}
+		checks = slices.DeleteFunc(checks, func(c check) bool { return c.what == "ledger" })
+		checks = append(checks, check{"send-test", send.check})
+	case *caFile != "":
+		return usageError{errors.New("--ca-file: is about --send-test")}
+	}
+	return runChecks(ctx, cfg, checks, out)
+}
+
+// check is one thing that is looked at, and what it says that is well.
+type check struct {
+	what  string
+	check func(context.Context, config) (string, error)
+}
+
+func runChecks(ctx context.Context, cfg config, checks []check, out io.Writer) error {
+	failed := 0
+	for _, c := range checks {
 		limited, cancel := context.WithTimeout(ctx, checkTimeout)
 		found, err := c.check(limited, cfg)
 		cancel()

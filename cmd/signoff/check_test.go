@@ -155,8 +155,10 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 // stranger is a server whose certificate nobody trusts by default.
 var stranger = sync.OnceValue(func() *httptest.Server { return httptest.NewTLSServer(nil) })
 
-func strangerCA() string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: stranger().Certificate().Raw}))
+func strangerCA() string { return certificate(stranger()) }
+
+func certificate(s *httptest.Server) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
 }
 
 // securedBroker is the address of a broker that wants TLS and a sign-in.

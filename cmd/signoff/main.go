@@ -25,7 +25,7 @@ func commands() []command {
 	return []command{
 		{"run", "run --config FILE [--from earliest|committed] [--shutdown-delay 5s]", "the daemon", runCommand},
 		{"demo", "demo [--leavers N] [--for 1m] [--stay]", "the daemon with everything it needs inside one process", demoCommand},
-		{"check", "check --config FILE", "config, ledger, Kafka, sign-in, the account: ok, or why not", checkCommand},
+		{"check", "check --config FILE [--send-test URL]", "config, ledger, Kafka, sign-in, the account: ok, or why not", checkCommand},
 		{"close", "close LEAVERS.csv --config FILE | --url URL [--yes]", "close the people in a CSV: shows the plan, --yes carries it out", closeCommand},
 		{"template", "template LEAVERS.csv --config FILE | --url URL", "the file for Docusign's own page “Close users”", templateCommand},
 		{"holds", "holds list | show ID | approve ID | reject ID --digest …", "what waits for a person", holdsCommand},
@@ -37,6 +37,7 @@ func commands() []command {
 		{"retry", "retry EMAIL --reason …", "try one leaver again who was not closed", retryCommand},
 		{"explain", "explain EMAIL|EVENT-ID [--source SOURCE]", "what became of one leaver or event, why, and what happens next", explainCommand},
 		{"audit", "audit verify | export --out DIR | report [--since TIME] …", "whether the record is whole, evidence, and a report", auditCommand},
+		{"ledger", "ledger backup FILE|DIR --config FILE [--keep N]", "a copy of the ledger, also while a daemon writes it", ledgerCommand},
 		{"reconcile", "reconcile --leavers FILE [--roster FILE] [--missing FILE]", "HR's own list against the ledger against Docusign", reconcileCommand},
 		{"map", "map --mapping FILE|PRESET PAYLOAD.json|- [--config FILE]", "what a mapping makes of a payload", mapCommand},
 		{"rejects", "rejects list | show ID | replay ID…|--all | discard ID…", "what could not be understood", rejectsCommand},

@@ -191,6 +191,12 @@ type running struct {
 
 func (s *site) start(t *testing.T, file string) *running {
 	t.Helper()
+	return s.startFrom(t, file, "")
+}
+
+// startFrom tells the daemon where to begin in Kafka.
+func (s *site) startFrom(t *testing.T, file string, from kafka.From) *running {
+	t.Helper()
 	cfg, err := loadConfig(file)
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +204,7 @@ func (s *site) start(t *testing.T, file string) *running {
 	logs := &logBuffer{}
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), logs, zap.DebugLevel))
 	ctx, cancel := context.WithCancel(context.Background())
-	d, err := newDaemon(ctx, cfg, kafka.From(""), log)
+	d, err := newDaemon(ctx, cfg, from, log)
 	if err != nil {
 		cancel()
 		t.Fatal(err)

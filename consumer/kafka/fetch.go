@@ -129,6 +129,9 @@ func (f *fetcher) place(ctx context.Context, watermark int64) (int64, bool) {
 			f.leaveUnread(ctx, st)
 			return 0, false
 		}
+		if watermark == f.watermark {
+			f.tellRestored(ctx, pl, st.end)
+		}
 		f.backlog = pl.span.Next < st.end
 		f.lag.placed(pl.span.Next, st.end)
 		if f.backlog {

@@ -132,6 +132,20 @@ func (f *fetcher) committed(ctx context.Context) (int64, author, error) {
 	return offset, by, nil
 }
 
+// tellRestored says that the reading begins before what this very ledger has
+// committed, which it does only after it was recorded: a backup was put back.
+func (f *fetcher) tellRestored(ctx context.Context, pl placement, end int64) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	committed, by, err := f.committed(ctx)
+	if err != nil || by != own || committed <= pl.span.Next || committed > end { // or of a topic that was there before this one
+		return
+	}
+	f.log.Warn("the ledger has read less than it once committed, so a backup was put back: reading again from where it stood; what people decided since, and what came by webhook, is not in it",
+		zap.String("topic", f.partition.Topic), zap.Int("partition", f.partition.ID),
+		zap.Int64("committed", committed), zap.Int64("going_on_from", pl.span.Next))
+}
+
 // beside is the partitions whose committed offsets matter: our own or, for an
 // empty ledger, all of them. What was lost with a ledger is lost for every
 // partition, also for those that had nothing committed.

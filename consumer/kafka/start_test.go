@@ -146,8 +146,19 @@ func TestEmptyLedgerBesideCommittedOffsets(t *testing.T) {
 		r.stop()
 		restored := newMemory()
 		restored.marks[consumer.Partition{Topic: testTopic, ID: 1}] = 10
-		start(t, c, restored, setup{clientID: "signoff-only"})
+		r = start(t, c, restored, setup{clientID: "signoff-only"})
 		awaitEvents(t, restored, 10)
+		told := r.logs.FilterMessageSnippet("a backup was put back")
+		if told.Len() != 1 || told.FilterField(zapInt("committed", 10)).FilterField(zapInt("going_on_from", 0)).Len() != 1 {
+			t.Errorf("told of it: %v", told.All())
+		}
+		eventually(t, "all committed again", func() bool { return committed(t, c, 0) == 10 })
+		r.stop()
+		r = start(t, c, restored, setup{clientID: "signoff-only"})
+		awaitState(t, restored, consumer.UpToDate)
+		if n := r.logs.FilterMessageSnippet("a backup was put back").Len(); n != 0 {
+			t.Errorf("told of %d times more", n)
+		}
 	})
 	for from, want := range map[From]int{Earliest: 20, Committed: 16} {
 		t.Run("--from "+string(from), func(t *testing.T) {

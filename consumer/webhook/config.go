@@ -77,16 +77,16 @@ func (e Endpoint) validate(at string) error {
 			return fmt.Errorf("%s.origins: %q: not the name of one host, or named twice", at, origin)
 		}
 	}
-	switch e.success() {
+	switch e.SuccessStatus() {
 	case http.StatusOK, http.StatusAccepted, http.StatusNoContent:
 		return nil
 	}
 	return fmt.Errorf("%s.success: %d: not 200, 202 or 204", at, e.Success)
 }
 
-// success is 200 for what comes through a mapping, since some vendors take
-// nothing else for one.
-func (e Endpoint) success() int {
+// SuccessStatus is what a recorded event is answered with: 200 for what comes
+// through a mapping, since some vendors take nothing else for one.
+func (e Endpoint) SuccessStatus() int {
 	if e.Mapping != "" {
 		return cmp.Or(e.Success, http.StatusOK)
 	}

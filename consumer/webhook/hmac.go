@@ -76,6 +76,7 @@ const (
 type scheme struct {
 	hash      func() hash.Hash
 	decode    func(string) ([]byte, error) // a signature
+	encode    func([]byte) string
 	secret    func(line string) ([]byte, error)
 	header    string // header names are canonical
 	prefix    string
@@ -150,6 +151,10 @@ func (s *scheme) setHash(at string, h HMAC) error {
 
 func (s *scheme) setEncoding(at string, h HMAC) (err error) {
 	s.decode, err = decoderOf(at+".encoding", h.Encoding, inHex, inBase64)
+	s.encode = hex.EncodeToString
+	if h.Encoding == inBase64 {
+		s.encode = base64.StdEncoding.EncodeToString
+	}
 	return err
 }
 

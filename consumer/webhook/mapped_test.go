@@ -69,7 +69,7 @@ func newMapped(t testing.TB) fixture {
 	f := newFixture(t)
 	f.add(t, Endpoint{Path: "/mapped", Auth: Auth{None: true}}).mapped = true
 	f.reads.Load().mappers["/mapped"] = leavers{t}
-	f.endpoints["/mapped"].success = Endpoint{Mapping: "acme"}.success()
+	f.endpoints["/mapped"].success = Endpoint{Mapping: "acme"}.SuccessStatus()
 	return f
 }
 
@@ -362,7 +362,7 @@ func TestSuccessByDefault(t *testing.T) {
 		e    Endpoint
 		want int
 	}{{Endpoint{}, 202}, {Endpoint{Mapping: "hibob"}, 200}, {Endpoint{Mapping: "hibob", Success: 204}, 204}} {
-		if got := c.e.success(); got != c.want {
+		if got := c.e.SuccessStatus(); got != c.want {
 			t.Errorf("%+v: %d", c.e, got)
 		}
 	}

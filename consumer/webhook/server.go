@@ -150,7 +150,7 @@ func (s *Server) Understand(d *consumer.Decoder, mappings *mapping.Set) error {
 }
 
 func (e Endpoint) open(at string, log *zap.Logger) (*endpoint, error) {
-	ep := &endpoint{path: e.Path, mapped: e.Mapping != "", success: e.success(), origins: e.Origins}
+	ep := &endpoint{path: e.Path, mapped: e.Mapping != "", success: e.SuccessStatus(), origins: e.Origins}
 	var err error
 	ep.gate, err = e.Auth.open(at+".auth", log.With(zap.String("endpoint", e.Path)))
 	return ep, err

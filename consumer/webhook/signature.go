@@ -111,20 +111,7 @@ var errNotSigned = errors.New("no signature that was made with a secret of this 
 func (v *verifier) holds(c *claim, method string, body []byte) error {
 	good := false
 	for _, secret := range v.secrets.Get() {
-		mac := hmac.New(v.scheme.hash, secret)
-		for _, p := range v.scheme.content {
-			switch p.kind {
-			case literal:
-				mac.Write([]byte(p.text))
-			case fromHeader:
-				mac.Write([]byte(c.header.Get(p.text)))
-			case theBody:
-				mac.Write(body)
-			case theMethod:
-				mac.Write([]byte(method))
-			}
-		}
-		sum := mac.Sum(nil)
+		sum := v.scheme.sum(secret, c.header, method, body)
 		for _, signature := range c.signatures {
 			good = hmac.Equal(signature, sum) || good
 		}
