@@ -161,6 +161,9 @@ imagePullSecrets:
 {{/* The config file: as the values have it, with what must be so in a pod. */}}
 {{- define "signoff.config" -}}
 {{- $config := deepCopy .Values.config }}
+{{- range $key, $value := .Values.config }}
+{{- if kindIs "invalid" $value }}{{ $_ := unset $config $key }}{{ end }}
+{{- end }}
 {{- if not $config.ledger }}{{ $_ := set $config "ledger" "sqlite:///var/lib/signoff/ledger.db" }}{{ end }}
 {{- $admin := default dict $config.admin }}
 {{- if not $admin.listen }}{{ $_ := set $admin "listen" "0.0.0.0:9090" }}{{ end }}
@@ -202,9 +205,9 @@ imagePullSecrets:
 {{/* The files that are mounted below /etc/signoff, as a JSON list. */}}
 {{- define "signoff.mounted" -}}
 {{- $files := list "/etc/signoff/signoff.yaml" }}
-{{- range $name, $_ := .Values.configFiles }}{{ $files = append $files (printf "/etc/signoff/%s" $name) }}{{ end }}
+{{- range $name, $text := .Values.configFiles }}{{ if $text }}{{ $files = append $files (printf "/etc/signoff/%s" $name) }}{{ end }}{{ end }}
 {{- range $_, $secret := .Values.secrets }}
-{{- range $_, $file := $secret.items }}{{ $files = append $files (printf "/etc/signoff/secrets/%s" $file) }}{{ end }}
+{{- range $_, $file := ($secret).items }}{{ $files = append $files (printf "/etc/signoff/secrets/%s" $file) }}{{ end }}
 {{- end }}
 {{- toJson $files }}
 {{- end }}
@@ -273,6 +276,7 @@ projected:
     - configMap:
         name: {{ include "signoff.configMap" . }}
   {{- range $name, $secret := .Values.secrets }}
+    {{- if $secret }}
     - secret:
         name: {{ tpl $secret.existingSecret $ }}
         {{- if $secret.optional }}
@@ -283,6 +287,7 @@ projected:
           - key: {{ $key | quote }}
             path: {{ printf "secrets/%s" $file | quote }}
         {{- end }}
+    {{- end }}
   {{- end }}
 {{- end }}
 

@@ -29,6 +29,9 @@
 {{- if not (or $config.kafka $config.webhook) }}
 {{- fail "config: neither kafka nor webhook is set: no termination would ever be heard of" }}
 {{- end }}
+{{- range list "auth_server" "integration_key" "user_id" "private_key_file" }}
+{{- if not (get (default dict $config.docusign) .) }}{{ fail (printf "config.docusign.%s: not set" .) }}{{ end }}
+{{- end }}
 {{- if and $config.ledger (not (hasPrefix "sqlite:///var/lib/signoff/" $config.ledger)) }}
 {{- fail "config.ledger: not below sqlite:///var/lib/signoff/, where the volume is: leave it out" }}
 {{- end }}
@@ -51,7 +54,7 @@
 {{- define "signoff.validateSecrets" -}}
 {{- $files := list }}
 {{- range $name, $secret := .Values.secrets }}
-{{- range $_, $file := $secret.items }}
+{{- range $_, $file := ($secret).items }}
 {{- if has $file $files }}{{ fail (printf "secrets.%s.items: %s is the file of another item as well" $name $file) }}{{ end }}
 {{- $files = append $files $file }}
 {{- end }}
