@@ -234,7 +234,7 @@ func TestScheduling(t *testing.T) {
 	} {
 		equal(t, key, spec[key], parse(t, want))
 	}
-	equal(t, "affinity", object(spec).at("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution",
+	equal(t, "affinity", spec.at("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution",
 		"nodeSelectorTerms", 0, "matchExpressions", 0, "key"), "rel")
 	daemon := named(spec.parts("containers"), "signoff")
 	equal(t, "a limit taken away", daemon.part("resources", "limits")["cpu"], nil)
