@@ -360,6 +360,7 @@ func TestNamesAreShortEnough(t *testing.T) {
 	for what, all := range map[string]objects{
 		"a long name":         render(t, values{ci: "full-name"}),
 		"a long release":      renderAs(t, strings.Repeat("r", 53), values{ci: "full-name", over: "fullnameOverride: ''"}),
+		"a long tag":          render(t, values{over: "image: {tag: " + strings.Repeat("t", 62) + "-x}"}),
 		"a long chart's name": render(t, values{ci: "everything", over: "nameOverride: " + strings.Repeat("n", 63)}),
 	} {
 		names := make(map[string]bool)
@@ -377,8 +378,8 @@ func TestNamesAreShortEnough(t *testing.T) {
 				names[key] = true
 			}
 			for key, value := range o.labels() {
-				if text := fmt.Sprint(value); len(text) > 63 {
-					t.Errorf("%s: %s: label %s has %d characters", what, o.kind(), key, len(text))
+				if text := fmt.Sprint(value); len(text) > 63 || strings.HasSuffix(text, "-") {
+					t.Errorf("%s: %s: label %s is %s, of %d characters", what, o.kind(), key, text, len(text))
 				}
 			}
 		}

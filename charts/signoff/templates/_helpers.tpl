@@ -92,7 +92,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
   "app.kubernetes.io/name" (include "signoff.name" $root)
   "app.kubernetes.io/instance" $root.Release.Name
-  "app.kubernetes.io/version" (default $root.Chart.AppVersion $root.Values.image.tag | replace "+" "_" | trunc 63)
+  "app.kubernetes.io/version" (default $root.Chart.AppVersion $root.Values.image.tag | replace "+" "_" | trunc 63 | trimAll "-._")
   "app.kubernetes.io/managed-by" $root.Release.Service
   "app.kubernetes.io/part-of" "signoff" }}
 {{- with index . 1 }}{{ $_ := set $labels "app.kubernetes.io/component" . }}{{ end }}
