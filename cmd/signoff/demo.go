@@ -29,6 +29,7 @@ import (
 
 const (
 	demoTopic   = "hr.employee"
+	demoSource  = "https://hr.example.com"
 	demoKey     = "5a1f0b66-demo-integration-key"
 	demoUser    = "00000000-0000-4000-8000-0000000000aa" // whom signoff signs in as
 	demoAccount = "demo0000-0000-4000-8000-000000000001"
@@ -172,6 +173,8 @@ func (d *demo) config(auth string) (config, error) {
 	c.Webhook = webhook.Config{Listen: "127.0.0.1:0", Endpoints: []webhook.Endpoint{
 		{Path: "/events", Auth: webhook.Auth{BearerFile: tokenFile}}}}
 	c.Events.TimeZone = "Europe/Lisbon"
+	silence := time.Hour
+	c.Events.Sources = []sourceConfig{{Source: demoSource, ExpectWithin: &silence}}
 	c.Docusign.Config = docusign.Config{AuthServer: auth, IntegrationKey: demoKey, UserID: demoUser,
 		PrivateKeyFile: filepath.Join(d.dir, "key.pem")}
 	c.Docusign.Accounts = accounts{demoAccount}

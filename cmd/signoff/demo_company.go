@@ -249,7 +249,7 @@ func newEvent(kind, id string, p *person) (cloudevents.Event, error) {
 	e := cloudevents.New()
 	e.SetID(id)
 	e.SetType(kind)
-	e.SetSource("https://hr.example.com")
+	e.SetSource(demoSource)
 	e.SetSubject(p.employee)
 	e.SetTime(time.Now())
 	e.SetExtension("partitionkey", p.employee)

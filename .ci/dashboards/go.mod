@@ -1,0 +1,3 @@
+module signoff/ci/dashboards
+
+go 1.26.0
