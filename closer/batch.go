@@ -124,6 +124,7 @@ func (a *account) closeBatch(ctx context.Context, api *docusign.Account, members
 	if err := a.stillThawed(ctx, urgent); err != nil {
 		return false, err
 	}
+	a.beat(time.Now()) // halving takes many requests
 	work, cancel := withGrace(ctx, batchGrace)
 	defer cancel()
 	b, err := a.ledger.Submit(work, a.id, members, resolvedAt, a.fresh())

@@ -124,6 +124,9 @@ type Closer struct {
 
 // New makes a closer.
 func New(cfg Config, g guard.Config, l *ledger.Ledger, c *docusign.Client, m *metrics.Closer, log *zap.Logger) *Closer {
+	if len(cfg.Accounts) == 0 {
+		m.Account(unknownAccount) // what keeps them from being found counts, too
+	}
 	return &Closer{tools: tools{cfg: cfg, guard: g, ledger: l, client: c, metrics: m, log: log,
 		promises: &promises{of: make(map[promiser][]ledger.SentLeaver)}}}
 }

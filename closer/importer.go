@@ -349,6 +349,7 @@ func (i *importer) leaveGroups(ctx context.Context, account string, closed []str
 		return closed
 	}
 	for part := range slices.Chunk(closed, i.cfg.MaxUsers) {
+		a.beat(time.Now())
 		answer, err := a.leaveGroups(ctx, part)
 		if err != nil {
 			i.log.Warn("closed users were not taken out of their signing groups", zap.String("account", account), zap.Int("users", len(part)), zap.Error(err))

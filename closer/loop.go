@@ -48,7 +48,7 @@ func (l *loop) turn(ctx context.Context, now time.Time) error {
 		if done, err = a.closeDue(ctx, now, false); done || err != nil {
 			a.next, a.ranAt = next, now
 		}
-		return done, errors.Join(err, l.countDeadlines(ctx, now))
+		return done, err
 	})
 	return err
 }
@@ -78,6 +78,7 @@ func (l *loop) visit(ctx context.Context, now time.Time, do func(*account) (bool
 	done = true
 	var errs []error
 	for _, a := range l.accounts {
+		a.beat(time.Now()) // an outage may let each of many wait for its time-outs
 		ok, err := do(a)
 		done = done && ok
 		errs = append(errs, err)

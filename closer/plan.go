@@ -205,6 +205,7 @@ func (a *account) settleResolved(ctx context.Context, p plan) error {
 		}
 	}
 	for _, r := range p.refused {
+		a.beat(time.Now())
 		failed, err := a.ledger.Refuse(ctx, r.entry, codeOf(r.cause), retries)
 		if err != nil {
 			return err
@@ -291,6 +292,7 @@ func (p *promises) judging(by promiser, judge func(promised []ledger.SentLeaver)
 
 // facts are what the guard must know besides the plan, but for what was sent.
 func (a *account) facts(ctx context.Context, now time.Time, p plan, cut error) (guard.Facts, error) {
+	a.beat(time.Now())
 	f := guard.Facts{Now: now, Account: a.id, Self: a.self, ActiveUsers: a.active}
 	if len(p.settled) == 0 && !isPassing(cut) {
 		// All that was looked up has users, and there is more than one run can look

@@ -3,7 +3,6 @@ package closer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -137,22 +136,6 @@ func (a *account) known(ctx context.Context) (ledger.Account, error) {
 	hour := a.api.Quota().Hour
 	state.HourLimit, state.HourRemaining, state.HourResetAt = hour.Limit, hour.Remaining, hour.Reset
 	return state, nil
-}
-
-// countDeadlines counts who was settled in time, and who was not. A dry run
-// settles nobody, and misses nothing.
-func (t *tools) countDeadlines(ctx context.Context, now time.Time) error {
-	if t.cfg.DryRun {
-		return nil
-	}
-	deadlines, err := t.ledger.CountDeadlines(ctx, now, t.cfg.Deadline)
-	if err != nil {
-		return fmt.Errorf("count deadlines: %w", err)
-	}
-	for _, d := range deadlines {
-		t.metrics.Deadline(d.Met, d.Cause)
-	}
-	return nil
 }
 
 // count tells the metrics what was settled, and the log what became final.

@@ -49,6 +49,7 @@ func (a *account) lookUpUnknown(ctx context.Context, now time.Time) error {
 	}
 	stopped := group.Wait()
 	for batch, found := range results { // what is known is settled, whatever stopped the rest
+		a.beat(time.Now())
 		settled, err := a.ledger.SettleBatch(ctx, batch, found, "", false, retries)
 		if err != nil {
 			return errors.Join(stopped, err)

@@ -34,6 +34,7 @@ func (a *account) watch(ctx context.Context, now time.Time) error {
 	var looked []ledger.Entry
 	returned := 0
 	for _, e := range entries {
+		a.beat(time.Now())
 		open, known := openUsers(e, found)
 		switch {
 		case len(open) > 0:

@@ -48,17 +48,17 @@ func NewCloser(r prometheus.Registerer, accounts *Accounts, outcomes, reasons, w
 		}),
 		latency: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "signoff_close_latency_seconds",
-			Help:    "From due to closed: what signoff takes.",
+			Help:    "From due to closed, for each account: what signoff takes.",
 			Buckets: waits,
 		}),
 		exposure: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "signoff_exposure_seconds",
-			Help:    "From the end of employment to closed: how long a leaver could still sign.",
+			Help:    "From the end of employment to closed, for each account: how long a leaver could still sign.",
 			Buckets: waits,
 		}),
 		deadlines: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "signoff_deadlines_total",
-			Help: "Leavers who were settled before their deadline, or were not.",
+			Help: "Leavings, each once over all accounts: settled in batch.deadline after they were due, or not; notice: but told of later than that.",
 		}, []string{"result", "cause"}),
 		resolutions: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "signoff_resolutions_total",
@@ -77,9 +77,10 @@ func NewCloser(r prometheus.Registerer, accounts *Accounts, outcomes, reasons, w
 			m.outcomes.WithLabelValues(None, o)
 		}
 	}
-	m.deadlines.WithLabelValues("met", "none")
-	for _, cause := range []string{"none", "notice", "held", "parked", "quota", "failed"} {
-		m.deadlines.WithLabelValues("missed", cause)
+	for _, result := range []string{"met", "missed"} {
+		for _, cause := range []string{"none", "notice", "held", "parked", "quota", "failed"} {
+			m.deadlines.WithLabelValues(result, cause)
+		}
 	}
 	for _, via := range []string{"lookup", "snapshot"} {
 		for _, result := range []string{"open", "closed", "none", "error"} {
@@ -141,7 +142,7 @@ func (m *Closer) Batch(account string, users, closed int) {
 	m.batchUsers.Observe(float64(users))
 }
 
-// Deadline counts an entry that met its deadline or missed it.
+// Deadline counts a leaving that met its deadline or missed it.
 func (m *Closer) Deadline(met bool, cause string) {
 	result := "missed"
 	if met {

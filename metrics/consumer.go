@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,7 +37,7 @@ func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
 		}, []string{"reason"}),
 		NoticeDelay: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "signoff_notice_delay_seconds",
-			Help:    "From the effective time of a termination to its receipt; 0 where notice came ahead.",
+			Help:    "From the effective time of a leaving to the first word of it; 0 where that came ahead.",
 			Buckets: waits,
 		}),
 	}
@@ -49,6 +50,49 @@ func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
 		m.Rejects.WithLabelValues(reason)
 	}
 	return m
+}
+
+// Webhook observes what is asked of the webhook listener.
+type Webhook struct {
+	requests  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+}
+
+// NewWebhook registers the metrics of the webhook listener; endpoints are the
+// paths of the config.
+func NewWebhook(r prometheus.Registerer, endpoints []string) *Webhook {
+	f := promauto.With(r)
+	m := &Webhook{
+		requests: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "signoff_webhook_requests_total",
+			Help: "Requests to the webhook listener by the endpoint's path and the status of the answer; other: paths that are no endpoint.",
+		}, []string{"endpoint", "code"}),
+		durations: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "signoff_webhook_request_duration_seconds",
+			Help:    "From the head of a request until it was answered.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"endpoint"}),
+	}
+	for _, e := range append([]string{Other}, endpoints...) {
+		for _, code := range slices.Concat(answers, []string{"2xx", "4xx", "5xx"}) {
+			m.requests.WithLabelValues(e, code)
+		}
+		m.durations.WithLabelValues(e)
+	}
+	return m
+}
+
+// answers are the statuses with a series of their own.
+var answers = []string{"400", "401", "403", "404", "405", "413", "415", "429"}
+
+// Request counts a request to the endpoint of this path, "" for one that is none,
+// by the HTTP status of its answer.
+func (m *Webhook) Request(endpoint string, status int, took time.Duration) {
+	if endpoint == "" {
+		endpoint = Other
+	}
+	m.requests.WithLabelValues(endpoint, code(status, answers)).Inc()
+	m.durations.WithLabelValues(endpoint).Observe(took.Seconds())
 }
 
 // Kafka observes the reading of the topics. Partitions get their series when

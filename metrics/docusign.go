@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -40,7 +41,7 @@ func NewDocusign(r prometheus.Registerer, accounts *Accounts, operations []strin
 		waiting:   gauge("signoff_docusign_waiting_requests", "Requests that wait for room in the window; it costs them no attempt.", highest),
 	}
 	for _, op := range operations {
-		for _, code := range []string{"2xx", "400", "401", "403", "429", "4xx", "5xx", "error"} {
+		for _, code := range slices.Concat(refusals, []string{"2xx", "4xx", "5xx", "error"}) {
 			m.requests.WithLabelValues(op, code)
 		}
 		m.durations.WithLabelValues(op)
@@ -55,9 +56,12 @@ func NewDocusign(r prometheus.Registerer, accounts *Accounts, operations []strin
 	return m
 }
 
+// refusals are the statuses with a series of their own.
+var refusals = []string{"400", "401", "403", "429"}
+
 // Request counts a request by its HTTP status, 0 where no answer came.
 func (m *Docusign) Request(operation string, status int, took time.Duration) {
-	m.requests.WithLabelValues(operation, code(status)).Inc()
+	m.requests.WithLabelValues(operation, code(status, refusals)).Inc()
 	m.durations.WithLabelValues(operation).Observe(took.Seconds())
 }
 
@@ -73,14 +77,15 @@ func (m *Docusign) Waiting(account, window string, requests int) {
 	m.waiting.set(account, float64(requests), window)
 }
 
-func code(status int) string {
-	switch {
+// code is the label of a status: itself if it is one of own, else its class.
+func code(status int, own []string) string {
+	switch word := strconv.Itoa(status); {
 	case status == 0:
 		return "error"
+	case slices.Contains(own, word):
+		return word
 	case status < 400:
 		return "2xx"
-	case status == 400 || status == 401 || status == 403 || status == 429:
-		return strconv.Itoa(status)
 	case status < 500:
 		return "4xx"
 	default:

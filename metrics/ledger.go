@@ -48,7 +48,10 @@ type State struct {
 	Rejects    float64
 	Holds      []Gauge // reason
 	OldestHold []Gauge // reason; Unix seconds
+	UrgentHeld float64 // Unix seconds
+	Deadline   float64 // seconds
 	Overdue    []Gauge // account; Unix seconds
+	Submitted  []Gauge // account; Unix seconds
 	Passes     []Gauge // account; Unix seconds
 	Parked     []Gauge // account, reason
 	Resume     []Gauge // account; Unix seconds
@@ -56,6 +59,7 @@ type State struct {
 	Outside    float64
 	Heard      []Gauge // source; Unix seconds
 	Expected   []Gauge // source; seconds
+	Silent     []Gauge // source
 	NotFound   float64
 	Ahead      []Gauge // finding
 	Behind     []Gauge // sink
@@ -75,7 +79,10 @@ func NewState(r prometheus.Registerer, read func(context.Context) (State, error)
 		rejects:    gauge("signoff_rejects", "Rejects that nobody has settled."),
 		holds:      gauge("signoff_holds", "Holds that wait for a person, by the gravest reason of each.", "reason"),
 		oldestHold: gauge("signoff_oldest_hold_timestamp_seconds", "Since when the oldest hold waits, Unix time; 0: none does.", "reason"),
+		urgentHeld: gauge("signoff_oldest_urgent_hold_timestamp_seconds", "Since when an urgent leaver is held, the one who waits longest, Unix time; 0: none is."),
+		deadline:   gauge("signoff_deadline_seconds", "How long after they were due leavers are to be closed, by batch.deadline."),
 		overdue:    gauge("signoff_oldest_overdue_timestamp_seconds", "When the oldest entry that is still open was due, Unix time; 0: none is.", "account"),
+		submitted:  gauge("signoff_oldest_submitted_timestamp_seconds", "When the oldest close was sent whose outcome is not in the ledger yet, Unix time; 0: all are.", "account"),
 		passes:     gauge("signoff_pass_timestamp_seconds", "Last completed run of the closer, Unix time; 0: none.", "account"),
 		parked:     gauge("signoff_docusign_parked", "1 while nothing is closed in the account, for this reason.", "account", "reason"),
 		resume:     gauge("signoff_docusign_resume_timestamp_seconds", "Until when the account waits, since its quota is used up or Docusign said so, Unix time; 0: it does not.", "account"),
@@ -83,6 +90,7 @@ func NewState(r prometheus.Registerer, read func(context.Context) (State, error)
 		outside:    gauge("signoff_entries_outside_accounts", "Open entries of accounts that leavers are not closed in any more."),
 		heard:      gauge("signoff_source_last_event_timestamp_seconds", "When something last came from the source, Unix time, to the minute; 0: nothing since events.sources names it.", "source"),
 		expected:   gauge("signoff_source_expected_within_seconds", "How long the source may be silent, by events.sources.", "source"),
+		silent:     gauge("signoff_source_silent", "1 while the source is silent, or was never heard, for longer than events.sources expects.", "source"),
 		notFound:   gauge("signoff_not_found_leavers", "Leavers of the last 24 hours of whom no account knew a user."),
 		ahead:      gauge("signoff_ahead_leavers", "Leavers who are due within a week, of whom a look ahead found what a person should see to before.", "finding"),
 		behind:     gauge("signoff_outcomes_unpublished", "Rows of the audit that the sink has not published yet.", "sink"),
@@ -99,13 +107,13 @@ func NewState(r prometheus.Registerer, read func(context.Context) (State, error)
 type stateCollector struct {
 	read func(context.Context) (State, error)
 
-	entries, rejects, holds, oldestHold, overdue, passes, parked, resume, returned, outside, heard, expected, notFound, ahead, behind, behindFrom, auditHead, size, free *prometheus.Desc
+	entries, rejects, holds, oldestHold, urgentHeld, deadline, overdue, submitted, passes, parked, resume, returned, outside, heard, expected, silent, notFound, ahead, behind, behindFrom, auditHead, size, free *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.entries, c.rejects, c.holds, c.oldestHold, c.overdue,
-		c.passes, c.parked, c.resume, c.returned, c.outside, c.heard, c.expected, c.notFound, c.ahead, c.behind, c.behindFrom, c.auditHead, c.size, c.free} {
+	for _, d := range []*prometheus.Desc{c.entries, c.rejects, c.holds, c.oldestHold, c.urgentHeld, c.deadline, c.overdue, c.submitted,
+		c.passes, c.parked, c.resume, c.returned, c.outside, c.heard, c.expected, c.silent, c.notFound, c.ahead, c.behind, c.behindFrom, c.auditHead, c.size, c.free} {
 		ch <- d
 	}
 }
@@ -120,9 +128,10 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	for desc, gauges := range map[*prometheus.Desc][]Gauge{
-		c.entries: s.Entries, c.holds: s.Holds, c.oldestHold: s.OldestHold, c.overdue: s.Overdue,
+		c.entries: s.Entries, c.holds: s.Holds, c.oldestHold: s.OldestHold, c.urgentHeld: {{Value: s.UrgentHeld}},
+		c.deadline: {{Value: s.Deadline}}, c.overdue: s.Overdue, c.submitted: s.Submitted,
 		c.passes: s.Passes, c.parked: s.Parked, c.resume: s.Resume, c.returned: s.Returned, c.outside: {{Value: s.Outside}},
-		c.heard: s.Heard, c.expected: s.Expected, c.notFound: {{Value: s.NotFound}}, c.ahead: s.Ahead,
+		c.heard: s.Heard, c.expected: s.Expected, c.silent: s.Silent, c.notFound: {{Value: s.NotFound}}, c.ahead: s.Ahead,
 		c.behind: s.Behind, c.behindFrom: s.BehindFrom,
 		c.rejects: {{Value: s.Rejects}}, c.auditHead: {{Value: s.AuditHead}}, c.size: {{Value: s.Size}}, c.free: {{Value: s.Free}},
 	} {

@@ -27,6 +27,7 @@ type all struct {
 	registry *prometheus.Registry
 	process  *metrics.Process
 	intake   *metrics.Intake
+	webhook  *metrics.Webhook
 	kafka    *metrics.Kafka
 	docusign *metrics.Docusign
 	closer   *metrics.Closer
@@ -41,6 +42,7 @@ func everything(state func(context.Context) (metrics.State, error)) all {
 	a := all{registry: r,
 		process:  metrics.NewProcess(r, "0.1.0", "go1.26", "close", []string{"dry-run", "close"}, []string{"a-loop"}),
 		intake:   metrics.NewIntake(r, []string{"a-source"}, []string{"a-reason"}),
+		webhook:  metrics.NewWebhook(r, []string{"/an-endpoint"}),
 		kafka:    metrics.NewKafka(r, []string{"a-topic"}, []string{"a-state", "another"}),
 		docusign: metrics.NewDocusign(r, metrics.NewAccounts([]string{"an-account"}), []string{"an-operation"}),
 		closer:   metrics.NewCloser(r, metrics.NewAccounts([]string{"an-account"}), []string{"an-outcome"}, []string{"a-reason"}, []string{"a-window"}),
@@ -55,8 +57,8 @@ func everything(state func(context.Context) (metrics.State, error)) all {
 func quiet(context.Context) (metrics.State, error) {
 	one := func(labels ...string) []metrics.Gauge { return []metrics.Gauge{{Labels: labels}} }
 	return metrics.State{Entries: one("a-state"), Holds: one("a-kind"), OldestHold: one("a-kind"),
-		Overdue: one("an-account"), Passes: one("an-account"), Parked: one("an-account", "a-reason"),
-		Resume: one("an-account"), Returned: one("an-account"), Heard: one("a-source"), Expected: one("a-source"),
+		Overdue: one("an-account"), Submitted: one("an-account"), Passes: one("an-account"), Parked: one("an-account", "a-reason"),
+		Resume: one("an-account"), Returned: one("an-account"), Heard: one("a-source"), Expected: one("a-source"), Silent: one("a-source"),
 		Behind: one("a-sink"), BehindFrom: one("a-sink"), Ahead: one("a-finding")}, nil
 }
 
@@ -143,6 +145,8 @@ func TestEveryCombinationIsThereFromTheStart(t *testing.T) {
 		"signoff_events_received_total":             {"result=recorded,source=a-source", "result=duplicate,source=a-source", "result=ignored,source=a-source", "result=rejected,source=a-source"},
 		"signoff_rejects_total":                     {"reason=a-reason"},
 		"signoff_notice_delay_seconds":              {""},
+		"signoff_webhook_requests_total":            combinations("code", "endpoint", "2xx", "400", "401", "403", "404", "405", "413", "415", "429", "4xx", "5xx")("/an-endpoint", "other"),
+		"signoff_webhook_request_duration_seconds":  {"endpoint=/an-endpoint", "endpoint=other"},
 		"signoff_kafka_lost_offsets_total":          {"topic=a-topic"},
 		"signoff_kafka_state":                       {"state=a-state", "state=another"},
 		"signoff_outcomes_total":                    {"account=an-account,outcome=an-outcome"},
@@ -151,7 +155,7 @@ func TestEveryCombinationIsThereFromTheStart(t *testing.T) {
 		"signoff_batch_users":                       {""},
 		"signoff_close_latency_seconds":             {""},
 		"signoff_exposure_seconds":                  {""},
-		"signoff_deadlines_total":                   {"cause=none,result=met", "cause=none,result=missed", "cause=notice,result=missed", "cause=held,result=missed", "cause=parked,result=missed", "cause=quota,result=missed", "cause=failed,result=missed"},
+		"signoff_deadlines_total":                   combinations("cause", "result", "none", "notice", "held", "parked", "quota", "failed")("met", "missed"),
 		"signoff_resolutions_total":                 {"result=open,via=lookup", "result=closed,via=lookup", "result=none,via=lookup", "result=error,via=lookup", "result=open,via=snapshot", "result=closed,via=snapshot", "result=none,via=snapshot", "result=error,via=snapshot"},
 		"signoff_guard_headroom_users":              {"account=an-account,window=a-window"},
 		"signoff_docusign_requests_total":           {"code=2xx,operation=an-operation", "code=400,operation=an-operation", "code=401,operation=an-operation", "code=403,operation=an-operation", "code=429,operation=an-operation", "code=4xx,operation=an-operation", "code=5xx,operation=an-operation", "code=error,operation=an-operation"},
@@ -177,6 +181,19 @@ func TestEveryCombinationIsThereFromTheStart(t *testing.T) {
 	}
 }
 
+// combinations are the series of two labels: each of these values of the first with
+// each of those of the second.
+func combinations(first, second string, values ...string) func(...string) []string {
+	return func(others ...string) (all []string) {
+		for _, v := range values {
+			for _, o := range others {
+				all = append(all, first+"="+v+","+second+"="+o)
+			}
+		}
+		return all
+	}
+}
+
 // TestNothingMakesASeries uses every method with the words that were handed to
 // the constructors, and finds no series that was not there before: whatever a
 // status or an outcome is, it falls into a fixed set.
@@ -188,6 +205,8 @@ func TestNothingMakesASeries(t *testing.T) {
 	a.kafka.Lost("a-topic", 3)
 	for status := range 1000 {
 		a.docusign.Request("an-operation", status, time.Second)
+		a.webhook.Request("/an-endpoint", status+1, time.Second)
+		a.webhook.Request("", status+1, time.Second)
 	}
 	a.docusign.Quota("an-account", "hour", 1, 2, time.Now())
 	a.docusign.Quota("an-account", "burst", 1, 2, time.Time{})
@@ -244,6 +263,9 @@ func TestValues(t *testing.T) {
 		"too many":                      {func(a all) { a.docusign.Request("an-operation", 429, time.Second) }, "signoff_docusign_requests_total", "code=429,operation=an-operation", 1},
 		"conflict":                      {func(a all) { a.docusign.Request("an-operation", 409, time.Second) }, "signoff_docusign_requests_total", "code=4xx,operation=an-operation", 1},
 		"bad gateway":                   {func(a all) { a.docusign.Request("an-operation", 502, time.Second) }, "signoff_docusign_requests_total", "code=5xx,operation=an-operation", 1},
+		"a webhook's method":            {func(a all) { a.webhook.Request("/an-endpoint", 405, time.Second) }, "signoff_webhook_requests_total", "code=405,endpoint=/an-endpoint", 1},
+		"a webhook's full disk":         {func(a all) { a.webhook.Request("/an-endpoint", 503, time.Second) }, "signoff_webhook_requests_total", "code=5xx,endpoint=/an-endpoint", 1},
+		"a path that is no endpoint":    {func(a all) { a.webhook.Request("", 404, time.Second) }, "signoff_webhook_requests_total", "code=404,endpoint=other", 1},
 		"how long it took":              {func(a all) { a.docusign.Request("an-operation", 200, 1500*time.Millisecond) }, "signoff_docusign_request_duration_seconds", "operation=an-operation", 1.5},
 		"a quota's reset":               {func(a all) { a.docusign.Quota("an-account", "hour", 7, 9, at) }, "signoff_docusign_quota_reset_timestamp_seconds", "account=an-account,window=hour", 1795165964.5},
 		"a quota without a reset":       {func(a all) { a.docusign.Quota("an-account", "hour", 7, 9, time.Time{}) }, "signoff_docusign_quota_reset_timestamp_seconds", "account=an-account,window=hour", 0},

@@ -547,15 +547,3 @@ func TestByHandIsOnRecord(t *testing.T) {
 	}
 	b.verify()
 }
-
-func TestDeadlineOfDeferred(t *testing.T) {
-	const deadline = 24 * time.Hour
-	b := newBook(t)
-	b.toState(Due)
-	b.deferTo("ann", 72*time.Hour)
-	for at, want := range map[time.Duration]int{72*time.Hour + deadline - time.Second: 0, 72*time.Hour + deadline: 1} {
-		if got, err := b.CountDeadlines(t.Context(), b.now.Add(at), deadline); err != nil || len(got) != want {
-			t.Errorf("after %v: %v, %v; want %d", at, got, err, want)
-		}
-	}
-}

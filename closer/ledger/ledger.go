@@ -46,7 +46,7 @@ type Config struct {
 type Observe struct {
 	Received func(source consumer.Source, result string, n int) // result: recorded, duplicate or rejected
 	Rejected func(reason consumer.Reason)
-	Notice   func(delay time.Duration) // from effective to received, of a termination recorded
+	Notice   func(delay time.Duration) // from effective to received, of a leaving not known before
 	Write    func(took time.Duration)  // a transaction was written
 	Failed   func(err error)           // a transaction was not
 

@@ -139,7 +139,6 @@ func (t *tx) recordEvent(via consumer.Source, e consumer.Event, counts *intake) 
 		if observe := t.ledger.observe.FarAhead; observe != nil && e.EffectiveAt.Sub(e.ReceivedAt) > farAhead {
 			t.afterwards(func() { observe(entry, e.EffectiveAt) })
 		}
-		counts.notices = append(counts.notices, max(0, e.ReceivedAt.Sub(e.EffectiveAt)))
 	}
 	return nil, nil
 }

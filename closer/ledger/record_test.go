@@ -115,6 +115,10 @@ func TestObserverIsToldWhatIsOnDisk(t *testing.T) {
 	if !slices.Equal(reasons, []consumer.Reason{consumer.MayNotRescind}) || !slices.Equal(notices, []time.Duration{time.Hour, 0}) {
 		t.Errorf("reasons %v, notices %v", reasons, notices)
 	}
+	b.record(b.left("ann", b.said(0)), b.left("ann", b.said(0), b.leaving(-48*time.Hour)), b.left("ann", b.said(0), also("a2@acme.com")))
+	if len(notices) != 2 {
+		t.Errorf("further words of a leaving gave notice again: %v", notices[2:])
+	}
 	in := consumer.Intake{Source: consumer.Kafka, Events: []consumer.Event{b.left("dan")}, Spans: []consumer.Span{span(7, 8)}}
 	clear(counts)
 	if b.Record(t.Context(), in) != nil || b.Record(t.Context(), in) == nil || counts["kafka recorded"] != 1 {

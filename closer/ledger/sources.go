@@ -24,6 +24,12 @@ func (s Source) LastSign() time.Time {
 	return s.HeardAt
 }
 
+// Silent says whether the source is silent for longer than within, or was never
+// heard in that time.
+func (s Source) Silent(now time.Time, within time.Duration) bool {
+	return now.Sub(s.LastSign()) > within
+}
+
 // heardEvery is how often it is written that a source was heard from: a busy one
 // is heard from all the time.
 const heardEvery = time.Minute

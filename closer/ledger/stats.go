@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"os"
 	"strings"
 	"time"
@@ -17,26 +19,28 @@ type HoldCount struct {
 
 // Stats is the ledger at one moment, for the metrics.
 type Stats struct {
-	Entries   map[State]int
-	Watched   int            // of those closed: how many are looked for again
-	Returned  map[string]int // account -> open entries of leavers who were closed before
-	Rejects   int
-	Holds     map[Kind]HoldCount   // by the gravest kind of each; of those ahead, that nobody is late with, only Self
-	Ahead     map[string]int       // finding -> leavers who wait, of whom a look ahead found that
-	Overdue   map[string]time.Time // account, "" for those never yet in one -> when its oldest open entry was due; absent: none
-	Accounts  []Account
-	Reading   Reading
-	NotFound  int // leavers of the last 24 hours of whom no account knew a user
-	AuditRows int64
-	Size      int64 // bytes of the ledger's files
-	Free      int64 // bytes left on its disk
+	Entries    map[State]int
+	Watched    int            // of those closed: how many are looked for again
+	Returned   map[string]int // account -> open entries of leavers who were closed before
+	Rejects    int
+	Holds      map[Kind]HoldCount   // by the gravest kind of each; of those ahead, that nobody is late with, only Self
+	Ahead      map[string]int       // finding -> leavers who wait, of whom a look ahead found that
+	Submitted  map[string]time.Time // account -> when the oldest close was sent that has no outcome yet; absent: all have
+	UrgentHeld time.Time            // since when an urgent leaver is held, the one who waits longest; zero: none is
+	Overdue    map[string]time.Time // account, "" for those never yet in one -> when its oldest open entry was due; absent: none
+	Accounts   []Account
+	Reading    Reading
+	NotFound   int // leavers of the last 24 hours of whom no account knew a user
+	AuditRows  int64
+	Size       int64 // bytes of the ledger's files
+	Free       int64 // bytes left on its disk
 
 	Unpublished map[string]Unpublished // sink -> what it has not published yet
 }
 
 // Stats counts what is in the ledger.
 func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{Entries: make(map[State]int), Returned: make(map[string]int), Overdue: make(map[string]time.Time),
+	s := Stats{Entries: make(map[State]int), Returned: make(map[string]int), Overdue: make(map[string]time.Time), Submitted: make(map[string]time.Time),
 		Unpublished: make(map[string]Unpublished)}
 	path, err := sqlitePath(l.cfg.URL)
 	if err != nil {
@@ -73,7 +77,7 @@ func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
 		(SELECT COALESCE(MAX(seq), 0) FROM audit)`).Scan(&s.Rejects, &s.AuditRows); err != nil {
 		return s, err
 	}
-	err = l.countEntries(ctx, &s)
+	err = errors.Join(l.countEntries(ctx, &s), l.findWaiting(ctx, &s))
 	return s, err
 }
 
@@ -134,6 +138,20 @@ func (l *Ledger) countEntries(ctx context.Context, s *Stats) error {
 		}
 	}
 	return rows.Err()
+}
+
+// findWaiting finds what waits longest: for an outcome, and for a person.
+func (l *Ledger) findWaiting(ctx context.Context, s *Stats) error {
+	var held int64
+	err := l.read.QueryRowContext(ctx, `SELECT COALESCE(MIN(held_at), 0) FROM entries WHERE state = 'held' AND urgent = 1`).Scan(&held)
+	s.UrgentHeld = fromMicros(held)
+	return errors.Join(err, eachRow(ctx, l.read, func(rows *sql.Rows) error {
+		var account string
+		var sent int64
+		err := rows.Scan(&account, &sent)
+		s.Submitted[account] = fromMicros(sent)
+		return err
+	}, `SELECT account, MIN(sent_at) FROM entries WHERE state = 'submitted' GROUP BY account`))
 }
 
 // NotFound counts the leavers since then of whom no account knew a user.

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -9,55 +10,41 @@ import (
 	"signoff/consumer"
 )
 
-func TestDeadlines(t *testing.T) {
-	const deadline = 24 * time.Hour
-	met := []Deadline{{Met: true, Cause: "none"}}
-	missed := func(cause string) []Deadline { return []Deadline{{Cause: cause}} }
-	for name, tt := range map[string]struct {
-		do   func(*book)
-		at   time.Duration
-		want []Deadline
-	}{
-		"closed in time":               {func(b *book) { b.toState(Closed) }, 0, met},
-		"due, time is left":            {func(b *book) { b.toState(Due) }, deadline - time.Second, nil},
-		"due for too long":             {func(b *book) { b.toState(Due) }, deadline, missed("none")},
-		"held, time is left":           {func(b *book) { b.toState(Held) }, deadline - time.Second, nil},
-		"held for too long":            {func(b *book) { b.toState(Held) }, deadline, missed("held")},
-		"submitted for too long":       {func(b *book) { b.toState(Submitted) }, deadline, missed("none")},
-		"failed, time is left":         {func(b *book) { b.toState(Failed) }, deadline - time.Second, nil},
-		"failed for too long":          {func(b *book) { b.toState(Failed) }, deadline, missed("failed")},
-		"failed, then moved":           {func(b *book) { b.toState(Failed); b.record(b.left("ann", b.leaving(72*time.Hour))) }, deadline, nil},
-		"leaves later":                 {func(b *book) { b.record(b.left("ann", b.leaving(72*time.Hour))) }, deadline, nil},
-		"nobody to be closed: skipped": {func(b *book) { b.toState(Held); _, _, _ = b.Reject(b.t.Context(), b.word(1, "ana", "no")) }, deadline, nil},
-		"the account is parked": {func(b *book) {
-			b.toState(Due)
-			_ = b.SetAccount(b.t.Context(), Account{ID: account, Parked: "consent"})
-		}, deadline, missed("parked")},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBook(t)
-			tt.do(b)
-			got, err := b.CountDeadlines(t.Context(), b.now.Add(tt.at), deadline)
-			if err != nil || !slices.Equal(got, tt.want) {
-				t.Errorf("got %v (%v), want %v", got, err, tt.want)
+// TestOldestOfStats: what waits longest for an outcome, by account, and which urgent
+// leaver for a person.
+func TestOldestOfStats(t *testing.T) {
+	const other = "other"
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook(t)
+		b.record(b.left("ann"), b.left("bob"), b.left("eve", urgent), b.left("dan", urgent), b.left("fay"))
+		b.becomeDue(b.now, account, other)
+		of := func(account, name string) Resolved {
+			plan := b.dueIn(account, b.now)
+			return plan[slices.IndexFunc(plan, func(r Resolved) bool { return r.Entry.Leaver == name+"@acme.com" })]
+		}
+		in := func(d time.Duration) time.Time { return b.now.Add(d) }
+		oldest := func(urgentHeld time.Time, submitted map[string]time.Time) {
+			t.Helper()
+			s, err := b.Stats(t.Context())
+			if err != nil || !s.UrgentHeld.Equal(urgentHeld) || !maps.Equal(s.Submitted, submitted) {
+				t.Errorf("urgent held since %v, submitted %v (%v); want %v, %v", s.UrgentHeld, s.Submitted, err, urgentHeld, submitted)
 			}
-			if len(tt.want) == 0 {
-				return
-			}
-			if again, err := b.CountDeadlines(t.Context(), b.now.Add(tt.at+week), deadline); err != nil || len(again) != 0 {
-				t.Errorf("counted again: %v (%v)", again, err)
-			}
-		})
-	}
-}
-
-func TestClosedTooLate(t *testing.T) {
-	b := newBook(t)
-	b.toState(Closed)
-	b.raw(`UPDATE entries SET due_at = due_at - $1`, (25 * time.Hour).Microseconds())
-	if got, err := b.CountDeadlines(t.Context(), b.now, 24*time.Hour); err != nil || !slices.Equal(got, []Deadline{{Cause: "none"}}) {
-		t.Errorf("got %v (%v), want it missed", got, err)
-	}
+		}
+		oldest(time.Time{}, nil)
+		time.Sleep(time.Minute)
+		b.hold([]Resolved{of(account, "fay")}, Protected) // not urgent
+		first := b.submit(of(account, "ann"))
+		oldest(time.Time{}, map[string]time.Time{account: in(time.Minute)})
+		time.Sleep(time.Minute)
+		b.hold([]Resolved{of(account, "eve")}, Limit)
+		b.submit(of(account, "bob"))
+		b.submitIn(other, of(other, "ann"))
+		oldest(in(2*time.Minute), map[string]time.Time{account: in(time.Minute), other: in(2 * time.Minute)})
+		time.Sleep(time.Minute)
+		b.hold([]Resolved{of(account, "dan")}, Limit)
+		b.answer(first, map[string]Result{"id-ann": {Closed: true}})
+		oldest(in(2*time.Minute), map[string]time.Time{account: in(2 * time.Minute), other: in(2 * time.Minute)})
+	})
 }
 
 func TestStats(t *testing.T) {

@@ -22,7 +22,7 @@ func (t *tx) recordTermination(e consumer.Event, counts *intake) (first int64, e
 		if err != nil {
 			return 0, err
 		}
-		entry, err := t.takeIn(e, leaver, known)
+		entry, err := t.takeIn(e, leaver, known, counts)
 		if err != nil {
 			return 0, err
 		}
@@ -52,7 +52,7 @@ func wordOf(e consumer.Event) time.Time {
 }
 
 // takeIn lets a termination speak to the entries of its leaver, or makes one.
-func (t *tx) takeIn(e consumer.Event, leaver string, known []knownEntry) (int64, error) {
+func (t *tx) takeIn(e consumer.Event, leaver string, known []knownEntry, counts *intake) (int64, error) {
 	word := wordOf(e)
 	open, settled := standing(known)
 	if len(known) > 0 && len(open) == 0 {
@@ -75,6 +75,7 @@ func (t *tx) takeIn(e consumer.Event, leaver string, known []knownEntry) (int64,
 	case len(open) == 0 && len(addresses) == 0:
 		return over, t.auditEvent("superseded", over, e)
 	case len(open) == 0:
+		counts.notices = append(counts.notices, max(0, e.ReceivedAt.Sub(e.EffectiveAt)))
 		return t.insertEntry(e, leaver, addresses, word, 0)
 	case len(settled) > 0 && len(addresses) > 0: // the accounts that had settled look again
 		id, err := t.insertEntry(e, leaver, addresses, word, open[0].root())

@@ -210,6 +210,28 @@ func TestLoopBeatsWhileASinkIsAway(t *testing.T) {
 	})
 }
 
+// A sink that never comes back is a stuck loop.
+func TestLoopThatASinkNeverLetsGoDoesNotBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook(t)
+		p := newPublisher(t, b, &recorder{slow: time.Hour, takes: 1})
+		last := time.Now()
+		p.Beat = func(now time.Time) { last = now }
+		p.start(t)
+		b.happens(1)
+		time.Sleep(50 * time.Minute)
+		synctest.Wait()
+		if since := time.Since(last); since < 49*time.Minute {
+			t.Errorf("beat %v ago, while it hangs", since)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if since := time.Since(last); since > beatEvery {
+			t.Errorf("beat %v ago, with nothing to do", since)
+		}
+	})
+}
+
 // Nothing is asked of the ledger's writer while there is nothing to tell.
 func TestIdlePublisherWritesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -164,7 +164,7 @@ func checkWebhook(_ context.Context, cfg config) (string, error) {
 	if err != nil {
 		return "not checked: the mappings do not compile", nil //nolint:nilerr // said by checkEvents
 	}
-	if _, err := webhook.New(cfg.Webhook, nil, nil, mappings, nil, zap.NewNop()); err != nil {
+	if _, err := webhook.New(cfg.Webhook, nil, nil, mappings, nil, nil, zap.NewNop()); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%d endpoints on %s", len(cfg.Webhook.Endpoints), cfg.Webhook.Listen), nil

@@ -87,6 +87,7 @@ func stateOf(l *ledger.Ledger, cfg config, labels *metrics.Accounts) func(contex
 		}
 		s := metrics.State{
 			Rejects: float64(stats.Rejects), AuditHead: float64(stats.AuditRows),
+			UrgentHeld: metrics.Unix(stats.UrgentHeld), Deadline: cfg.Batch.Deadline.Seconds(),
 			Size: float64(stats.Size), Free: float64(stats.Free),
 		}
 		for _, state := range ledger.States() {
@@ -134,9 +135,14 @@ func sourcesOf(ctx context.Context, s *metrics.State, l *ledger.Ledger, within m
 	sources, err := l.Sources(ctx)
 	for _, source := range sources {
 		s.Heard = append(s.Heard, gauge(metrics.Unix(source.HeardAt), source.Name))
+		silent := 0.0
 		if d, ok := within[source.Name]; ok {
 			s.Expected = append(s.Expected, gauge(d.Seconds(), source.Name))
+			if source.Silent(time.Now(), d) {
+				silent = 1
+			}
 		}
+		s.Silent = append(s.Silent, gauge(silent, source.Name))
 	}
 	return err
 }
@@ -152,9 +158,9 @@ func accountsOf(s *metrics.State, stats ledger.Stats, configured []string, label
 		known[a.ID] = a
 	}
 	type shown struct {
-		overdue, passed, resume time.Time
-		parked                  map[string]bool
-		returned                int
+		overdue, submitted, passed, resume time.Time
+		parked                             map[string]bool
+		returned                           int
 	}
 	worst := make(map[string]shown)
 	for _, id := range slices.Sorted(maps.Keys(known)) {
@@ -164,6 +170,7 @@ func accountsOf(s *metrics.State, stats ledger.Stats, configured []string, label
 			w = shown{passed: a.PassedAt, parked: make(map[string]bool)}
 		}
 		w.overdue = earliest(w.overdue, earliest(stats.Overdue[id], stats.Overdue[""]))
+		w.submitted = earliest(w.submitted, stats.Submitted[id])
 		if a.PassedAt.Before(w.passed) { // never, too
 			w.passed = a.PassedAt
 		}
@@ -177,6 +184,7 @@ func accountsOf(s *metrics.State, stats ledger.Stats, configured []string, label
 	for _, label := range slices.Sorted(maps.Keys(worst)) {
 		w := worst[label]
 		s.Overdue = append(s.Overdue, gauge(metrics.Unix(w.overdue), label))
+		s.Submitted = append(s.Submitted, gauge(metrics.Unix(w.submitted), label))
 		s.Passes = append(s.Passes, gauge(metrics.Unix(w.passed), label))
 		s.Resume = append(s.Resume, gauge(metrics.Unix(w.resume), label))
 		s.Returned = append(s.Returned, gauge(float64(w.returned), label))

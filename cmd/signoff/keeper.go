@@ -11,13 +11,16 @@ import (
 	"signoff/closer/ledger"
 )
 
-// keeper looks after what no event sets going: that sources are silent, that more
+// keeper looks after what no event sets going: that deadlines pass, that sources are silent, that more
 // and more leavers are nobody's, that holds wait, that payloads, and later emails and names, must not be
 // kept any longer. It has the head of the audit go out.
 type keeper struct {
 	ledger *ledger.Ledger
 	within map[string]time.Duration // how long each source may be silent
 	log    *zap.Logger
+
+	deadline time.Duration                // from due to closed; 0: a dry run closes nobody, and misses nothing
+	counted  func(met bool, cause string) // told of each leaving that met the deadline or missed it
 
 	keeping *keeping // nil: no head goes out, and nothing is erased
 
@@ -71,6 +74,9 @@ func (k *keeper) turn(ctx context.Context, now time.Time) {
 		k.wipe(ctx, now)
 	}
 	k.keep(ctx, now)
+	if err := k.countDeadlines(ctx, now); err != nil && ctx.Err() == nil {
+		k.log.Error("who met the deadline could not be counted, it is tried again within the minute", zap.Error(err))
+	}
 	if err := k.listen(ctx, now); err != nil && ctx.Err() == nil {
 		k.log.Error("whether sources are silent is not known", zap.Error(err))
 	}
@@ -80,6 +86,18 @@ func (k *keeper) turn(ctx context.Context, now time.Time) {
 	if err := k.remindOfHolds(ctx, now); err != nil && ctx.Err() == nil {
 		k.log.Error("whether holds wait is not known", zap.Error(err))
 	}
+}
+
+// countDeadlines counts who was settled in time, and who was not.
+func (k *keeper) countDeadlines(ctx context.Context, now time.Time) error {
+	if k.deadline == 0 {
+		return nil
+	}
+	leavings, err := k.ledger.CountDeadlines(ctx, now, k.deadline)
+	for _, l := range leavings {
+		k.counted(l.Met, l.Cause)
+	}
+	return err
 }
 
 // remindOfHolds says, once and then daily, which kinds of hold have waited for a
@@ -142,7 +160,7 @@ func (k *keeper) listen(ctx context.Context, now time.Time) error {
 
 func (k *keeper) isSilent(s ledger.Source, now time.Time) bool {
 	within, expected := k.within[s.Name]
-	return expected && now.Sub(s.LastSign()) > within
+	return expected && s.Silent(now, within)
 }
 
 func (k *keeper) countNotFound(ctx context.Context, now time.Time) error {

@@ -129,8 +129,8 @@ func TestSilenceIsCountedThroughRestarts(t *testing.T) {
 	})
 }
 
-// notFound records leavers of whom no account knows a user.
-func (k *kept) notFound(names ...string) {
+// leaves records that people left just now.
+func (k *kept) leaves(names ...string) {
 	k.t.Helper()
 	now := time.Now().UTC()
 	in := consumer.Intake{Source: consumer.Webhook}
@@ -141,6 +141,13 @@ func (k *kept) notFound(names ...string) {
 	if err := k.ledger.Record(k.t.Context(), in); err != nil {
 		k.t.Fatal(err)
 	}
+}
+
+// notFound records leavers of whom no account knows a user.
+func (k *kept) notFound(names ...string) {
+	k.t.Helper()
+	k.leaves(names...)
+	now := time.Now().UTC()
 	if err := k.ledger.BecomeDue(k.t.Context(), []string{demoAccount}, now); err != nil {
 		k.t.Fatal(err)
 	}
@@ -186,6 +193,41 @@ func TestManyNotFoundAreSaidOnceADay(t *testing.T) {
 			t.Errorf("/readyz says %q (%v)", lines, err)
 		}
 	})
+}
+
+// TestKeeperCountsDeadlines: within a minute of their passing, once, and in a dry run
+// none.
+func TestKeeperCountsDeadlines(t *testing.T) {
+	for name, deadline := range map[string]time.Duration{"close": 24 * time.Hour, "dry run": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := keep(t, t.TempDir(), 0)
+				defer k.stop()
+				var counted []string
+				k.keeper.deadline, k.keeper.counted = deadline, func(met bool, cause string) { counted = append(counted, fmt.Sprint(met, " ", cause)) }
+				are := func(when string, want ...string) {
+					t.Helper()
+					synctest.Wait()
+					if deadline == 0 {
+						want = nil
+					}
+					if !slices.Equal(counted, want) {
+						t.Errorf("%s: counted %q, want %q", when, counted, want)
+					}
+				}
+				k.notFound("ann")
+				k.leaves("bob")
+				time.Sleep(time.Minute)
+				are("a minute later", "true none")
+				time.Sleep(24*time.Hour - time.Minute)
+				are("at the deadline", "true none")
+				time.Sleep(time.Minute)
+				are("after it", "true none", "false none")
+				time.Sleep(24 * time.Hour)
+				are("a day later", "true none", "false none")
+			})
+		})
+	}
 }
 
 func TestKeeperWipesPayloads(t *testing.T) {
@@ -254,6 +296,23 @@ func TestKeeperBeats(t *testing.T) {
 		if n := k.beats.Load(); n != 11 {
 			t.Errorf("%d beats after ten minutes", n)
 		}
+		k.stop()
+	})
+}
+
+// TestStuckKeeperDoesNotBeat: one whose turn never ends.
+func TestStuckKeeperDoesNotBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keep(t, t.TempDir(), 0)
+		free := make(chan struct{})
+		k.keeper.deadline, k.keeper.counted = time.Hour, func(bool, string) { <-free }
+		k.notFound("ann")
+		time.Sleep(stuckAfter + 2*time.Minute)
+		synctest.Wait()
+		if n := k.beats.Load(); n != 1 {
+			t.Errorf("%d beats, want that of the start alone", n)
+		}
+		close(free)
 		k.stop()
 	})
 }

@@ -54,6 +54,10 @@ type keeping struct {
 const (
 	keepDaily  = 24 * time.Hour
 	keepAtMost = time.Minute // at a stretch: the loop has to beat
+
+	// scrubAtMost is how long the file may be written anew: every loop that writes
+	// waits meanwhile, and none may look stuck.
+	scrubAtMost = 3 * time.Minute
 )
 
 func newKeeping(cfg config, l *ledger.Ledger, sign signer, log *zap.Logger) *keeping {
@@ -71,8 +75,10 @@ func (k *keeping) turn(ctx context.Context, now time.Time) {
 	if k.scrubbed || ctx.Err() != nil {
 		return
 	}
+	limited, cancel := context.WithTimeout(ctx, scrubAtMost)
+	defer cancel()
 	var err error
-	if k.scrubbed, err = k.ledger.Scrub(ctx, now); err != nil && ctx.Err() == nil {
+	if k.scrubbed, err = k.ledger.Scrub(limited, now); err != nil && ctx.Err() == nil {
 		k.scrubbed = true
 		k.log.Error("what was erased may still be in unused room of the ledger's file, it is tried again tomorrow", zap.Error(err))
 	}

@@ -50,7 +50,7 @@ func openReplayer(t *testing.T, directory consumer.Directory) replayer {
 		t.Fatal(err)
 	}
 	endpoints := webhook.Config{Listen: "127.0.0.1:0", Endpoints: []webhook.Endpoint{{Path: "/events", Auth: webhook.Auth{None: true}}}}
-	if p.webhook, err = webhook.New(endpoints, p.ledger, decoder, nil, ignored, zap.NewNop()); err != nil {
+	if p.webhook, err = webhook.New(endpoints, p.ledger, decoder, nil, metrics.NewWebhook(nil, nil), ignored, zap.NewNop()); err != nil {
 		t.Fatal(err)
 	}
 	return p

@@ -139,6 +139,9 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	}
 	d.closer = closer.New(cfg.closerConfig(), cfg.Guard, d.ledger, client, m, log.Named("closer"))
 	d.keeper = newKeeper(d.ledger, cfg.Events.Sources, log.Named("keeper"))
+	if cfg.Mode != modeDryRun {
+		d.keeper.deadline, d.keeper.counted = cfg.Batch.Deadline, m.Deadline
+	}
 	d.keeper.keeping = newKeeping(cfg, d.ledger, sign, log.Named("keeper"))
 	handler := promhttp.HandlerFor(gathered, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 	d.console, err = console.New(cfg.Admin, d.ledger, console.Daemon{
@@ -213,7 +216,8 @@ func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prom
 	}
 	d.directory = directory
 	if d.cfg.Webhook.Listen != "" {
-		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, mappings, d.ignored(consumer.Webhook), d.log.Named("webhook"))
+		m := metrics.NewWebhook(registry, d.cfg.Webhook.Paths())
+		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, mappings, m, d.ignored(consumer.Webhook), d.log.Named("webhook"))
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,9 @@ import (
 
 	"signoff/closer/docusign/docusigntest"
 	"signoff/closer/ledger"
+	"signoff/closer/outcomes"
+	"signoff/consumer/kafka"
+	"signoff/metrics"
 )
 
 func (r *running) post(t *testing.T, i int) {
@@ -44,6 +47,8 @@ func TestTerminationsEndClosed(t *testing.T) {
 	users := append(leaverUsers(12), docusigntest.User{ID: userID(12), Email: email(12), Status: "Closed"})
 	s := newSite(t, siteOptions{users: users})
 	r := s.start(t, s.config(t, map[string]string{"events.sources": namedSources}))
+	_, text := get(t, r.admin()+"/metrics")
+	atStart := seriesIn(text)
 	for i := range 8 {
 		s.produce(t, unrelated(i), structured(termination(t, i)))
 	}
@@ -58,7 +63,12 @@ func TestTerminationsEndClosed(t *testing.T) {
 	s.closedOnce(t, 12)
 
 	shows(t, r.admin()+"/metrics", `signoff_rejects 1`)
-	_, text := get(t, r.admin()+"/metrics")
+	_, text = get(t, r.admin()+"/metrics")
+	for series := range seriesIn(text) {
+		if !atStart[series] && !strings.Contains(series, `partition="`) {
+			t.Errorf("/metrics did not have %s at the start", series)
+		}
+	}
 	for _, line := range []string{
 		`signoff_events_received_total{result="recorded",source="kafka"} 8`,
 		`signoff_events_received_total{result="duplicate",source="kafka"} 1`,
@@ -77,6 +87,13 @@ func TestTerminationsEndClosed(t *testing.T) {
 		`signoff_entries{state="closed_watched"} 12`,
 		`signoff_entries{state="submitted"} 0`,
 		`signoff_holds{reason="limit"} 0`,
+		`signoff_webhook_requests_total{code="2xx",endpoint="/events"} 7`,
+		`signoff_webhook_requests_total{code="401",endpoint="/events"} 0`,
+		`signoff_webhook_requests_total{code="404",endpoint="other"} 0`,
+		`signoff_webhook_request_duration_seconds_count{endpoint="/events"} 7`,
+		`signoff_deadline_seconds 86400`,
+		`signoff_oldest_submitted_timestamp_seconds{account="` + demoAccount + `"} 0`,
+		`signoff_oldest_urgent_hold_timestamp_seconds 0`,
 		`signoff_docusign_parked{account="` + demoAccount + `",reason="sign_in"} 0`,
 		`signoff_mode{mode="close"} 1`,
 		`signoff_mode{mode="dry-run"} 0`,
@@ -105,6 +122,17 @@ func TestTerminationsEndClosed(t *testing.T) {
 		t.Errorf("stopped with %v", err)
 	}
 	noLeak(t, "the log", r.logs.String())
+}
+
+// seriesIn are the series of a page of metrics, by name and labels.
+func seriesIn(page string) map[string]bool {
+	all := make(map[string]bool)
+	for line := range strings.Lines(page) {
+		if series, _, ok := strings.Cut(line, " "); ok && strings.HasPrefix(series, "signoff_") {
+			all[series] = true
+		}
+	}
+	return all
 }
 
 var metricName = regexp.MustCompile(`(?m)^# TYPE (signoff_\w+) `)
@@ -232,6 +260,7 @@ func TestAccountThatTheConfigDoesNotName(t *testing.T) {
 	r := s.start(t, s.config(t, map[string]string{"docusign.accounts": ""}))
 	shows(t, r.admin()+"/metrics", `signoff_outcomes_total{account="`+demoAccount+`",outcome="closed"} 0`)
 	shows(t, r.admin()+"/metrics", `signoff_docusign_parked{account="`+demoAccount+`",reason="sign_in"} 0`)
+	shows(t, r.admin()+"/metrics", `signoff_failures_total{account="unknown",reason="sign_in"} 0`)
 	r.post(t, 0)
 	r.await(t, ledger.Closed, 1)
 	s.closedOnce(t, 1)
@@ -261,12 +290,42 @@ func TestSecondDaemonIsRefused(t *testing.T) {
 	}
 }
 
+// TestStuckLoopIsNotAlive: of all the loops that a daemon can have, one that turns no
+// more is enough, and is named.
 func TestStuckLoopIsNotAlive(t *testing.T) {
-	h := newHearts(nil, []string{loopCloser})
-	if err := h.alive(time.Now()); err != nil {
-		t.Errorf("not alive at the start: %v", err)
+	cfg := defaults()
+	cfg.Kafka.Brokers, cfg.Kafka.Topics, cfg.Kafka.OutcomesTopic = []string{"kafka:9092"}, []kafka.Topic{{Name: "hr"}}, "outcomes"
+	cfg.Outcomes.Webhook = &outcomes.Webhook{URL: "https://example.com"}
+	d := &daemon{cfg: cfg}
+	loops := d.loops()
+	if want := []string{"closer", "kafka", "keeper", "outcomes_kafka", "outcomes_webhook"}; !slices.Equal(slices.Sorted(slices.Values(loops)), want) {
+		t.Fatalf("the loops are %q, want %q", loops, want)
 	}
-	if err := h.alive(time.Now().Add(stuckAfter + time.Minute)); err == nil || !strings.Contains(err.Error(), "closer") {
-		t.Errorf("a loop that never turns: %v", err)
+	for _, stuck := range loops {
+		for name, c := range map[string]struct {
+			beats bool // once, before it gets stuck
+			alive bool
+			at    time.Duration
+		}{
+			"at the start": {false, true, 0}, "never turned": {false, false, stuckAfter + time.Second},
+			"in time": {true, true, stuckAfter}, "turns no more": {true, false, stuckAfter + time.Second},
+		} {
+			t.Run(stuck+" "+name, func(t *testing.T) {
+				h := newHearts(metrics.NewProcess(nil, "v", "go", "close", nil, loops), loops)
+				began := time.Now()
+				if c.beats {
+					h.beat(stuck)(began)
+				}
+				for _, l := range loops {
+					if l != stuck {
+						h.beat(l)(began.Add(c.at))
+					}
+				}
+				err := h.alive(began.Add(c.at))
+				if (err == nil) != c.alive || err != nil && !strings.Contains(err.Error(), "the loop "+stuck+" is stuck") {
+					t.Errorf("alive says %v", err)
+				}
+			})
+		}
 	}
 }

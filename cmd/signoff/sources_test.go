@@ -21,6 +21,9 @@ func TestSourcesAreSeen(t *testing.T) {
 		`signoff_source_last_event_timestamp_seconds{source="quiet.example.com"} 0`,
 		`signoff_source_expected_within_seconds{source="https://hr.example.com"} 259200`,
 		`signoff_source_expected_within_seconds{source="it.example.com"} 0.001`,
+		`signoff_source_silent{source="https://hr.example.com"} 0`,
+		`signoff_source_silent{source="it.example.com"} 1`,
+		`signoff_source_silent{source="quiet.example.com"} 0`,
 		`signoff_not_found_leavers 0`,
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {

@@ -3,11 +3,13 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"signoff/consumer"
 )
@@ -245,6 +247,39 @@ func TestFullLedger(t *testing.T) {
 	if _, rejects, _ := m.count(); rejects != 4 {
 		t.Errorf("%d rejects, want 4", rejects)
 	}
+}
+
+// A ledger that never comes back is a stuck loop, though the group hears of us still.
+func TestStuckLoopDoesNotBeat(t *testing.T) {
+	parallel(t)
+	c := newFake(t, 1)
+	m := newMemory()
+	stuck, free := make(chan struct{}), make(chan struct{})
+	m.refuse = func() error {
+		select {
+		case stuck <- struct{}{}:
+		case <-free:
+		}
+		<-free
+		return nil
+	}
+	r := start(t, c, m, setup{})
+	produce(t, newProducer(t, c), leaver(0, "a"))
+	<-stuck
+	beats := r.beats.Load()
+	var heard atomic.Int64
+	c.fake.ControlKey(int16(kmsg.Heartbeat), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		heard.Add(1)
+		return nil, nil, false
+	})
+	eventually(t, "the group heard of us, a second each", func() bool { return heard.Load() > 2 })
+	if n := r.beats.Load(); n != beats {
+		t.Errorf("%d beats while it hangs", n-beats)
+	}
+	close(free)
+	awaitEvents(t, m, 1)
+	eventually(t, "beats go on", func() bool { return r.beats.Load() > beats })
 }
 
 func TestLedgerThatCannotWrite(t *testing.T) {

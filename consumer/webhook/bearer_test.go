@@ -107,14 +107,14 @@ func TestTokenFileAtStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "tokens")
 			write(t, file, c.text)
-			_, err := New(Config{Listen: ":0", Endpoints: []Endpoint{{Path: "/a", Auth: Auth{BearerFile: file}}}}, nil, nil, nil, nil, zap.NewNop())
+			_, err := New(Config{Listen: ":0", Endpoints: []Endpoint{{Path: "/a", Auth: Auth{BearerFile: file}}}}, nil, nil, nil, nil, nil, zap.NewNop())
 			if err == nil || !strings.HasPrefix(err.Error(), "webhook.endpoints[0].auth.bearer_file: ") ||
 				!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
-	if _, err := New(Config{Listen: ":0", Endpoints: []Endpoint{{Path: "/a", Auth: Auth{BearerFile: "/no/such"}}}}, nil, nil, nil, nil, zap.NewNop()); err == nil {
+	if _, err := New(Config{Listen: ":0", Endpoints: []Endpoint{{Path: "/a", Auth: Auth{BearerFile: "/no/such"}}}}, nil, nil, nil, nil, nil, zap.NewNop()); err == nil {
 		t.Error("a file that is not there is no error")
 	}
 }

@@ -27,6 +27,15 @@ type Endpoint struct {
 	Origins []string `yaml:"origins"` // to whom the handshake consents, and nobody else
 }
 
+// Paths are those of the endpoints.
+func (c Config) Paths() []string {
+	paths := make([]string, 0, len(c.Endpoints))
+	for _, e := range c.Endpoints {
+		paths = append(paths, e.Path)
+	}
+	return paths
+}
+
 // Validate says which key has which wrong value.
 func (c Config) Validate() error {
 	if c.Listen == "" && len(c.Endpoints) == 0 {

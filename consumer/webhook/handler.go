@@ -43,30 +43,38 @@ var (
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if r.URL.Query().Has("access_token") {
 		w.Header().Set("Cache-Control", "private")
 	}
 	ep := s.endpoints[r.URL.Path]
+	status := s.reply(w, r, ep)
+	s.metrics.Request(ep.name(), status, time.Since(began))
+}
+
+// reply answers a request to an endpoint, nil if there is none, and returns the
+// status of the answer.
+func (s *Server) reply(w http.ResponseWriter, r *http.Request, ep *endpoint) int {
 	var no *refusal
 	switch {
 	case ep == nil:
 		no = &refusal{status: http.StatusNotFound, detail: "no endpoint at this path"}
 	case r.Method == http.MethodOptions:
 		ep.shakeHands(w, r)
-		return
+		return http.StatusNoContent
 	case r.Method != http.MethodPost:
 		if no = ep.verify(w, r); no == nil {
-			return
+			return http.StatusOK
 		}
 	default:
-		no = s.take(w, r, ep)
+		if no = s.take(w, r, ep); no == nil {
+			w.WriteHeader(ep.success)
+			return ep.success
+		}
 	}
-	if no != nil {
-		s.refuse(w, r, ep, no)
-		return
-	}
-	w.WriteHeader(ep.success)
+	s.refuse(w, r, ep, no)
+	return no.status
 }
 
 // take records what a request brings, and returns nil once that is done.
@@ -194,15 +202,11 @@ func (s *Server) record(ctx context.Context, in consumer.Intake) *refusal {
 
 // refuse answers with a problem of RFC 9457.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, ep *endpoint, no *refusal) {
-	path := "" // not the one asked for, which may say anything
-	if ep != nil {
-		path = ep.path
-	}
 	level := zap.WarnLevel
 	if no.status >= http.StatusInternalServerError { // ours to mend, and not to drown in what others send
 		level = zap.ErrorLevel
 	}
-	s.refusals.Log(level, "webhook request refused", zap.Int("status", no.status), zap.String("endpoint", path),
+	s.refusals.Log(level, "webhook request refused", zap.Int("status", no.status), zap.String("endpoint", ep.name()),
 		zap.String("detail", no.detail), zap.String("remote", r.RemoteAddr), zap.Error(no.cause))
 
 	h := w.Header()

@@ -179,7 +179,7 @@ func TestOktaChallenge(t *testing.T) {
 func TestOktaFileAtStart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "okta")
 	write(t, file, "hunter2")
-	_, err := New(Config{Listen: ":0", Endpoints: []Endpoint{{Path: "/a", Auth: Auth{OktaFile: file}}}}, nil, (*consumer.Decoder)(nil), nil, nil, zap.NewNop())
+	_, err := New(Config{Listen: ":0", Endpoints: []Endpoint{{Path: "/a", Auth: Auth{OktaFile: file}}}}, nil, (*consumer.Decoder)(nil), nil, nil, nil, zap.NewNop())
 	if err == nil || !strings.HasPrefix(err.Error(), "webhook.endpoints[0].auth.okta_file: ") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("got %v", err)
 	}

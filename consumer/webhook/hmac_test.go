@@ -103,7 +103,7 @@ func TestSecretFileAtStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "secrets")
 			write(t, file, c.text)
-			_, err := New(Config{Listen: ":0", Endpoints: []Endpoint{{Path: "/a", Auth: Auth{HMAC: c.hmac, SecretFile: file}}}}, nil, nil, nil, nil, zap.NewNop())
+			_, err := New(Config{Listen: ":0", Endpoints: []Endpoint{{Path: "/a", Auth: Auth{HMAC: c.hmac, SecretFile: file}}}}, nil, nil, nil, nil, nil, zap.NewNop())
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) ||
 				!strings.HasPrefix(err.Error(), "webhook.endpoints[0].auth.secret_file: ")) {
 				t.Errorf("got %v, want %q", err, c.want)

@@ -27,6 +27,7 @@ import (
 
 	"signoff/consumer"
 	"signoff/consumer/mapping"
+	"signoff/metrics"
 )
 
 const (
@@ -49,6 +50,7 @@ type Server struct {
 	endpoints map[string]*endpoint // by path
 	recorder  consumer.Recorder
 	decoder   *consumer.Decoder
+	metrics   *metrics.Webhook
 	ignored   func(n int)
 	bodies    *semaphore.Weighted // in bytes
 	unproven  *semaphore.Weighted // in bytes, of those that must be signed
@@ -68,10 +70,18 @@ type endpoint struct {
 	origins []string
 }
 
-// New returns a Server that hands events to rec and counts those that are none of
-// our business with ignored. The files that the config names must be there, and
+// name is the endpoint's path; "" if there is none: the one asked for may say anything.
+func (ep *endpoint) name() string {
+	if ep == nil {
+		return ""
+	}
+	return ep.path
+}
+
+// New returns a Server that hands events to rec, counts requests with m, and with
+// ignored the events that are none of our business. The files that the config names must be there, and
 // the mappings.
-func New(cfg Config, rec consumer.Recorder, d *consumer.Decoder, mappings *mapping.Set, ignored func(n int), log *zap.Logger) (*Server, error) {
+func New(cfg Config, rec consumer.Recorder, d *consumer.Decoder, mappings *mapping.Set, m *metrics.Webhook, ignored func(n int), log *zap.Logger) (*Server, error) {
 	if cfg.Listen == "" {
 		return nil, errors.New("webhook.listen: not set")
 	}
@@ -83,6 +93,7 @@ func New(cfg Config, rec consumer.Recorder, d *consumer.Decoder, mappings *mappi
 		endpoints: make(map[string]*endpoint),
 		recorder:  rec,
 		decoder:   d,
+		metrics:   m,
 		ignored:   ignored,
 		bodies:    semaphore.NewWeighted(maxBodies),
 		unproven:  semaphore.NewWeighted(maxBodies),

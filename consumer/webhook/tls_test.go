@@ -300,7 +300,7 @@ func TestTLSAtStart(t *testing.T) {
 		"no authority":                      {TLS{good.CertFile, good.KeyFile, "/no/such"}, "webhook.tls.client_ca_file: open /no/such"},
 		"an authority without certificates": {TLS{good.CertFile, good.KeyFile, good.KeyFile}, "webhook.tls.client_ca_file: " + good.KeyFile + ": no certificate"},
 	} {
-		_, err := New(Config{Listen: ":0", TLS: &c.tls, Endpoints: []Endpoint{{Path: "/a", Auth: Auth{None: true}}}}, nil, nil, nil, nil, zap.NewNop())
+		_, err := New(Config{Listen: ":0", TLS: &c.tls, Endpoints: []Endpoint{{Path: "/a", Auth: Auth{None: true}}}}, nil, nil, nil, nil, nil, zap.NewNop())
 		if err == nil || !strings.HasPrefix(err.Error(), c.want) || strings.Contains(err.Error(), "PRIVATE") {
 			t.Errorf("%s: got %v, want %s", name, err, c.want)
 		}

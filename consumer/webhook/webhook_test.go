@@ -14,10 +14,12 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
 	"signoff/consumer"
+	"signoff/metrics"
 )
 
 // recorder keeps intakes in memory, or fails with err.
@@ -59,6 +61,7 @@ type fixture struct {
 	ignored *atomic.Int64
 	tokens  string // file
 	logs    *observer.ObservedLogs
+	shown   *prometheus.Registry
 }
 
 // newFixture has the endpoints /events, which asks for a token, and /open,
@@ -73,13 +76,15 @@ func newFixture(t testing.TB) fixture {
 	}
 	core, logs := observer.New(zap.DebugLevel)
 	f.logs = logs
-	f.Server, err = New(Config{
+	f.shown = prometheus.NewRegistry()
+	cfg := Config{
 		Listen: "127.0.0.1:0",
 		Endpoints: []Endpoint{
 			{Path: "/events", Auth: Auth{BearerFile: f.tokens}, Origins: []string{"hris.example.com", "eventgrid.azure.net"}},
 			{Path: "/open", Auth: Auth{None: true}, Success: http.StatusNoContent},
 		},
-	}, f.rec, d, nil, func(n int) { f.ignored.Add(int64(n)) }, zap.New(core))
+	}
+	f.Server, err = New(cfg, f.rec, d, nil, metrics.NewWebhook(f.shown, cfg.Paths()), func(n int) { f.ignored.Add(int64(n)) }, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,6 +262,67 @@ func TestRecorderDecidesTheAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRequestsAreCounted: each by its endpoint and the status of its answer, and how
+// long it took.
+func TestRequestsAreCounted(t *testing.T) {
+	for name, c := range map[string]struct {
+		request *http.Request
+		err     error // of the recorder
+		counted string
+	}{
+		"recorded":            {post("/open", ceJSON, leaver("1", "{}")), nil, "2xx /open"},
+		"a handshake":         {httptest.NewRequest(http.MethodOptions, "/open", nil), nil, "2xx /open"},
+		"not an event":        {post("/open", ceJSON, "{"), nil, "400 /open"},
+		"without a token":     {post("/events", ceJSON, leaver("1", "{}")), nil, "401 /events"},
+		"of another origin":   {from(post("/events", ceJSON, leaver("1", "{}")), "evil.example.com"), nil, "403 /events"},
+		"a path of no one":    {post("/ann@acme.com", ceJSON, leaver("1", "{}")), nil, "404 other"},
+		"read":                {httptest.NewRequest(http.MethodGet, "/open", nil), nil, "405 /open"},
+		"too large":           {post("/open", ceJSON, strings.Repeat("x", maxBody+1)), nil, "413 /open"},
+		"not JSON":            {post("/open", "text/csv", "a,b"), nil, "415 /open"},
+		"it can't be written": {post("/open", ceJSON, leaver("1", "{}")), errors.New("disk full"), "5xx /open"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.rec.err = c.err
+			f.send(c.request)
+			_, endpoint, _ := strings.Cut(c.counted, " ")
+			if got, want := f.counted(t), []string{"signoff_webhook_request_duration_seconds " + endpoint, "signoff_webhook_requests_total " + c.counted}; !slices.Equal(got, want) {
+				t.Errorf("counted %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func from(r *http.Request, origin string) *http.Request {
+	r.Header.Set("WebHook-Request-Origin", origin)
+	return r
+}
+
+// counted are the series that have counted one request each; more than one fails.
+func (f fixture) counted(t *testing.T) (all []string) {
+	t.Helper()
+	families, err := f.shown.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			series := family.GetName()
+			for _, l := range m.GetLabel() {
+				series += " " + l.GetValue()
+			}
+			switch n := m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount()); n {
+			case 0:
+			case 1:
+				all = append(all, series)
+			default:
+				t.Errorf("%s is %v", series, n)
+			}
+		}
+	}
+	return all
 }
 
 // answer notes when its header goes out.
