@@ -94,7 +94,11 @@ func (a *account) foresee(ctx context.Context, now time.Time, api *docusign.Acco
 	if a.cfg.DryRun { // in which there is nothing to decide
 		good = 0
 	}
-	changed, err := a.ledger.Foresee(ctx, findings, looked, good)
+	var changed []ledger.Finding
+	err = a.policy.while(a.terms, func() (err error) {
+		changed, err = a.ledger.Foresee(ctx, findings, looked, good)
+		return err
+	})
 	a.tellAhead(changed, append(others, findings...))
 	return err
 }

@@ -69,8 +69,12 @@ func isAlone(err error) bool {
 	return refused != nil && refused.RetryAt.IsZero()
 }
 
-// stillThawed returns a notYetError if a freeze began after the guard has judged.
-func (a *account) stillThawed(ctx context.Context, urgent bool) error {
+// stillGood returns a notYetError if a freeze began after the guard has judged, or
+// the guard is another by now.
+func (a *account) stillGood(ctx context.Context, urgent bool) error {
+	if a.policy.get() != a.terms {
+		return errOtherTerms
+	}
 	since, _, err := a.ledger.Frozen(ctx, a.id, time.Now())
 	if err == nil && since.After(a.frozen[urgent]) {
 		return &notYetError{"a freeze has begun: what is not sent is judged anew"}
@@ -121,7 +125,7 @@ func (a *account) closeBatch(ctx context.Context, api *docusign.Account, members
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	if err := a.stillThawed(ctx, urgent); err != nil {
+	if err := a.stillGood(ctx, urgent); err != nil {
 		return false, err
 	}
 	a.beat(time.Now()) // halving takes many requests

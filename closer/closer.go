@@ -112,6 +112,8 @@ type tools struct {
 	metrics *metrics.Closer
 	log     *zap.Logger
 
+	policy   *policy
+	terms    *terms // of it, that cfg and guard are of
 	promises *promises
 }
 
@@ -127,8 +129,9 @@ func New(cfg Config, g guard.Config, l *ledger.Ledger, c *docusign.Client, m *me
 	if len(cfg.Accounts) == 0 {
 		m.Account(unknownAccount) // what keeps them from being found counts, too
 	}
+	t := &terms{g, cfg.Interval, cfg.MaxUsers}
 	return &Closer{tools: tools{cfg: cfg, guard: g, ledger: l, client: c, metrics: m, log: log,
-		promises: &promises{of: make(map[promiser][]ledger.SentLeaver)}}}
+		policy: &policy{now: t}, terms: t, promises: &promises{of: make(map[promiser][]ledger.SentLeaver)}}}
 }
 
 // Run closes what is due at every interval, and urgent leavers at once, until
@@ -158,7 +161,7 @@ func (c *Closer) Run(ctx context.Context, beat func(time.Time)) error {
 // Renew has what is held judged anew if the guard is not configured any more as it
 // was when that was judged.
 func (c *Closer) Renew(ctx context.Context) error {
-	policy := fmt.Sprintf("%+v self=%s", c.guard.Judging(), c.client.UserID())
+	policy := fmt.Sprintf("%+v self=%s", c.policy.get().guard.Judging(), c.client.UserID())
 	digest := sha256.Sum256([]byte(policy)) // it names people
 	if err := c.ledger.Renew(ctx, c.cfg.DryRun, hex.EncodeToString(digest[:])); err != nil {
 		return fmt.Errorf("judge holds anew: %w", err)

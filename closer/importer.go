@@ -81,7 +81,7 @@ func (i *importer) send(ctx context.Context, now time.Time) error {
 	for _, a := range i.accounts {
 		a.shared = nil
 	}
-	plans, err := i.thawed(ctx, made)
+	plans, err := i.stillGood(ctx, made)
 	if err != nil {
 		return err
 	}
@@ -118,12 +118,12 @@ func (i *importer) send(ctx context.Context, now time.Time) error {
 	return errors.Join(failed, i.parkAll(ctx, now, plans, err))
 }
 
-// thawed are the plans of accounts for which no freeze has begun since they were
-// judged.
-func (i *importer) thawed(ctx context.Context, made []ready) (plans []ledger.AccountPlan, err error) {
+// stillGood are the plans of accounts for which neither a freeze has begun nor the
+// guard was configured anew since they were judged.
+func (i *importer) stillGood(ctx context.Context, made []ready) (plans []ledger.AccountPlan, err error) {
 	for _, p := range made {
 		var notYet *notYetError
-		err := i.accounts[p.Account].stillThawed(ctx, p.urgent)
+		err := i.accounts[p.Account].stillGood(ctx, p.urgent)
 		switch {
 		case err == nil:
 			plans = append(plans, p.AccountPlan)

@@ -36,7 +36,7 @@ func (l *loop) run(ctx context.Context, beat func(time.Time)) {
 
 // turn does what it is time for.
 func (l *loop) turn(ctx context.Context, now time.Time) error {
-	next := now.Add(jitter(l.cfg.Interval))
+	next := now.Add(jitter(l.policy.get().interval))
 	_, err := l.visit(ctx, now, func(a *account) (bool, error) {
 		done, err := a.urgentTurn(ctx, now)
 		if err != nil {
@@ -70,6 +70,7 @@ func (l *loop) closeDue(ctx context.Context, now time.Time, urgentOnly bool) (do
 // visit does something in each account and then, where users are closed through
 // their organization, sends what that made ready: one import for all of them.
 func (l *loop) visit(ctx context.Context, now time.Time, do func(*account) (bool, error)) (done bool, err error) {
+	l.adopt(now)
 	if l.importer != nil {
 		if busy, err := l.importer.goOn(ctx, now); busy || err != nil {
 			return false, err

@@ -226,6 +226,15 @@ func (a *account) judge(ctx context.Context, now time.Time, p plan, cut error, u
 		return nil, err
 	}
 	a.frozen[urgentOnly] = f.FrozenSince
+	err = a.policy.while(a.terms, func() (err error) {
+		passed, err = a.hear(ctx, p, f, urgentOnly)
+		return err
+	})
+	return passed, err
+}
+
+// hear is judge, by facts.
+func (a *account) hear(ctx context.Context, p plan, f guard.Facts, urgentOnly bool) (passed []ledger.Resolved, err error) {
 	err = a.promises.judging(promiser{a.id, urgentOnly}, func(promised []ledger.SentLeaver) ([]ledger.SentLeaver, error) {
 		verdict, headroom, err := a.check(ctx, p, f, promised)
 		if err != nil {

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,8 +21,11 @@ type Closer struct {
 	resolutions *prometheus.CounterVec
 	headroom    *accountGauge
 
-	accounts                               *Accounts
-	outcomeWords, reasonWords, windowWords []string
+	accounts                  *Accounts
+	outcomeWords, reasonWords []string
+
+	mu          sync.Mutex
+	windowWords []string
 }
 
 // NewCloser registers the metrics of the closer.
@@ -106,8 +110,28 @@ func (m *Closer) Account(id string) {
 	for _, result := range []string{"ok", "partial", "failed"} {
 		m.batches.WithLabelValues(account, result)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, w := range m.windowWords {
 		m.headroom.vec.WithLabelValues(account, w)
+	}
+}
+
+// Windows are the windows of the limits from now on: those that are gone lose their
+// series.
+func (m *Closer) Windows(windows []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range m.windowWords {
+		if !slices.Contains(windows, w) {
+			m.headroom.vec.DeletePartialMatch(prometheus.Labels{"window": w})
+		}
+	}
+	m.windowWords = windows
+	for _, account := range m.accounts.labels() {
+		for _, w := range windows {
+			m.headroom.vec.WithLabelValues(account, w)
+		}
 	}
 }
 

@@ -50,6 +50,7 @@ func everything(state func(context.Context) (metrics.State, error)) all {
 		outcomes: metrics.NewOutcomes(r, []string{"a-sink"}),
 	}
 	metrics.NewState(r, state)
+	metrics.NewConfig(r)
 	return a
 }
 

@@ -64,14 +64,16 @@ type Server struct {
 type Daemon struct {
 	Metrics http.Handler
 	Alive   func(now time.Time) error // whether the loops turn
-	Skipped func([]ledger.Settled)    // told of those whom a person decided to leave open
-	Terms   ledger.Terms              // what an approval has to be
-	Leavers Leavers
-	Plans   Planner
-	Rejects Replayer
-	Sources func(ctx context.Context) ([]string, error) // a line for each source of the config, and what else is amiss with intake
-	Sinks   []string                                    // that outcomes are published to
-	Sign    func(text []byte) []byte                    // signs what evidence is exported; nil: nothing is signed
+
+	Stopping func() bool            // whether the daemon is about to end
+	Skipped  func([]ledger.Settled) // told of those whom a person decided to leave open
+	Terms    func() ledger.Terms    // what an approval has to be
+	Leavers  Leavers
+	Plans    Planner
+	Rejects  Replayer
+	Sources  func(ctx context.Context) ([]string, error) // lines on the config, on each of its sources, and on what is amiss with intake
+	Sinks    []string                                    // that outcomes are published to
+	Sign     func(text []byte) []byte                    // signs what evidence is exported; nil: nothing is signed
 
 	Accounts []string // that leavers are closed in, by the config; none: those that the closer has found
 	DryRun   bool     // nobody is closed
@@ -79,7 +81,7 @@ type Daemon struct {
 	About     About
 	Reconcile Reconciler
 
-	Pace Pace // by which a story tells what happens next
+	Pace func() Pace // by which a story tells what happens next
 }
 
 // New opens the listener.
@@ -173,6 +175,8 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ principal) {
 	status, word := http.StatusOK, "ok"
 	if err := s.writable(r.Context()); err != nil {
 		status, word = http.StatusServiceUnavailable, "cannot be written: "+err.Error()
+	} else if s.daemon.Stopping() {
+		status, word = http.StatusServiceUnavailable, "stopping"
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)

@@ -350,6 +350,6 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request, who principal) 
 	case err != nil:
 		s.fail(w, err)
 	default:
-		answer(w, Explain(told, s.daemon.Pace))
+		answer(w, Explain(told, s.daemon.Pace()))
 	}
 }

@@ -108,7 +108,7 @@ func (s *Server) showHold(w http.ResponseWriter, r *http.Request, who principal)
 }
 
 func (s *Server) show(h ledger.Hold, who principal) Hold {
-	return Show(h, s.daemon.Terms.People, who.name != "")
+	return Show(h, s.daemon.Terms().People, who.name != "")
 }
 
 func (s *Server) approve(w http.ResponseWriter, r *http.Request, who principal) {
@@ -116,7 +116,7 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, who principal) 
 	if !ok {
 		return
 	}
-	h, err := s.ledger.Approve(r.Context(), d, s.daemon.Terms)
+	h, err := s.ledger.Approve(r.Context(), d, s.daemon.Terms())
 	s.decided(w, h, who, err)
 }
 

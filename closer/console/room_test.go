@@ -37,6 +37,7 @@ type setup struct {
 	noTokens bool
 	anywhere bool // listens on every address
 	stuck    error
+	stopping bool
 
 	noSources error // why nothing is known of the sources
 	approvals int   // people who must approve; 0: one
@@ -103,7 +104,8 @@ func open(t *testing.T, s setup) *room {
 	core, logs := observer.New(zap.InfoLevel)
 	r.logs = logs
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "some_metric 1\n") })
-	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Terms: ledger.Terms{People: s.people(), Expires: 24 * time.Hour}, Leavers: &r.leavers, Rejects: &r.replays, Plans: &r.plans,
+	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Terms: func() ledger.Terms { return ledger.Terms{People: s.people(), Expires: 24 * time.Hour} },
+		Stopping: func() bool { return s.stopping }, Pace: func() console.Pace { return console.Pace{} }, Leavers: &r.leavers, Rejects: &r.replays, Plans: &r.plans,
 		Sources: func(context.Context) ([]string, error) { return []string{"source hr: ok"}, s.noSources },
 		Alive:   func(time.Time) error { return s.stuck },
 		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) },

@@ -87,13 +87,12 @@ func (t *tx) markDeadline(c countedLeaving) (first bool, err error) {
 
 // uncounted returns the leavings that are settled or late and were not counted yet.
 func (l *Ledger) uncounted(ctx context.Context, now time.Time, deadline time.Duration) ([]countedLeaving, error) {
-	// Cheap where there is nobody, which is nearly always.
-	query := `WITH ready AS (SELECT DISTINCT leaver, ` + root("r") + ` AS root FROM entries r
-			WHERE deadline = '' AND state <> 'would_close' AND (settled_at > 0 OR due_at < $1))
-		SELECT ready.root, e.leaver, e.deadline, e.state, e.returned, e.due_at, e.settled_at, e.effective_at, e.received_at,
+	// As it stands it goes by the index of those who are not counted yet, few beside all.
+	query := `SELECT ` + root("e") + ` AS root, e.leaver, e.deadline, e.state, e.returned, e.due_at, e.settled_at, e.effective_at, e.received_at,
 			EXISTS (SELECT 1 FROM accounts a WHERE (a.account = e.account OR e.account = '') AND a.parked <> ''),
 			EXISTS (SELECT 1 FROM accounts a WHERE (a.account = e.account OR e.account = '') AND a.resume_at > $2)
-		FROM ready JOIN entries e ON e.leaver = ready.leaver AND ` + root("e") + ` = ready.root ORDER BY ready.root, e.id`
+		FROM entries e WHERE (e.leaver, ` + root("e") + `) IN (SELECT r.leaver, ` + root("r") + ` FROM entries r
+			WHERE r.deadline = '' AND r.state <> 'would_close' AND (r.settled_at > 0 OR r.due_at < $1)) ORDER BY root, e.id`
 	var all []countedLeaving
 	var one []timedEntry
 	decide := func() {

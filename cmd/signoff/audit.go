@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"signoff/closer/console"
 	"signoff/closer/ledger"
 )
@@ -275,7 +277,7 @@ func exportItself(ctx context.Context, l *ledger.Ledger, configFile string, x co
 	if err != nil {
 		return err
 	}
-	sign, err := cfg.Audit.signer()
+	sign, err := cfg.Audit.signer(zap.NewNop())
 	if err != nil {
 		return usageError{err}
 	}

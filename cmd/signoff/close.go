@@ -145,7 +145,7 @@ func openClosing(ctx context.Context, configFile string, people consumer.Leavers
 		return nil, fmt.Errorf("%w; a daemon that runs does the same by --url", err)
 	}
 	log := newLog(logConfig{Level: "error", Format: "console"}) // the rest is in what follow shows
-	o := overLedger{leavers: leavers{cfg, l, client, log}}
+	o := overLedger{leavers: leavers{cfg.itself, l, client, log}}
 	who := make(map[string]bool, len(people.Rows))
 	for _, r := range people.Rows {
 		who[r.Email] = true
@@ -163,7 +163,7 @@ func (o overLedger) Take(ctx context.Context, t console.Take) error {
 	if err := o.leavers.Take(ctx, t); err != nil {
 		return err
 	}
-	return recordConfig(ctx, o.ledger, o.cfg, o.log)
+	return startConfig(ctx, o.ledger, o.config(), o.log)
 }
 
 func (o overLedger) step(ctx context.Context) error {

@@ -247,6 +247,9 @@ func (a accounts) validate() error {
 	return nil
 }
 
+// itself is c, for those to whom it may be another at each time.
+func (c config) itself() config { return c }
+
 func (c config) ledgerConfig() ledger.Config {
 	return ledger.Config{URL: c.Ledger, Grace: c.Batch.Grace, MaxAge: c.Events.MaxAge, Watch: c.Docusign.Watch,
 		Rescinders: rescinders(c.Events.Sources), Sources: sourceNames(c.Events.Sources)}

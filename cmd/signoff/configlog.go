@@ -17,24 +17,30 @@ import (
 	"signoff/closer/ledger"
 )
 
-// recordConfig puts on record by which config the daemon works from now on, and what
-// differs from the one before. Files that the config names are told by their names.
-func recordConfig(ctx context.Context, l *ledger.Ledger, cfg config, log *zap.Logger) error {
+// startConfig is recordConfig at a start, with a line in the log.
+func startConfig(ctx context.Context, l *ledger.Ledger, cfg config, log *zap.Logger) error {
+	changed, err := recordConfig(ctx, l, cfg)
+	if len(changed) > 0 {
+		log.Info("the config is not the one that was last in force", zap.Strings("changed", changed))
+	}
+	return err
+}
+
+// recordConfig puts on record by which config the daemon works from now on, and
+// returns the keys that differ from the one before. Files that the config names are
+// told by their names.
+func recordConfig(ctx context.Context, l *ledger.Ledger, cfg config) ([]string, error) {
 	settings := settingsOf(cfg)
 	changed, err := l.SetConfigured(ctx, ledger.Configured{Version: version, Mode: cfg.Mode, Digest: digestOf(settings),
 		Settings: settings, Defaults: settingsOf(defaults())})
 	if err != nil {
-		return fmt.Errorf("the config could not be put on record: %w", err)
-	}
-	if len(changed) == 0 {
-		return nil
+		return nil, fmt.Errorf("the config could not be put on record: %w", err)
 	}
 	keys := make([]string, 0, len(changed))
 	for _, c := range changed {
 		keys = append(keys, c.Key)
 	}
-	log.Info("the config is not the one of the last start", zap.Strings("changed", keys))
-	return nil
+	return keys, nil
 }
 
 // digestOf is SHA-256, in hex, over a line "key=value" for each key, in their order.

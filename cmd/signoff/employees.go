@@ -50,7 +50,9 @@ func (a *askedDirectory) report() string {
 
 // intakeReport says for /readyz?verbose how the directory and the sources are.
 func (d *daemon) intakeReport(ctx context.Context) ([]string, error) {
-	lines, err := d.keeper.report(ctx)
+	lines := d.reloader.report()
+	kept, err := d.keeper.report(ctx)
+	lines = append(lines, kept...)
 	if d.directory != nil {
 		lines = append([]string{d.directory.report()}, lines...)
 	}

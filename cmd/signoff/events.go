@@ -29,26 +29,30 @@ func (e eventsConfig) validate() error {
 	return validateSources(e.Sources)
 }
 
-// open makes what understands events, the mappings of those that are none yet, and
-// the directory, nil if there is none.
-func (e eventsConfig) open(log *zap.Logger) (*consumer.Decoder, *mapping.Set, *askedDirectory, error) {
+// openDirectory makes the directory of employees; nil if there is none.
+func (e eventsConfig) openDirectory(log *zap.Logger) (*askedDirectory, error) {
+	directory, err := employees.New(e.Directory, log)
+	if directory == nil || err != nil {
+		return nil, err
+	}
+	return &askedDirectory{Directory: directory}, nil
+}
+
+// understand makes what understands events, and the mappings of those that are none
+// yet. directory may be nil.
+func (e eventsConfig) understand(directory *askedDirectory) (*consumer.Decoder, *mapping.Set, error) {
 	mappings, err := mapping.Compile(e.Mappings)
 	if err != nil {
-		return nil, nil, nil, usageError{err}
-	}
-	directory, err := employees.New(e.Directory, log)
-	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, usageError{err}
 	}
 	cfg := e.Config
 	cfg.Expected = sourceNames(e.Sources)
-	if directory == nil {
+	if directory == nil { // and not a Directory that is a nil pointer
 		decoder, err := consumer.NewDecoder(cfg, nil)
-		return decoder, mappings, nil, err
+		return decoder, mappings, err
 	}
-	asked := &askedDirectory{Directory: directory}
-	decoder, err := consumer.NewDecoder(cfg, asked)
-	return decoder, mappings, asked, err
+	decoder, err := consumer.NewDecoder(cfg, directory)
+	return decoder, mappings, err
 }
 
 // checkEvents compiles the mappings, reads the directory's file and asks its

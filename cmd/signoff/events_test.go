@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/zap"
-
 	"signoff/closer/ledger"
 	"signoff/consumer"
 )
@@ -41,7 +39,7 @@ func TestADaemonWithABrokenMappingDoesNotStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, _, err = cfg.Events.open(zap.NewNop())
+	_, _, err = cfg.Events.understand(nil)
 	var usage usageError
 	if !errors.As(err, &usage) || !strings.Contains(err.Error(), `events.mappings[0].expression:1:3: "emial": no event has this key`) {
 		t.Errorf("got %v", err)

@@ -19,12 +19,13 @@ const (
 	loopKafka  = "kafka"
 	loopCloser = "closer"
 	loopKeeper = "keeper"
+	loopConfig = "config" // looks whether the file has changed
 
 	loopOutcomes = "outcomes_" // and the name of the sink
 )
 
 func (d *daemon) loops() []string {
-	loops := []string{loopCloser, loopKeeper}
+	loops := []string{loopCloser, loopKeeper, loopConfig}
 	if d.cfg.readsKafka() {
 		loops = append(loops, loopKafka)
 	}

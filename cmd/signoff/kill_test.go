@@ -35,13 +35,13 @@ type child struct {
 	logs *logBuffer
 }
 
-func startChild(t *testing.T, file string) *child {
+func startChild(t *testing.T, file string, args ...string) *child {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &child{cmd: exec.Command(self), logs: &logBuffer{}}
+	c := &child{cmd: exec.Command(self, args...), logs: &logBuffer{}}
 	c.cmd.Env = append(os.Environ(), daemonConfig+"="+file)
 	c.cmd.Stdout, c.cmd.Stderr = c.logs, c.logs
 	if err := c.cmd.Start(); err != nil {

@@ -18,7 +18,7 @@ import (
 // leavers closes people by name, over a ledger that is open for writing: what
 // the admin API and `signoff close --config` have in common.
 type leavers struct {
-	cfg    config
+	config func() config // that is in force
 	ledger *ledger.Ledger
 	client *docusign.Client
 	log    *zap.Logger
@@ -29,12 +29,13 @@ var _ console.Leavers = leavers{}
 // closer makes a closer of its own: the daemon's is at work. Both share the
 // client, and with it the quota.
 func (l leavers) closer(change func(*closer.Config)) *closer.Closer {
-	cfg := l.cfg.closerConfig()
+	inForce := l.config()
+	cfg := inForce.closerConfig()
 	if change != nil {
 		change(&cfg)
 	}
 	m := metrics.NewCloser(nil, metrics.NewAccounts(nil), nil, nil, nil)
-	return closer.New(cfg, l.cfg.Guard, l.ledger, l.client, m, l.log)
+	return closer.New(cfg, inForce.Guard, l.ledger, l.client, m, l.log)
 }
 
 // Preview implements console.Leavers.
@@ -53,7 +54,7 @@ func (l leavers) Preview(ctx context.Context, emails []string) ([]console.Planne
 
 // Take implements console.Leavers.
 func (l leavers) Take(ctx context.Context, t console.Take) error {
-	if l.cfg.Mode != modeClose {
+	if l.config().Mode != modeClose {
 		return console.ErrMode
 	}
 	now := time.Now().UTC()

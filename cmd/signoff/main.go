@@ -23,7 +23,7 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		{"run", "run --config FILE [--from earliest|committed]", "the daemon", runCommand},
+		{"run", "run --config FILE [--from earliest|committed] [--shutdown-delay 5s]", "the daemon", runCommand},
 		{"demo", "demo [--leavers N] [--for 1m] [--stay]", "the daemon with everything it needs inside one process", demoCommand},
 		{"check", "check --config FILE", "config, ledger, Kafka, sign-in, the account: ok, or why not", checkCommand},
 		{"close", "close LEAVERS.csv --config FILE | --url URL [--yes]", "close the people in a CSV: shows the plan, --yes carries it out", closeCommand},

@@ -19,7 +19,7 @@ const daemonConfig = "SIGNOFF_TEST_DAEMON"
 
 func TestMain(m *testing.M) {
 	if file := os.Getenv(daemonConfig); file != "" {
-		os.Args = []string{"signoff", "run", "--config", file}
+		os.Args = append([]string{"signoff", "run", "--config", file}, os.Args[1:]...)
 		main()
 	}
 	os.Exit(m.Run())

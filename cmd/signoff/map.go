@@ -70,7 +70,11 @@ func openMapping(name, configFile string) (*mapping.Mapping, *consumer.Decoder, 
 	if err != nil {
 		return nil, nil, err
 	}
-	decoder, mappings, _, err := cfg.Events.open(zap.NewNop())
+	directory, err := cfg.Events.openDirectory(zap.NewNop())
+	if err != nil {
+		return nil, nil, err
+	}
+	decoder, mappings, err := cfg.Events.understand(directory)
 	if err != nil {
 		return nil, nil, err
 	}

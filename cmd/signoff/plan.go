@@ -112,7 +112,7 @@ func lookAt(ctx context.Context, configFile string, a console.PlanApproval) ([]c
 	if err != nil {
 		return nil, err
 	}
-	p := newPlans(leavers{cfg, l, client, newLog(logConfig{Level: "error", Format: "console"})})
+	p := newPlans(leavers{cfg.itself, l, client, newLog(logConfig{Level: "error", Format: "console"})})
 	plans, err := p.PlanAt(ctx, a.At, a.Account, true)
 	return plans, errors.Join(err, l.Close())
 }
@@ -283,7 +283,7 @@ func usersOf(plan closer.PlanAt) map[string]bool {
 // ApprovePlan implements console.Planner.
 func (p *plans) ApprovePlan(ctx context.Context, a console.PlanApproval, by ledger.Person) (ledger.Hold, error) {
 	switch {
-	case p.cfg.Mode != modeClose:
+	case p.config().Mode != modeClose:
 		return ledger.Hold{}, console.ErrMode
 	case !a.At.After(time.Now()):
 		return ledger.Hold{}, ledger.ErrNotAhead
@@ -299,7 +299,7 @@ func (p *plans) ApprovePlan(ctx context.Context, a console.PlanApproval, by ledg
 	if plan.Digest != a.Digest {
 		return ledger.Hold{}, p.changed(plan, a.Digest)
 	}
-	terms := p.cfg.terms()
+	terms := p.config().terms()
 	if a.For == 0 {
 		a.For = min(terms.Expires, console.MostGood)
 	}

@@ -79,7 +79,7 @@ func reconcilerOver(ctx context.Context, configFile string, l *ledger.Ledger) (c
 	if err != nil {
 		return nil, err
 	}
-	return reconciler{leavers{cfg, l, client, newLog(logConfig{Level: "error", Format: "console"})}}, nil
+	return reconciler{leavers{cfg.itself, l, client, newLog(logConfig{Level: "error", Format: "console"})}}, nil
 }
 
 // reconciler reconciles over a ledger, with a closer of its own.

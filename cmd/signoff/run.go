@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,35 +52,43 @@ func runCommand(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	file := flags.String("config", "", "`FILE` to be configured by")
 	from := flags.String("from", "", "`where` to begin in Kafka when the ledger does not know it: earliest or committed")
+	delay := flags.Duration("shutdown-delay", 0, "how `long` to go on after SIGTERM, not ready any more: senders find other ways first")
 	if err := parseFlags(flags, out, args); err != nil {
 		return err
 	}
 	if err := kafka.From(*from).Validate(); err != nil {
 		return usageError{err}
 	}
+	if *delay < 0 {
+		return usageError{fmt.Errorf("--shutdown-delay: %v: negative", *delay)}
+	}
 	cfg, err := loadConfig(*file)
 	if err != nil {
 		return err
 	}
 	limitMemory()
-	log := newLog(cfg.Log)
-	d, err := newDaemon(ctx, cfg, kafka.From(*from), log)
+	level := zap.NewAtomicLevelAt(cfg.Log.level())
+	d, err := newDaemon(ctx, cfg, kafka.From(*from), newLogAt(level, cfg.Log.Format))
 	if err != nil {
 		return err
 	}
+	d.shutdownDelay = *delay
+	d.reloader.follow(*file, level)
 	return d.run(ctx)
 }
 
 func newLog(cfg logConfig) *zap.Logger {
+	return newLogAt(zap.NewAtomicLevelAt(cfg.level()), cfg.Format)
+}
+
+// newLogAt is a log whose level may be set later.
+func newLogAt(level zap.AtomicLevel, format string) *zap.Logger {
 	c := zap.NewProductionConfig()
 	c.Sampling = nil
-	c.Encoding = cfg.Format
+	c.Encoding, c.Level = format, level
 	c.DisableCaller, c.DisableStacktrace = true, true
 	c.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	c.EncoderConfig.TimeKey = "time"
-	if level, err := zapcore.ParseLevel(cfg.Level); err == nil {
-		c.Level = zap.NewAtomicLevelAt(level)
-	}
 	log, err := c.Build()
 	if err != nil {
 		return zap.NewNop() // only an output that cannot be opened, and stderr can
@@ -85,9 +96,13 @@ func newLog(cfg logConfig) *zap.Logger {
 	return log
 }
 
+func (c logConfig) level() zapcore.Level {
+	level, _ := zapcore.ParseLevel(c.Level) // info, where it is none; validate has seen to it
+	return level
+}
+
 // daemon is all rooms, joined in the order in which data flows.
 type daemon struct {
-	cfg     config
 	log     *zap.Logger
 	hearts  *hearts
 	intake  *metrics.Intake
@@ -101,6 +116,13 @@ type daemon struct {
 	directory *askedDirectory // nil without events.directory
 
 	publishers []*outcomes.Publisher
+	reloader   *reloader
+
+	shutdownDelay time.Duration // from a signal to the end
+	stopping      atomic.Bool   // the signal has come
+
+	mu  sync.Mutex
+	cfg config // that is in force; of mu once run has begun
 }
 
 func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger) (_ *daemon, err error) {
@@ -108,7 +130,7 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	gathered.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	log, registry := cfg.marked(log, gathered)
 	d := &daemon{cfg: cfg, log: log}
-	sign, err := cfg.Audit.signer()
+	sign, err := cfg.Audit.signer(log.Named("audit"))
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -138,6 +160,7 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 		return nil, err
 	}
 	d.closer = closer.New(cfg.closerConfig(), cfg.Guard, d.ledger, client, m, log.Named("closer"))
+	d.reloader = newReloader(d, metrics.NewConfig(registry), log.Named("config"))
 	d.keeper = newKeeper(d.ledger, cfg.Events.Sources, log.Named("keeper"))
 	if cfg.Mode != modeDryRun {
 		d.keeper.deadline, d.keeper.counted = cfg.Batch.Deadline, m.Deadline
@@ -145,14 +168,15 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 	d.keeper.keeping = newKeeping(cfg, d.ledger, sign, log.Named("keeper"))
 	handler := promhttp.HandlerFor(gathered, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 	d.console, err = console.New(cfg.Admin, d.ledger, console.Daemon{
-		Metrics: handler, Alive: d.hearts.alive, Terms: cfg.terms(),
+		Metrics: handler, Alive: d.hearts.alive, Stopping: d.stopping.Load,
+		Terms: func() ledger.Terms { return d.now().terms() },
 		Skipped: func(skipped []ledger.Settled) {
 			for _, s := range skipped {
 				m.Outcome(s.Entry.Account, string(s.Outcome))
 			}
 		},
-		Leavers: leavers{cfg, d.ledger, client, log.Named("leavers")},
-		Plans:   newPlans(leavers{cfg, d.ledger, client, log.Named("plans")}),
+		Leavers: leavers{d.now, d.ledger, client, log.Named("leavers")},
+		Plans:   newPlans(leavers{d.now, d.ledger, client, log.Named("plans")}),
 		Rejects: replayer{d.ledger, d.source, d.webhook},
 		Sources: d.intakeReport,
 		Sinks:   cfg.sinks(),
@@ -162,9 +186,9 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 		DryRun:   cfg.Mode == modeDryRun,
 
 		About:     cfg.about(),
-		Reconcile: reconciler{leavers{cfg, d.ledger, client, log.Named("reconcile")}},
+		Reconcile: reconciler{leavers{d.now, d.ledger, client, log.Named("reconcile")}},
 
-		Pace: cfg.pace(),
+		Pace: func() console.Pace { return d.now().pace() },
 	}, log.Named("admin"))
 	return d, err
 }
@@ -210,11 +234,14 @@ func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer,
 
 // openSources makes what terminations come in by.
 func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prometheus.Registerer) error {
-	decoder, mappings, directory, err := d.cfg.Events.open(d.log.Named("events"))
+	var err error
+	if d.directory, err = d.cfg.Events.openDirectory(d.log.Named("events")); err != nil {
+		return err
+	}
+	decoder, mappings, err := d.cfg.Events.understand(d.directory)
 	if err != nil {
 		return err
 	}
-	d.directory = directory
 	if d.cfg.Webhook.Listen != "" {
 		m := metrics.NewWebhook(registry, d.cfg.Webhook.Paths())
 		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, mappings, m, d.ignored(consumer.Webhook), d.log.Named("webhook"))
@@ -353,8 +380,9 @@ func (d *daemon) ignored(source consumer.Source) func(n int) {
 	return func(n int) { counter.Add(float64(n)) }
 }
 
-// run runs the daemon until ctx ends or a part of it fails. What brings in and
-// what closes stop first, the admin listener next, the ledger last.
+// run runs the daemon until shutdownDelay after ctx has ended, or until a part of it
+// fails. What brings in and what closes stop first, the admin listener next, the
+// ledger last.
 func (d *daemon) run(ctx context.Context) error {
 	begins := []zap.Field{zap.String("version", version), zap.Stringer("admin", d.console.Addr())}
 	if d.cfg.Mode == modeDryRun {
@@ -363,9 +391,11 @@ func (d *daemon) run(ctx context.Context) error {
 	} else { // in a dry run every line has the mode
 		d.log.Info("signoff runs", append(begins, zap.String("mode", d.cfg.Mode))...)
 	}
-	if err := recordConfig(ctx, d.ledger, d.cfg, d.log); err != nil {
+	if err := startConfig(ctx, d.ledger, d.cfg, d.log); err != nil {
 		return errors.Join(err, d.ledger.Close())
 	}
+	ctx, stop := d.delayed(ctx)
+	defer stop()
 	looking, stopLooking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLooking()
 	var admin errgroup.Group
@@ -378,6 +408,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.source != nil {
 		work.Go(func() error { return d.source.Run(ctx) })
 	}
+	work.Go(func() error { return d.reloader.run(ctx, d.hearts.beat(loopConfig)) })
 	work.Go(func() error { return d.keeper.run(ctx, d.hearts.beat(loopKeeper)) })
 	for _, p := range d.publishers {
 		work.Go(func() error { return p.Run(ctx) })
@@ -392,4 +423,23 @@ func (d *daemon) run(ctx context.Context) error {
 	err = errors.Join(err, d.ledger.Close())
 	d.log.Info("stopped", zap.Error(err))
 	return err
+}
+
+// delayed ends shutdownDelay after ctx does. From then on /readyz says that we are
+// about to end, and whoever sends to us looks for another way.
+func (d *daemon) delayed(ctx context.Context) (context.Context, context.CancelFunc) {
+	later, stop := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() {
+		defer stop()
+		d.stopping.Store(true)
+		if d.shutdownDelay == 0 {
+			return
+		}
+		d.log.Info("stopping soon: not ready any more, all else goes on", zap.Duration("for", d.shutdownDelay))
+		select {
+		case <-time.After(d.shutdownDelay):
+		case <-later.Done(): // a part has failed, and ended the rest
+		}
+	})
+	return later, stop
 }

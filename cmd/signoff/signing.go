@@ -9,6 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"go.uber.org/zap"
+
+	"signoff/consumer"
 )
 
 type auditConfig struct {
@@ -18,13 +22,16 @@ type auditConfig struct {
 // signer signs by Ed25519.
 type signer func(text []byte) []byte
 
-// signer reads the key; nil without one.
-func (c auditConfig) signer() (signer, error) {
-	key, err := c.key()
-	if err != nil || key == nil {
+// signer reads the key, and again when its file changes; nil without one.
+func (c auditConfig) signer(log *zap.Logger) (signer, error) {
+	if c.SigningKeyFile == "" {
+		return nil, nil
+	}
+	key, err := consumer.Keep("audit signing key", log, c.key, c.SigningKeyFile)
+	if err != nil {
 		return nil, err
 	}
-	return func(text []byte) []byte { return ed25519.Sign(key, text) }, nil
+	return func(text []byte) []byte { return ed25519.Sign(key.Get(), text) }, nil
 }
 
 func (c auditConfig) key() (ed25519.PrivateKey, error) {

@@ -92,6 +92,10 @@ func TestTerminationsEndClosed(t *testing.T) {
 		`signoff_webhook_requests_total{code="404",endpoint="other"} 0`,
 		`signoff_webhook_request_duration_seconds_count{endpoint="/events"} 7`,
 		`signoff_deadline_seconds 86400`,
+		`signoff_heartbeat_timestamp_seconds{loop="kafka"} 1`,
+		`signoff_heartbeat_timestamp_seconds{loop="closer"} 1`,
+		`signoff_heartbeat_timestamp_seconds{loop="keeper"} 1`,
+		`signoff_heartbeat_timestamp_seconds{loop="config"} 1`,
 		`signoff_oldest_submitted_timestamp_seconds{account="` + demoAccount + `"} 0`,
 		`signoff_oldest_urgent_hold_timestamp_seconds 0`,
 		`signoff_docusign_parked{account="` + demoAccount + `",reason="sign_in"} 0`,
@@ -298,7 +302,7 @@ func TestStuckLoopIsNotAlive(t *testing.T) {
 	cfg.Outcomes.Webhook = &outcomes.Webhook{URL: "https://example.com"}
 	d := &daemon{cfg: cfg}
 	loops := d.loops()
-	if want := []string{"closer", "kafka", "keeper", "outcomes_kafka", "outcomes_webhook"}; !slices.Equal(slices.Sorted(slices.Values(loops)), want) {
+	if want := []string{"closer", "config", "kafka", "keeper", "outcomes_kafka", "outcomes_webhook"}; !slices.Equal(slices.Sorted(slices.Values(loops)), want) {
 		t.Fatalf("the loops are %q, want %q", loops, want)
 	}
 	for _, stuck := range loops {

@@ -203,6 +203,7 @@ func (s *site) start(t *testing.T, file string) *running {
 		cancel()
 		t.Fatal(err)
 	}
+	d.reloader.follow(file, zap.NewAtomicLevel())
 	done := make(chan error, 1)
 	go func() { done <- d.run(ctx) }()
 	r := &running{daemon: d, logs: logs, stop: sync.OnceValue(func() error { cancel(); return <-done })}

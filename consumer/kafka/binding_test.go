@@ -79,7 +79,7 @@ func TestBinding(t *testing.T) {
 }
 
 func (s *scenario) check(t *testing.T) {
-	read := newTranslator(newTestDecoder(t, nil), nil, consumer.Partition{Topic: testTopic})
+	read := newTranslator(&understanding{decoder: newTestDecoder(t, nil)}, consumer.Partition{Topic: testTopic})
 	read.received = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 	record := *s.record
 	if s.record.Value != nil { // reading it once is its end

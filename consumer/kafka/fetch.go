@@ -291,6 +291,9 @@ func (f *fetcher) unpack(ctx context.Context, part *fetchapi.ResponsePartition, 
 	if !ok {
 		return b, nil
 	}
+	if now := f.reading.Load(); now != f.read.by {
+		f.read = newTranslator(now, f.partition)
+	}
 	f.read.received = time.Now().UTC()
 	tx := newAborted(part.AbortedTransactions)
 	for _, records := range stream.Records {

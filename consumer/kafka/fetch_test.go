@@ -43,7 +43,9 @@ func TestUnpackStepsOverEmptiedBatches(t *testing.T) {
 		"one that follows what is not new": {batches: [][]byte{emptied(2, 3), emptied(5, 2)}, from: 6, next: 7},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &fetcher{Source: &Source{}, read: newTranslator(newTestDecoder(t, nil), nil, consumer.Partition{Topic: testTopic})}
+			f := &fetcher{Source: &Source{}}
+			f.reading.Store(&understanding{decoder: newTestDecoder(t, nil)})
+			f.read = newTranslator(f.reading.Load(), consumer.Partition{Topic: testTopic})
 			var part fetchapi.ResponsePartition
 			if len(c.batches) > 0 {
 				all := bytes.Join(c.batches, nil)

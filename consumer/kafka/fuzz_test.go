@@ -25,7 +25,7 @@ func FuzzTake(f *testing.F) {
 	f.Add("content-type: application/json", `{"left":["a@example.com"]}`)
 	d := newTestDecoder(f, nil)
 	f.Fuzz(func(t *testing.T, headers, value string) {
-		read := newTranslator(d, nil, consumer.Partition{Topic: testTopic})
+		read := newTranslator(&understanding{decoder: d}, consumer.Partition{Topic: testTopic})
 		read.received = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 		var got consumer.Content
 		record := &protocol.Record{Offset: 1, Headers: h(strings.Split(headers, "\n")...), Value: protocol.NewBytes([]byte(value))}

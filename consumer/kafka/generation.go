@@ -76,7 +76,7 @@ func (s *Source) generation(over context.Context, gen *kafka.Generation, topics 
 		}
 		g.lags[p] = &lag{metrics: s.metrics, partition: p}
 		f := &fetcher{Source: s, partition: p, watermark: mark, empty: len(marks) == 0, topics: topics,
-			out: batches, tokens: tokens, lag: g.lags[p], read: newTranslator(s.decoder, s.mappers[p.Topic], p)}
+			out: batches, tokens: tokens, lag: g.lags[p], read: newTranslator(s.reading.Load(), p)}
 		fetchers.Go(func() { f.run(fetching) })
 	}
 	defer fetchers.Wait()

@@ -126,7 +126,7 @@ func start(t testing.TB, c *cluster, l Ledger, s setup) *run {
 		r.longestRead = -1
 	}
 	if s.mapper != nil {
-		r.mappers[testTopic] = s.mapper
+		r.reading.Load().mappers[testTopic] = s.mapper
 	}
 	r.Beat = func(time.Time) { r.beats.Add(1) }
 	ctx, cancel := context.WithCancel(context.Background())

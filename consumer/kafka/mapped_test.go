@@ -95,7 +95,7 @@ func TestMapped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &lines{}
-			read := newTranslator(newTestDecoder(t, nil), m, consumer.Partition{Topic: testTopic, ID: 3})
+			read := newTranslator(&understanding{newTestDecoder(t, nil), map[string]consumer.Mapper{testTopic: m}}, consumer.Partition{Topic: testTopic, ID: 3})
 			record := func() *protocol.Record {
 				r := &protocol.Record{Offset: 42, Headers: c.headers}
 				if c.value != "" {
@@ -149,7 +149,7 @@ func checkMapped(t *testing.T, got consumer.Content, ids, rejects []string, igno
 }
 
 func TestMappingThatHasNoTime(t *testing.T) {
-	read := newTranslator(newTestDecoder(t, nil), &lines{}, consumer.Partition{Topic: testTopic})
+	read := newTranslator(&understanding{newTestDecoder(t, nil), map[string]consumer.Mapper{testTopic: &lines{}}}, consumer.Partition{Topic: testTopic})
 	var got consumer.Content
 	err := read.take(t.Context(), &got, &protocol.Record{Value: protocol.NewBytes([]byte("later"))})
 	if _, ok := errors.AsType[*laterError](err); !ok || len(payloads(got)) > 0 || got.Ignored > 0 {

@@ -28,7 +28,7 @@ func TestMemoryOfOneRecord(t *testing.T) {
 			"binary":     {"ce_specversion: 1.0\nce_source: /hr\nce_id: e-1\n" + ours, value},
 			"plain":      {"", value},
 		} {
-			read := newTranslator(newTestDecoder(t, nil), nil, consumer.Partition{Topic: testTopic})
+			read := newTranslator(&understanding{decoder: newTestDecoder(t, nil)}, consumer.Partition{Topic: testTopic})
 			record := &protocol.Record{Offset: 1, Headers: h(strings.Split(c.headers, "\n")...), Value: protocol.NewBytes([]byte(c.value))}
 			var got consumer.Content
 			peak := peakOf(func() {
@@ -52,7 +52,7 @@ func TestMemoryOfManyHeaders(t *testing.T) {
 	for i := range 50_000 {
 		all = append(all, protocol.Header{Key: fmt.Sprintf("ce_x%d", i), Value: []byte("%25")})
 	}
-	read := newTranslator(newTestDecoder(t, nil), nil, consumer.Partition{Topic: testTopic})
+	read := newTranslator(&understanding{decoder: newTestDecoder(t, nil)}, consumer.Partition{Topic: testTopic})
 	var got consumer.Content
 	peak := peakOf(func() {
 		if err := read.take(t.Context(), &got, &protocol.Record{Offset: 1, Headers: all, Value: protocol.NewBytes([]byte(data))}); err != nil {

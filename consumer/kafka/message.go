@@ -21,10 +21,12 @@ type translator struct {
 	partition int
 	received  time.Time       // when the records came, by our clock
 	types     map[string]bool // by CloudEvents type: is it ours?
+	by        *understanding
 }
 
-func newTranslator(d *consumer.Decoder, m consumer.Mapper, p consumer.Partition) *translator {
-	return &translator{Reader: consumer.Reader{Origin: p.Topic, Decoder: d, Mapper: m}, partition: p.ID, types: map[string]bool{}}
+func newTranslator(by *understanding, p consumer.Partition) *translator {
+	return &translator{Reader: consumer.Reader{Origin: p.Topic, Decoder: by.decoder, Mapper: by.mappers[p.Topic]},
+		by: by, partition: p.ID, types: map[string]bool{}}
 }
 
 // laterError says that a record can't be read now, and may be offered again.

@@ -93,7 +93,7 @@ func TestTake(t *testing.T) {
 		"no email":                           {headers: with(ours), value: "{}", reason: consumer.NoEmail, key: good},
 	} {
 		t.Run(name, func(t *testing.T) {
-			read := newTranslator(newTestDecoder(t, nil), nil, consumer.Partition{Topic: testTopic, ID: 3})
+			read := newTranslator(&understanding{decoder: newTestDecoder(t, nil)}, consumer.Partition{Topic: testTopic, ID: 3})
 			read.received = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 			record := &protocol.Record{Offset: 42, Headers: c.headers}
 			if c.value != "" {
@@ -166,7 +166,7 @@ func TestIgnoringAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := newTranslator(d, nil, consumer.Partition{Topic: testTopic})
+	read := newTranslator(&understanding{decoder: d}, consumer.Partition{Topic: testTopic})
 	for _, source := range []string{"/crm", "/payroll"} {
 		record := &protocol.Record{Headers: h("ce_specversion: 1.0", "ce_id: 1", "ce_source: "+source, "ce_type: com.example.other"), Value: protocol.NewBytes([]byte(data))}
 		var b consumer.Content
@@ -180,7 +180,7 @@ func TestIgnoringAllocatesNothing(t *testing.T) {
 }
 
 func TestTypesRememberedAreBounded(t *testing.T) {
-	read := newTranslator(newTestDecoder(t, nil), nil, consumer.Partition{Topic: testTopic})
+	read := newTranslator(&understanding{decoder: newTestDecoder(t, nil)}, consumer.Partition{Topic: testTopic})
 	for i := range 5 * mostTypes {
 		if read.ours(fmt.Append(nil, i)) || !read.ours([]byte(consumer.TypeTerminated)) {
 			t.Fatal("wrong about whose a type is")

@@ -19,5 +19,5 @@ func (s *Source) Reread(ctx context.Context, r consumer.Reject) (consumer.Conten
 	p := fromJSON(r.Payload, false)
 	p.Position, p.Received = r.Position, r.ReceivedAt
 	p.Fallback = strings.TrimPrefix(r.Position, topic+"/")
-	return newTranslator(s.decoder, s.mappers[topic], consumer.Partition{Topic: topic}).Read(ctx, p)
+	return newTranslator(s.reading.Load(), consumer.Partition{Topic: topic}).Read(ctx, p)
 }

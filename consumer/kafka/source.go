@@ -16,6 +16,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -63,8 +64,7 @@ type Source struct {
 	cfg     Config
 	from    From
 	ledger  Ledger
-	decoder *consumer.Decoder
-	mappers map[string]consumer.Mapper // by topic
+	reading atomic.Pointer[understanding]
 	metrics *metrics.Kafka
 	ignored func(n int)
 	log     *zap.Logger
@@ -82,20 +82,38 @@ type Source struct {
 // cfg that is not among mappings. ignored counts events that are none of our
 // business, m holds the rest of what is observed.
 func New(cfg Config, from From, l Ledger, d *consumer.Decoder, mappings *mapping.Set, m *metrics.Kafka, ignored func(n int), log *zap.Logger) (*Source, error) {
-	mappers, err := cfg.mappers(mappings)
-	if err != nil {
-		return nil, err
-	}
 	client := cfg.Client()
-	return &Source{
-		cfg: cfg, from: from, ledger: l, decoder: d, mappers: mappers, metrics: m, ignored: ignored, log: log,
+	s := &Source{
+		cfg: cfg, from: from, ledger: l, metrics: m, ignored: ignored, log: log,
 		transport: client.Transport.(*kafka.Transport),
 		client:    client,
 		state:     newReadiness(l, m, log),
 		series:    map[consumer.Partition]bool{},
 
 		longestRead: longestRead,
-	}, nil
+	}
+	if err := s.Understand(d, mappings); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// understanding is what records are understood by.
+type understanding struct {
+	decoder *consumer.Decoder
+	mappers map[string]consumer.Mapper // by topic
+}
+
+// Understand has records that are read from now on understood by another decoder and
+// other mappings. An error names a mapping of a topic that is not among them; nothing
+// is changed then.
+func (s *Source) Understand(d *consumer.Decoder, mappings *mapping.Set) error {
+	mappers, err := s.cfg.mappers(mappings)
+	if err != nil {
+		return err
+	}
+	s.reading.Store(&understanding{d, mappers})
+	return nil
 }
 
 // errTopicsChanged ends a membership: the group must be joined for other

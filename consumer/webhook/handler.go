@@ -125,7 +125,7 @@ func (ep *endpoint) judgeHead(r *http.Request) (*claim, mode, *refusal) {
 	}
 	m := ep.modeAt(r.Header)
 	switch encoding := r.Header.Get("Content-Encoding"); {
-	case m == unknown && ep.mapping != nil:
+	case m == unknown && ep.mapped:
 		no = &refusal{status: http.StatusUnsupportedMediaType, detail: "accepted are JSON and CloudEvents in JSON"}
 	case m == unknown:
 		no = &refusal{status: http.StatusUnsupportedMediaType, detail: "accepted are CloudEvents: " +
@@ -171,7 +171,7 @@ func (s *Server) understand(ctx context.Context, h http.Header, ep *endpoint, m 
 	}()
 	ctx, cancel := context.WithTimeout(ctx, readingTimeout)
 	defer cancel()
-	got, err := ep.reading(s.decoder, time.Now().UTC()).read(ctx, m, h, body)
+	got, err := ep.reading(s.reads.Load(), time.Now().UTC()).read(ctx, m, h, body)
 	var unreadable *consumer.UnreadableError
 	switch {
 	case errors.As(err, &unreadable):

@@ -98,7 +98,7 @@ func (f fixture) add(t testing.TB, e Endpoint) *endpoint {
 	if err := e.validate("webhook.endpoints[0]"); err != nil {
 		t.Fatal(err)
 	}
-	ep, err := e.open("webhook.endpoints[0]", nil, f.log)
+	ep, err := e.open("webhook.endpoints[0]", f.log)
 	if err != nil {
 		t.Fatal(err)
 	}

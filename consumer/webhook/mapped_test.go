@@ -67,7 +67,8 @@ func (m leavers) Events(ctx context.Context, payload []byte, fallback string) ([
 func newMapped(t testing.TB) fixture {
 	t.Helper()
 	f := newFixture(t)
-	f.add(t, Endpoint{Path: "/mapped", Auth: Auth{None: true}}).mapping = leavers{t}
+	f.add(t, Endpoint{Path: "/mapped", Auth: Auth{None: true}}).mapped = true
+	f.reads.Load().mappers["/mapped"] = leavers{t}
 	f.endpoints["/mapped"].success = Endpoint{Mapping: "acme"}.success()
 	return f
 }
@@ -203,10 +204,11 @@ func (d directory) Find(ctx context.Context, id string) (consumer.Person, error)
 // knowing has the events of f looked up in d.
 func (f fixture) knowing(t *testing.T, d directory) fixture {
 	t.Helper()
-	var err error
-	if f.decoder, err = consumer.NewDecoder(consumer.Config{}, d); err != nil {
+	decoder, err := consumer.NewDecoder(consumer.Config{}, d)
+	if err != nil {
 		t.Fatal(err)
 	}
+	f.reads.Load().decoder = decoder
 	return f
 }
 

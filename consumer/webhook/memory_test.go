@@ -69,7 +69,8 @@ func newPresets(t *testing.T) (f fixture, paths []string) {
 			t.Fatal(err)
 		}
 		path := "/" + preset
-		f.add(t, Endpoint{Path: path, Auth: Auth{None: true}}).mapping = m
+		f.add(t, Endpoint{Path: path, Auth: Auth{None: true}}).mapped = true
+		f.reads.Load().mappers[path] = m
 		paths = append(paths, path)
 	}
 	return f, paths

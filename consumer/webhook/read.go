@@ -27,8 +27,8 @@ func (s *Server) Reread(ctx context.Context, r consumer.Reject) (consumer.Conten
 	if ep == nil {
 		return consumer.Content{}, consumer.ErrOrigin
 	}
-	into := ep.reading(s.decoder, r.ReceivedAt)
-	if ep.mapping == nil {
+	into := ep.reading(s.reads.Load(), r.ReceivedAt)
+	if !ep.mapped {
 		return into.structured(ctx, r.Payload)
 	}
 	return into.any(ctx, r.Payload)
@@ -40,8 +40,8 @@ type reading struct {
 	received time.Time
 }
 
-func (ep *endpoint) reading(d *consumer.Decoder, received time.Time) *reading {
-	return &reading{consumer.Reader{Origin: ep.path, Decoder: d, Mapper: ep.mapping}, received}
+func (ep *endpoint) reading(by *understanding, received time.Time) *reading {
+	return &reading{consumer.Reader{Origin: ep.path, Decoder: by.decoder, Mapper: by.mappers[ep.path]}, received}
 }
 
 // read reads a request. An error is an *UnreadableError if what it holds is not

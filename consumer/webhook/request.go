@@ -64,7 +64,7 @@ var refusedMedia = regexp.MustCompile(`^(application/x-www-form-urlencoded|multi
 // modeAt is the mode of a request to an endpoint, unknown if it takes none such.
 func (ep *endpoint) modeAt(h http.Header) mode {
 	m := modeOf(h)
-	if m != unknown || ep.mapping == nil {
+	if m != unknown || !ep.mapped {
 		return m
 	}
 	media, _, _ := strings.Cut(h.Get("Content-Type"), ";") // also of what is not well-formed

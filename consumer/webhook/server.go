@@ -46,11 +46,12 @@ const (
 // Server takes events at each of its endpoints.
 type Server struct {
 	listen    string
-	tls       *tls.Config          // nil: what comes in is not encrypted
+	tls       *tls.Config // nil: what comes in is not encrypted
+	config    []Endpoint
 	endpoints map[string]*endpoint // by path
 	recorder  consumer.Recorder
-	decoder   *consumer.Decoder
 	metrics   *metrics.Webhook
+	reads     atomic.Pointer[understanding]
 	ignored   func(n int)
 	bodies    *semaphore.Weighted // in bytes
 	unproven  *semaphore.Weighted // in bytes, of those that must be signed
@@ -65,7 +66,7 @@ type Server struct {
 type endpoint struct {
 	gate
 	path    string
-	mapping consumer.Mapper // nil: there is none
+	mapped  bool // it has a mapping
 	success int
 	origins []string
 }
@@ -90,9 +91,9 @@ func New(cfg Config, rec consumer.Recorder, d *consumer.Decoder, mappings *mappi
 	}
 	s := &Server{
 		listen:    cfg.Listen,
+		config:    cfg.Endpoints,
 		endpoints: make(map[string]*endpoint),
 		recorder:  rec,
-		decoder:   d,
 		metrics:   m,
 		ignored:   ignored,
 		bodies:    semaphore.NewWeighted(maxBodies),
@@ -111,24 +112,45 @@ func New(cfg Config, rec consumer.Recorder, d *consumer.Decoder, mappings *mappi
 		}
 	}
 	for i, e := range cfg.Endpoints {
-		ep, err := e.open(fmt.Sprintf("webhook.endpoints[%d]", i), mappings, log)
+		ep, err := e.open(fmt.Sprintf("webhook.endpoints[%d]", i), log)
 		if err != nil {
 			return nil, err
 		}
 		s.endpoints[e.Path] = ep
 	}
+	if err := s.Understand(d, mappings); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
-func (e Endpoint) open(at string, mappings *mapping.Set, log *zap.Logger) (*endpoint, error) {
-	ep := &endpoint{path: e.Path, success: e.success(), origins: e.Origins}
-	if e.Mapping != "" {
+// understanding is what requests are understood by.
+type understanding struct {
+	decoder *consumer.Decoder
+	mappers map[string]consumer.Mapper // by path, of endpoints that have one
+}
+
+// Understand has requests from now on understood by another decoder and other
+// mappings. An error names a mapping of an endpoint that is not among them; nothing
+// is changed then.
+func (s *Server) Understand(d *consumer.Decoder, mappings *mapping.Set) error {
+	u := &understanding{decoder: d, mappers: make(map[string]consumer.Mapper)}
+	for i, e := range s.config {
+		if e.Mapping == "" {
+			continue
+		}
 		m, err := mappings.Find(e.Mapping)
 		if err != nil {
-			return nil, fmt.Errorf("%s.mapping: %w", at, err)
+			return fmt.Errorf("webhook.endpoints[%d].mapping: %w", i, err)
 		}
-		ep.mapping = m
+		u.mappers[e.Path] = m
 	}
+	s.reads.Store(u)
+	return nil
+}
+
+func (e Endpoint) open(at string, log *zap.Logger) (*endpoint, error) {
+	ep := &endpoint{path: e.Path, mapped: e.Mapping != "", success: e.success(), origins: e.Origins}
 	var err error
 	ep.gate, err = e.Auth.open(at+".auth", log.With(zap.String("endpoint", e.Path)))
 	return ep, err

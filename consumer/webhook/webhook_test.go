@@ -339,10 +339,11 @@ func (a *answer) WriteHeader(status int) {
 // What is ignored is recorded for its source alone, if that should be heard from.
 func TestIgnoredIsHeard(t *testing.T) {
 	f := newMapped(t)
-	var err error
-	if f.decoder, err = consumer.NewDecoder(consumer.Config{Expected: []string{"/hris", "acme"}}, nil); err != nil {
+	decoder, err := consumer.NewDecoder(consumer.Config{Expected: []string{"/hris", "acme"}}, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
+	f.reads.Load().decoder = decoder
 	other := func(source string) string {
 		return `{"specversion":"1.0","id":"1","source":"` + source + `","type":"t"}`
 	}

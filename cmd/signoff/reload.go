@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"signoff/closer/docusign"
+	"signoff/closer/ledger"
+	"signoff/consumer/mapping"
+	"signoff/metrics"
+)
+
+// lookAtConfig is how often it is looked whether the config file has changed. What
+// is found twice in a row is taken: a file is not always written at once.
+const lookAtConfig = 2 * time.Second
+
+// taking is c with those keys of next that may change while the daemon runs. All
+// others are of parts that are made at the start.
+func (c config) taking(next config) config {
+	c.Guard = next.Guard
+	c.Log.Level = next.Log.Level
+	c.Batch.Interval, c.Batch.MaxUsers = next.Batch.Interval, next.Batch.MaxUsers
+	c.Events.Types, c.Events.TimeZone, c.Events.Mappings = next.Events.Types, next.Events.TimeZone, next.Events.Mappings
+	return c
+}
+
+// otherKeys are the keys that have another value in b, in their order.
+func otherKeys(a, b map[string]ledger.Setting) []string {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(key string) bool { return a[key] == b[key] })
+}
+
+// reloader has the daemon work by the config file as it is by now: on SIGHUP, and
+// when the file, or that of a mapping, has changed. A file that is refused changes
+// nothing.
+type reloader struct {
+	file    string          // "": there is none, as in a demo
+	level   zap.AtomicLevel // of the log
+	daemon  *daemon
+	metrics *metrics.Config
+	log     *zap.Logger
+
+	found, tried [sha256.Size]byte // the content as last found, and as last tried
+
+	mu      sync.Mutex
+	since   time.Time // that the config in force is in force
+	digest  string
+	restart []string // keys of the file that wait for a restart
+	refused error    // what is wrong with the file; nil: it was taken
+}
+
+func newReloader(d *daemon, m *metrics.Config, log *zap.Logger) *reloader {
+	r := &reloader{level: zap.NewAtomicLevel(), daemon: d, metrics: m, log: log}
+	r.taken(d.now(), nil)
+	return r
+}
+
+// follow says which file to look at, and whose level is set by it. It is for before
+// run.
+func (r *reloader) follow(file string, level zap.AtomicLevel) {
+	r.file, r.level = file, level
+	r.found = r.content()
+	r.tried = r.found
+}
+
+// run looks until ctx ends, and beats each time.
+func (r *reloader) run(ctx context.Context, beat func(time.Time)) error {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGHUP) // without a file as well: it must not end the process
+	defer signal.Stop(asked)
+	tick := time.NewTicker(lookAtConfig)
+	defer tick.Stop()
+	for {
+		beat(time.Now())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-asked:
+			if r.file != "" {
+				r.found = r.content()
+				r.reload(ctx)
+			}
+		case <-tick.C:
+			before := r.found
+			if r.file == "" {
+				continue
+			}
+			if r.found = r.content(); r.found == before && r.found != r.tried {
+				r.reload(ctx)
+			}
+		}
+	}
+}
+
+// content is a digest of the file and of those of the mappings in force. A file that
+// cannot be read is told from an empty one.
+func (r *reloader) content() (sum [sha256.Size]byte) {
+	hash := sha256.New()
+	files := []string{r.file}
+	for _, m := range r.daemon.now().Events.Mappings {
+		if m.File != "" {
+			files = append(files, m.File)
+		}
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		fmt.Fprintf(hash, "%s %t %d\n", file, err == nil, len(text))
+		_, _ = hash.Write(text)
+	}
+	copy(sum[:], hash.Sum(nil))
+	return sum
+}
+
+// reload takes the file over, or says why not.
+func (r *reloader) reload(ctx context.Context) {
+	r.tried = r.found
+	restart, err := r.take(ctx)
+	if err != nil {
+		r.log.Error("the config is refused: what was in force before stays in force. `signoff check` says the same of it",
+			zap.String("file", r.file), zap.Error(err))
+		r.metrics.Refused()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.refused = err
+		return
+	}
+	r.taken(r.daemon.now(), restart)
+	r.found = r.content() // other mappings may have other files
+	r.tried = r.found
+	if len(restart) > 0 {
+		r.log.Warn("keys of the config have changed that only a restart brings into force", zap.Strings("keys", restart))
+	}
+}
+
+// take reads the file, and has every part work by it, or none.
+func (r *reloader) take(ctx context.Context) (restart []string, err error) {
+	next, err := loadConfig(r.file)
+	if err != nil {
+		return nil, err
+	}
+	if err := next.readsItsFiles(ctx); err != nil {
+		return nil, fmt.Errorf("%s: %w", r.file, err)
+	}
+	before := r.daemon.now()
+	inForce := before.taking(next)
+	restart = otherKeys(settingsOf(inForce), settingsOf(next))
+	if err := inForce.validate(); err != nil {
+		return nil, fmt.Errorf("%s: beside what only a restart changes (%s): %w", r.file, strings.Join(restart, ", "), err)
+	}
+	if err := r.daemon.reconfigure(ctx, inForce); err != nil {
+		return nil, err
+	}
+	r.level.SetLevel(inForce.Log.level())
+	return restart, nil
+}
+
+// readsItsFiles reads what a start would: a config that cannot start is refused
+// while the one before it still runs.
+func (c config) readsItsFiles(ctx context.Context) error {
+	_, mappings := mapping.Compile(c.Events.Mappings)
+	_, webhook := checkWebhook(ctx, c)
+	_, signing := checkSigning(ctx, c)
+	_, client := docusign.New(c.Docusign.Config, nil, docusign.Observe{})
+	return errors.Join(mappings, webhook, signing, client)
+}
+
+func (r *reloader) taken(c config, restart []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.since, r.digest = time.Now(), digestOf(settingsOf(c))
+	r.restart, r.refused = restart, nil
+	r.metrics.Taken(r.digest, r.since, len(restart) > 0)
+}
+
+// report is a line on the config in force, and one on what is not.
+func (r *reloader) report() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lines := []string{fmt.Sprintf("config: %s in force since %s", r.digest[:12], r.since.UTC().Format(time.RFC3339))}
+	if len(r.restart) > 0 {
+		lines = append(lines, "config: these keys wait for a restart: "+strings.Join(r.restart, ", "))
+	}
+	if r.refused != nil {
+		lines = append(lines, fmt.Sprintf("config: the file is refused: %v", r.refused))
+	}
+	return lines
+}
+
+// now is the config that is in force.
+func (d *daemon) now() config {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.cfg
+}
+
+// reconfigure has every part work by another config, which differs from the one in
+// force in nothing but what taking takes.
+func (d *daemon) reconfigure(ctx context.Context, cfg config) error {
+	decoder, mappings, err := cfg.Events.understand(d.directory)
+	if err != nil {
+		return err
+	}
+	if err := cfg.Kafka.FindMappings(mappings); err != nil { // so that none is changed unless all are
+		return err
+	}
+	if d.webhook != nil {
+		if err := d.webhook.Understand(decoder, mappings); err != nil {
+			return err
+		}
+	}
+	if d.source != nil {
+		if err := d.source.Understand(decoder, mappings); err != nil {
+			return err
+		}
+	}
+	if err := d.closer.Reconfigure(ctx, cfg.closerConfig(), cfg.Guard); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.cfg = cfg
+	d.mu.Unlock()
+	changed, err := recordConfig(ctx, d.ledger, cfg)
+	if err == nil {
+		d.log.Info("the config was read anew and is in force", zap.Strings("changed", changed))
+	}
+	return err
+}
