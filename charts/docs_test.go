@@ -43,7 +43,7 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-var row = regexp.MustCompile("(?m)^\\| ([\\w.]+) \\| (\\w+) \\| (.*) \\| (.*) \\|$")
+var row = regexp.MustCompile(`(?m)^\| ([\w.]+) \| (\w+) \| (.*) \| (.*) \|$`)
 
 // described are the values that README.md has a row for, with what it says of them.
 func described(t *testing.T) map[string]string {
