@@ -267,7 +267,7 @@ func (a *account) lookForSelf(ctx context.Context, now time.Time) error {
 	for _, e := range entries {
 		const detail = "the user that signoff signs in as: the integration ends with that person"
 		if say {
-			a.log.Error("the integration ends with a person who leaves: give it another user", zap.Int64("entry", e.ID), zap.Time("due", e.DueAt))
+			a.log.Error("the integration ends with a person who leaves: give it another user", zap.Int64("entry", e.ID), traced(e), zap.Time("due", e.DueAt))
 		}
 		if e.State != ledger.Waiting || a.cfg.DryRun {
 			continue

@@ -256,5 +256,5 @@ func (a *account) sayFailed(r ledger.Reopen, code, trace, advice string) {
 }
 
 func (a *account) reopenFields(r ledger.Reopen, more ...zap.Field) []zap.Field {
-	return append([]zap.Field{zap.Int64("reopen", r.ID), zap.Int64("hold", r.Hold), zap.Int64("entry", r.Entry.ID)}, more...)
+	return append([]zap.Field{zap.Int64("reopen", r.ID), zap.Int64("hold", r.Hold), zap.Int64("entry", r.Entry.ID), traced(r.Entry)}, more...)
 }

@@ -138,6 +138,15 @@ func (a *account) known(ctx context.Context) (ledger.Account, error) {
 	return state, nil
 }
 
+// traced is the field of the log that has the id of the entry's trace; none without
+// one.
+func traced(e ledger.Entry) zap.Field {
+	if id := e.TraceID(); id != "" {
+		return zap.String("trace_id", id)
+	}
+	return zap.Skip()
+}
+
 // count tells the metrics what was settled, and the log what became final.
 func (t *tools) count(account string, settled []ledger.Settled) {
 	for _, s := range settled {
@@ -145,17 +154,18 @@ func (t *tools) count(account string, settled []ledger.Settled) {
 			continue // it had failed before, and was told of then
 		}
 		t.metrics.Outcome(account, string(s.Outcome))
+		t.log.Info("entry settled", zap.Int64("entry", s.Entry.ID), traced(s.Entry), zap.String("outcome", string(s.Outcome)))
 		switch s.Outcome {
 		case ledger.Closed:
 			since := s.Entry.EffectiveAt
 			if s.Entry.Returned { // was closed before: exposed since it is open again
 				since = s.Entry.DueAt
 			}
-			t.metrics.Closed(s.At.Sub(s.Entry.DueAt), s.At.Sub(since))
+			t.metrics.Closed(s.At.Sub(s.Entry.DueAt), s.At.Sub(since), s.Entry.TraceID())
 		case ledger.Failed:
 			_, advice := docusign.Refusal(s.Reason)
 			t.log.Error("Docusign refuses to close a leaver: tried again daily, a person should look",
-				zap.Int64("entry", s.Entry.ID), zap.String("reason", s.Reason), zap.String("advice", advice))
+				zap.Int64("entry", s.Entry.ID), traced(s.Entry), zap.String("reason", s.Reason), zap.String("advice", advice))
 		}
 	}
 }

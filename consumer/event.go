@@ -57,6 +57,7 @@ type Event struct {
 	EffectiveAt time.Time // when employment ends; a date has become the end of that day, or its beginning if Urgent
 	Urgent      bool      // close now, not at the next interval
 	Actor       string    `json:",omitempty"` // the person who brought it; "" where a system did
+	TraceParent string    `json:",omitempty"` // the W3C trace context that it came with; "" for none. No part of the Hash
 
 	// What it came as: kept only if it must become a reject after all.
 	Position string // "topic/partition/offset" in Kafka, else ""
@@ -100,6 +101,8 @@ type Reject struct {
 	Detail     string // which field and what is wrong with it, for a person; never an email
 	Payload    []byte // as it came
 	ReceivedAt time.Time
+
+	TraceParent string // that it came with; "" for none, or none that is known without reading it
 }
 
 // Partition is a partition of a Kafka topic.

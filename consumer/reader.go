@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,8 @@ type Payload struct {
 	Position string    // "topic/partition/offset" in Kafka, else ""
 	Fallback string    // id of what has none
 	Received time.Time // by our clock; of what is read anew, as it was then
+
+	TraceParent string // the trace context of what carried it, as it came; "" for none
 
 	// Event parses the CloudEvent that it claims to be; nil: it claims nothing. An
 	// error is an *UnreadableError.
@@ -167,7 +170,9 @@ func (r *Reader) decode(ctx context.Context, p Payload) (out Event, err error) {
 	if err != nil {
 		return Event{}, err
 	}
-	return r.Decoder.Decode(ctx, e, r.Origin, p.Received)
+	out, err = r.Decoder.Decode(ctx, e, r.Origin, p.Received)
+	out.TraceParent = traceOf(e, p.TraceParent)
+	return out, err
 }
 
 // settle adds an event or, if it was not understood, a reject under the event's own
@@ -192,6 +197,7 @@ func (r *Reader) settle(got *Content, p Payload, out Event, err error) error {
 	}
 	got.Rejects = append(got.Rejects, Reject{
 		Key: key, Position: p.Position, Reason: wrong.Reason, Detail: wrong.Detail, Payload: p.Text, ReceivedAt: p.Received,
+		TraceParent: cmp.Or(out.TraceParent, ParseTraceParent(p.TraceParent)),
 	})
 	return nil
 }

@@ -45,21 +45,9 @@ func NewCloser(r prometheus.Registerer, accounts *Accounts, outcomes, reasons, w
 			Name: "signoff_batches_total",
 			Help: "Close requests, by whether all of their users were closed, some, or none.",
 		}, []string{"account", "result"}),
-		batchUsers: f.NewHistogram(prometheus.HistogramOpts{
-			Name:    "signoff_batch_users",
-			Help:    "Users in a close request.",
-			Buckets: []float64{1, 2, 5, 10, 25, 50, 100, 250, 500},
-		}),
-		latency: f.NewHistogram(prometheus.HistogramOpts{
-			Name:    "signoff_close_latency_seconds",
-			Help:    "From due to closed, for each account: what signoff takes.",
-			Buckets: waits,
-		}),
-		exposure: f.NewHistogram(prometheus.HistogramOpts{
-			Name:    "signoff_exposure_seconds",
-			Help:    "From the end of employment to closed, for each account: how long a leaver could still sign.",
-			Buckets: waits,
-		}),
+		batchUsers: f.NewHistogram(histogram("signoff_batch_users", "Users in a close request.", []float64{1, 2, 5, 10, 25, 50, 100, 250, 500})),
+		latency:    f.NewHistogram(histogram("signoff_close_latency_seconds", "From due to closed, for each account: what signoff takes.", waits)),
+		exposure:   f.NewHistogram(histogram("signoff_exposure_seconds", "From the end of employment to closed, for each account: how long a leaver could still sign.", waits)),
 		deadlines: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "signoff_deadlines_total",
 			Help: "Leavings, each once over all accounts: settled in batch.deadline after they were due, or not; notice: but told of later than that.",
@@ -142,10 +130,10 @@ func (m *Closer) Outcome(account, outcome string) {
 }
 
 // Closed observes how long it took to close a leaver: since they were due, and
-// since their employment ended.
-func (m *Closer) Closed(sinceDue, sinceEffective time.Duration) {
-	m.latency.Observe(max(0, sinceDue.Seconds()))
-	m.exposure.Observe(max(0, sinceEffective.Seconds()))
+// since their employment ended. traceID is that of the termination; "" for none.
+func (m *Closer) Closed(sinceDue, sinceEffective time.Duration, traceID string) {
+	observe(m.latency, max(0, sinceDue.Seconds()), traceID)
+	observe(m.exposure, max(0, sinceEffective.Seconds()), traceID)
 }
 
 // Failure counts something that was not done.

@@ -18,9 +18,9 @@ const (
 
 // Intake observes what comes in, by whichever way.
 type Intake struct {
-	Received    *prometheus.CounterVec // source, result
-	Rejects     *prometheus.CounterVec // reason
-	NoticeDelay prometheus.Histogram   // seconds from effective to received
+	Received *prometheus.CounterVec // source, result
+	Rejects  *prometheus.CounterVec // reason
+	notice   prometheus.Histogram
 }
 
 // NewIntake registers the metrics of intake.
@@ -35,11 +35,7 @@ func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
 			Name: "signoff_rejects_total",
 			Help: "Events that could not be understood and were kept as rejects, by reason.",
 		}, []string{"reason"}),
-		NoticeDelay: f.NewHistogram(prometheus.HistogramOpts{
-			Name:    "signoff_notice_delay_seconds",
-			Help:    "From the effective time of a leaving to the first word of it; 0 where that came ahead.",
-			Buckets: waits,
-		}),
+		notice: f.NewHistogram(histogram("signoff_notice_delay_seconds", "From the effective time of a leaving to the first word of it; 0 where that came ahead.", waits)),
 	}
 	for _, s := range sources {
 		for _, res := range []string{Recorded, Duplicate, Ignored, Rejected} {
@@ -50,6 +46,12 @@ func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
 		m.Rejects.WithLabelValues(reason)
 	}
 	return m
+}
+
+// Notice observes how long after it took effect a termination was heard of. traceID is
+// that of the termination; "" for none.
+func (m *Intake) Notice(delay time.Duration, traceID string) {
+	observe(m.notice, delay.Seconds(), traceID)
 }
 
 // Webhook observes what is asked of the webhook listener.
@@ -67,11 +69,8 @@ func NewWebhook(r prometheus.Registerer, endpoints []string) *Webhook {
 			Name: "signoff_webhook_requests_total",
 			Help: "Requests to the webhook listener by the endpoint's path and the status of the answer; other: paths that are no endpoint.",
 		}, []string{"endpoint", "code"}),
-		durations: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "signoff_webhook_request_duration_seconds",
-			Help:    "From the head of a request until it was answered.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}, []string{"endpoint"}),
+		durations: f.NewHistogramVec(histogram("signoff_webhook_request_duration_seconds", "From the head of a request until it was answered.",
+			[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}), []string{"endpoint"}),
 	}
 	for _, e := range append([]string{Other}, endpoints...) {
 		for _, code := range slices.Concat(answers, []string{"2xx", "4xx", "5xx"}) {

@@ -30,11 +30,7 @@ func NewDocusign(r prometheus.Registerer, accounts *Accounts, operations []strin
 			Name: "signoff_docusign_requests_total",
 			Help: "Requests to Docusign by what was asked and the status of the answer; error: no answer.",
 		}, []string{"operation", "code"}),
-		durations: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "signoff_docusign_request_duration_seconds",
-			Help:    "How long Docusign took to answer.",
-			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
-		}, []string{"operation"}),
+		durations: f.NewHistogramVec(histogram("signoff_docusign_request_duration_seconds", "How long Docusign took to answer.", []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}), []string{"operation"}),
 		remaining: gauge("signoff_docusign_quota_remaining", "Calls left in the window, as last said by Docusign.", lowest),
 		limit:     gauge("signoff_docusign_quota_limit", "Calls that the window allows all integrations of the account together.", lowest),
 		reset:     gauge("signoff_docusign_quota_reset_timestamp_seconds", "When the window resets, Unix time; 0: not known.", highest),

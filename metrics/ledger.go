@@ -18,11 +18,7 @@ type Ledger struct {
 func NewLedger(r prometheus.Registerer) *Ledger {
 	f := promauto.With(r)
 	return &Ledger{
-		writes: f.NewHistogram(prometheus.HistogramOpts{
-			Name:    "signoff_ledger_write_duration_seconds",
-			Help:    "How long a transaction took, until it was on disk.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
-		}),
+		writes: f.NewHistogram(histogram("signoff_ledger_write_duration_seconds", "How long a transaction took, until it was on disk.", []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5})),
 		errors: f.NewCounter(prometheus.CounterOpts{
 			Name: "signoff_ledger_errors_total",
 			Help: "Transactions that could not be written.",

@@ -16,6 +16,25 @@ import (
 // The buckets of what people wait for: a minute to a week.
 var waits = []float64{60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 48 * 3600, 7 * 24 * 3600}
 
+// histogram has these buckets for every Prometheus, and native ones beside them for
+// those that scrape them: a tenth apart at first, wider where there are too many.
+func histogram(name, help string, buckets []float64) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{
+		Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour,
+	}
+}
+
+// observe observes a value, with the trace that it comes of as its exemplar; "" for
+// none.
+func observe(h prometheus.Histogram, value float64, traceID string) {
+	if e, ok := h.(prometheus.ExemplarObserver); ok && traceID != "" {
+		e.ObserveWithExemplar(value, prometheus.Labels{"trace_id": traceID})
+		return
+	}
+	h.Observe(value)
+}
+
 // Unix is the value of a *_timestamp_seconds gauge: 0 for the zero time.
 func Unix(t time.Time) float64 {
 	if t.IsZero() {

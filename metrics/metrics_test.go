@@ -221,7 +221,7 @@ func TestNothingMakesASeries(t *testing.T) {
 	a.closer.Resolution("snapshot", "none")
 	a.docusign.Waiting("an-account", "burst", 3)
 	a.closer.Headroom("an-account", "a-window", 5)
-	a.closer.Closed(-time.Second, time.Hour)
+	a.closer.Closed(-time.Second, time.Hour, "")
 	a.ledger.Write(time.Millisecond)
 	a.ledger.Failed()
 	a.outcomes.Published("a-sink", 3)
@@ -275,8 +275,8 @@ func TestValues(t *testing.T) {
 		"a batch of which none closed":  {func(a all) { a.closer.Batch("an-account", 3, 0) }, "signoff_batches_total", "account=an-account,result=failed", 1},
 		"a deadline met":                {func(a all) { a.closer.Deadline(true, "none") }, "signoff_deadlines_total", "cause=none,result=met", 1},
 		"a deadline missed":             {func(a all) { a.closer.Deadline(false, "parked") }, "signoff_deadlines_total", "cause=parked,result=missed", 1},
-		"a latency of a clock set back": {func(a all) { a.closer.Closed(-time.Hour, time.Hour) }, "signoff_close_latency_seconds", "", 0},
-		"an exposure":                   {func(a all) { a.closer.Closed(0, time.Hour) }, "signoff_exposure_seconds", "", 3600},
+		"a latency of a clock set back": {func(a all) { a.closer.Closed(-time.Hour, time.Hour, "") }, "signoff_close_latency_seconds", "", 0},
+		"an exposure":                   {func(a all) { a.closer.Closed(0, time.Hour, "") }, "signoff_exposure_seconds", "", 3600},
 		"the state that is":             {func(a all) { a.kafka.State("a-state") }, "signoff_kafka_state", "state=a-state", 1},
 		"the state that was":            {func(a all) { a.kafka.State("a-state"); a.kafka.State("another") }, "signoff_kafka_state", "state=a-state", 0},
 		"offsets lost":                  {func(a all) { a.kafka.Lost("a-topic", 12) }, "signoff_kafka_lost_offsets_total", "topic=a-topic", 12},

@@ -45,6 +45,7 @@ type storyFacts struct {
 	Import      int64    `json:"import"`
 	Reason      string   `json:"reason"`
 	Trace       string   `json:"trace"`
+	TraceParent string   `json:"trace_parent"`
 	Attempts    int      `json:"attempts"`
 	Notes       []string `json:"notes"`
 	Until       string   `json:"until"`
@@ -252,6 +253,9 @@ func (t told) event(what string) string {
 	}
 	if t.step.Actor != "" {
 		text += "; by " + t.step.Actor
+	}
+	if f.TraceParent != "" {
+		text += "; traceparent " + f.TraceParent
 	}
 	return text
 }

@@ -279,7 +279,7 @@ func TestDeadlineAgrees(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBook(t)
 				tt.do(b)
-				time.Sleep(b.now.Add(overdue + time.Second).Sub(time.Now()))
+				time.Sleep(time.Until(b.now.Add(overdue + time.Second)))
 				s, err := b.Stats(t.Context())
 				if err != nil {
 					t.Fatal(err)

@@ -163,7 +163,7 @@ func (t *tx) spread(w readyEntry, accounts []string) error {
 // person are the columns that tell who leaves, and by whose word: the same in
 // every entry that comes of another.
 const person = `leaver, emails, employee_id, termination_id, source, manager_email, given_name, family_name,
-	legal_entity, department, urgent, word_at, effective_at, origin, cancel, brought_by`
+	legal_entity, department, urgent, word_at, effective_at, origin, cancel, brought_by, trace_parent`
 
 // split makes a due entry of the same leaving in another account.
 func (t *tx) split(w readyEntry, account string) error {

@@ -3,6 +3,8 @@ package ledger
 import (
 	"slices"
 	"time"
+
+	"signoff/consumer"
 )
 
 // State is where an entry stands. The words are those of logs, labels and pages.
@@ -48,6 +50,7 @@ type Entry struct {
 	Emails  []string // the addresses to look up: all that the leaver has gone by in this leaving
 
 	Source      string // CloudEvents source that announced the termination
+	TraceParent string // W3C trace context that the termination came with; "" for none
 	Urgent      bool
 	Stale       bool // the news was older than events.max_age when it came
 	DryRun      bool // comes out of a dry run
@@ -67,6 +70,9 @@ type Entry struct {
 
 	emails string // Emails as the row has them: tells whether the entry has changed since it was read
 }
+
+// TraceID is the id of the trace that the termination belongs to; "" for none.
+func (e Entry) TraceID() string { return consumer.TraceID(e.TraceParent) }
 
 // Approved says whether a person has approved, for this kind of hold, that all
 // these users are closed.

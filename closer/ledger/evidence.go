@@ -73,6 +73,7 @@ type EventEvidence struct {
 	EffectiveAt string `json:"effectiveAt,omitempty"`
 	ReceivedAt  string `json:"receivedAt,omitempty"`
 	By          string `json:"by,omitempty"` // the person who brought it
+	TraceParent string `json:"traceParent,omitempty"`
 }
 
 // HoldEvidence is a hold that named the leaver, and who said what to it.
@@ -233,6 +234,7 @@ type rowFacts struct {
 	Until       string   `json:"until"`
 	Users       []string `json:"users"`
 	From        int64    `json:"from"`
+	TraceParent string   `json:"trace_parent"`
 }
 
 // addRows adds what the audit says of these entries: events, which those share that
@@ -263,7 +265,7 @@ func (e *Evidence) addRows(page []*EntryEvidence, entries []int64) error {
 		for _, l := range of[entry] {
 			if f.ReceivedAt != "" {
 				l.hear(EventEvidence{What: action, Origin: f.Origin, Source: f.Source, ID: cmp.Or(f.ID, id), OccurredAt: f.OccurredAt,
-					EffectiveAt: f.EffectiveAt, ReceivedAt: f.ReceivedAt, By: actor})
+					EffectiveAt: f.EffectiveAt, ReceivedAt: f.ReceivedAt, By: actor, TraceParent: f.TraceParent})
 			}
 			if l.Entry == entry {
 				l.take(action, actor, seq, fromMicros(at), f, reason)

@@ -46,9 +46,15 @@ type Config struct {
 type Observe struct {
 	Received func(source consumer.Source, result string, n int) // result: recorded, duplicate or rejected
 	Rejected func(reason consumer.Reason)
-	Notice   func(delay time.Duration) // from effective to received, of a leaving not known before
-	Write    func(took time.Duration)  // a transaction was written
-	Failed   func(err error)           // a transaction was not
+	Notice   func(delay time.Duration, traceID string) // from effective to received, of a leaving not known before
+	Write    func(took time.Duration)                  // a transaction was written
+	Failed   func(err error)                           // a transaction was not
+
+	// An event was recorded; entry is 0 for one that speaks of nobody who is known.
+	Heard func(kind consumer.Kind, entry int64, traceID string)
+
+	// A reject was made of what came in.
+	Kept func(reject int64, r consumer.Reject)
 
 	// An entry of the account, "" if it was in none yet, was cancelled. What is
 	// cancelled once its close has come to nothing is returned by SettleBatch.

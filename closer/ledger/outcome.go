@@ -40,6 +40,8 @@ type Outcome struct {
 	EventID  string // of a reject: CloudEvents id, as far as it could be read
 	Position string // of a reject: "topic/partition/offset" in Kafka, else ""
 	Advice   string // of a parked account: what a person must do
+
+	TraceParent string // W3C trace context that the termination, or the reject, came with; "" for none
 }
 
 // OutcomeUser is a user that an outcome names.
@@ -122,6 +124,7 @@ type outcomeFacts struct {
 	Source      string        `json:"source"`
 	ID          string        `json:"id"`
 	Position    string        `json:"position"`
+	TraceParent string        `json:"trace_parent"`
 }
 
 // untold says that a row is none of anybody else's business: another entry of
@@ -135,7 +138,7 @@ func (f outcomeFacts) untold() bool { return f.Reason == sameAsOpen || f.DryRun 
 func (l *Ledger) OutcomesAfter(ctx context.Context, after int64, limit int) (found []Outcome, upTo int64, err error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT a.seq, a.at, a.action, a.entry, a.actor, a.facts, a.hash,
 		COALESCE(e.account, ''), CASE WHEN e.erased_at > 0 THEN '' ELSE COALESCE(substr(e.leaver, 1, instr(e.leaver || ' ', ' ') - 1), '') END, COALESCE(e.employee_id, ''), COALESCE(e.termination_id, ''),
-		COALESCE(e.manager_email, ''), COALESCE(e.effective_at, 0), COALESCE(e.due_at, 0)
+		COALESCE(e.manager_email, ''), COALESCE(e.effective_at, 0), COALESCE(e.due_at, 0), COALESCE(e.trace_parent, '')
 		FROM audit a LEFT JOIN entries e ON e.id = a.entry
 		WHERE a.seq > $1 AND a.`+outcomeActions+` ORDER BY a.seq LIMIT $2`, after, limit)
 	if err != nil {
@@ -168,7 +171,7 @@ func scanOutcome(rows *sql.Rows) (o Outcome, facts outcomeFacts, err error) {
 	var at, effective, due int64
 	var action, text string
 	if err := rows.Scan(&o.Seq, &at, &action, &o.Entry, &o.By, &text, &o.Hash, &o.Account, &o.Email, &o.EmployeeID, &o.TerminationID,
-		&o.ManagerEmail, &effective, &due); err != nil {
+		&o.ManagerEmail, &effective, &due, &o.TraceParent); err != nil {
 		return o, facts, err
 	}
 	// What somebody has made unreadable is for VerifyAudit to find. It stops nobody from hearing of what comes after it.
@@ -197,6 +200,7 @@ func scanOutcome(rows *sql.Rows) (o Outcome, facts outcomeFacts, err error) {
 		o.Users = []OutcomeUser{{ID: facts.User, Outcome: string(o.What), Reason: facts.Reason, Trace: facts.Trace}}
 	case WhatRejected:
 		o.Reject, o.Origin, o.Source, o.EventID, o.Position = facts.Reject, facts.Origin, facts.Source, facts.ID, facts.Position
+		o.TraceParent = facts.TraceParent
 	case WhatParked, WhatResumed:
 		o.Account, o.Advice = facts.Account, facts.Advice
 	}

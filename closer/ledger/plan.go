@@ -9,12 +9,12 @@ import (
 )
 
 const entryColumns = `id, leaver, account, state, emails, source, urgent, stale, dry_run, returned,
-	effective_at, due_at, received_at, attempts, tries, misses, next_at, reason, sent_at, settled_at`
+	effective_at, due_at, received_at, attempts, tries, misses, next_at, reason, sent_at, settled_at, trace_parent`
 
 func scanEntry(rows *sql.Rows) (e Entry, err error) {
 	var effective, due, received, next, sent, settled int64
 	err = rows.Scan(&e.ID, &e.Leaver, &e.Account, &e.State, &e.emails, &e.Source, &e.Urgent, &e.Stale, &e.DryRun, &e.Returned,
-		&effective, &due, &received, &e.Attempts, &e.Tries, &e.Misses, &next, &e.Reason, &sent, &settled)
+		&effective, &due, &received, &e.Attempts, &e.Tries, &e.Misses, &next, &e.Reason, &sent, &settled, &e.TraceParent)
 	if err != nil {
 		return e, err
 	}

@@ -30,7 +30,13 @@ const (
 type intake struct {
 	recorded, duplicate, rejected int
 	reasons                       []consumer.Reason
-	notices                       []time.Duration
+	notices                       []notice
+}
+
+// notice is how long after it took effect a termination was heard of.
+type notice struct {
+	delay   time.Duration
+	traceID string
 }
 
 // Record implements consumer.Recorder.
@@ -79,9 +85,9 @@ func (l *Ledger) observeIntake(source consumer.Source, c intake) {
 			l.observe.Rejected(r)
 		}
 	}
-	for _, d := range c.notices {
+	for _, n := range c.notices {
 		if l.observe.Notice != nil {
-			l.observe.Notice(d)
+			l.observe.Notice(n.delay, n.traceID)
 		}
 	}
 }
@@ -140,12 +146,15 @@ func (t *tx) recordEvent(via consumer.Source, e consumer.Event, counts *intake) 
 			t.afterwards(func() { observe(entry, e.EffectiveAt) })
 		}
 	}
+	if observe := t.ledger.observe.Heard; observe != nil {
+		t.afterwards(func() { observe(e.Kind, entry, consumer.TraceID(e.TraceParent)) })
+	}
 	return nil, nil
 }
 
 func rejectOf(e consumer.Event, reason consumer.Reason, detail string) *consumer.Reject {
 	return &consumer.Reject{
-		Key: e.Key, Position: e.Position, Reason: reason, Detail: detail, Payload: e.Payload, ReceivedAt: e.ReceivedAt,
+		Key: e.Key, Position: e.Position, Reason: reason, Detail: detail, Payload: e.Payload, ReceivedAt: e.ReceivedAt, TraceParent: e.TraceParent,
 	}
 }
 
@@ -187,17 +196,24 @@ func (t *tx) recordRejectOf(source consumer.Source, r consumer.Reject, payload k
 		return err
 	}
 	if err := t.exec(`INSERT INTO rejects (id, fingerprint, source, origin, event_source, event_id, position, reason, detail,
-		payload, size, hash, state, received_at, last_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'open', $13, $13)`,
+		payload, size, hash, state, received_at, last_at, trace_parent)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'open', $13, $13, $14)`,
 		id, fingerprint, string(source), r.Key.Origin, r.Key.Source, r.Key.ID, r.Position, string(r.Reason), r.Detail,
-		payload.head, payload.size, payload.hash, micros(r.ReceivedAt)); err != nil {
+		payload.head, payload.size, payload.hash, micros(r.ReceivedAt), r.TraceParent); err != nil {
 		return err
 	}
+	if observe := t.ledger.observe.Kept; observe != nil {
+		t.afterwards(func() { observe(id, r) })
+	}
 	event, personalEvent := apartIfPersonal(r.Key.ID)
-	return t.audit(row{action: "reject", facts: map[string]any{
+	facts := map[string]any{
 		"reject": id, "origin": r.Key.Origin, "source": r.Key.Source, "id": event, "position": r.Position,
 		"reason": string(r.Reason), "hash": payload.hash, "size": payload.size,
-	}, personal: map[string]string{"id": personalEvent}})
+	}
+	if r.TraceParent != "" {
+		facts[factTraceParent] = r.TraceParent
+	}
+	return t.audit(row{action: "reject", facts: facts, personal: map[string]string{"id": personalEvent}})
 }
 
 // fingerprintOf tells rejects apart: by where they came from, their key and their

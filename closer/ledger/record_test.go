@@ -105,7 +105,7 @@ func TestObserverIsToldWhatIsOnDisk(t *testing.T) {
 	b.observe = Observe{
 		Received: func(source consumer.Source, result string, n int) { counts[string(source)+" "+result] += n },
 		Rejected: func(r consumer.Reason) { reasons = append(reasons, r) },
-		Notice:   func(d time.Duration) { notices = append(notices, d) },
+		Notice:   func(d time.Duration, _ string) { notices = append(notices, d) },
 	}
 	e := b.left("ann")
 	b.record(e, e, b.left("bob", b.leaving(time.Hour)), b.left("ann", rescind, func(e *consumer.Event) { e.Key.Source = "other" }))

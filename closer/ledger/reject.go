@@ -40,6 +40,8 @@ type Reject struct {
 	SettledAt     time.Time
 	SettledBy     string
 	SettledReason string // of who discarded it
+
+	TraceParent string // W3C trace context that it came with; "" for none that is known
 }
 
 // RejectFilter says which rejects are listed; an empty field admits all.
@@ -87,7 +89,7 @@ func (f RejectFilter) Validate() error {
 }
 
 const rejectColumns = `id, source, origin, event_source, event_id, position, reason, detail, size, hash, state, attempts,
-	received_at, last_at, settled_at, settled_by, settled_reason`
+	received_at, last_at, settled_at, settled_by, settled_reason, trace_parent`
 
 // Rejects lists rejects without their payloads, the newest first.
 func (l *Ledger) Rejects(ctx context.Context, f RejectFilter) ([]Reject, error) {
@@ -165,7 +167,7 @@ func scanRejects(rows *sql.Rows) ([]Reject, error) {
 		var r Reject
 		var received, last, settled int64
 		if err := rows.Scan(&r.ID, &r.Via, &r.Key.Origin, &r.Key.Source, &r.Key.ID, &r.Position, &r.Reason, &r.Detail, &r.Size, &r.Hash,
-			&r.State, &r.Attempts, &received, &last, &settled, &r.SettledBy, &r.SettledReason, &r.Payload); err != nil {
+			&r.State, &r.Attempts, &received, &last, &settled, &r.SettledBy, &r.SettledReason, &r.TraceParent, &r.Payload); err != nil {
 			return nil, err
 		}
 		r.ReceivedAt, r.LastAt, r.SettledAt = fromMicros(received), fromMicros(last), fromMicros(settled)

@@ -75,7 +75,7 @@ func (t *tx) takeIn(e consumer.Event, leaver string, known []knownEntry, counts 
 	case len(open) == 0 && len(addresses) == 0:
 		return over, t.auditEvent("superseded", over, e)
 	case len(open) == 0:
-		counts.notices = append(counts.notices, max(0, e.ReceivedAt.Sub(e.EffectiveAt)))
+		counts.notices = append(counts.notices, notice{max(0, e.ReceivedAt.Sub(e.EffectiveAt)), consumer.TraceID(e.TraceParent)})
 		return t.insertEntry(e, leaver, addresses, word, 0)
 	case len(settled) > 0 && len(addresses) > 0: // the accounts that had settled look again
 		id, err := t.insertEntry(e, leaver, addresses, word, open[0].root())
@@ -221,9 +221,9 @@ func (t *tx) applyWord(k knownEntry, e consumer.Event, word time.Time, addresses
 	due, deferred := t.dueAgain(k, e)
 	stale := t.isStale(e)
 	if err := t.exec(`UPDATE entries SET emails = $2, word_at = $3, effective_at = $4, due_at = $5, stale = $6,
-		urgent = CASE WHEN $7 = 1 THEN 1 ELSE urgent END, origin = $8, source = $9, termination_id = $10, cancel = 0, deferred_until = $11 WHERE id = $1`,
+		urgent = CASE WHEN $7 = 1 THEN 1 ELSE urgent END, origin = $8, source = $9, termination_id = $10, cancel = 0, deferred_until = $11, trace_parent = $12 WHERE id = $1`,
 		k.id, string(list), micros(word), micros(e.EffectiveAt), micros(due), flag(stale), flag(e.Urgent),
-		e.Key.Origin, e.Key.Source, e.TerminationID, micros(deferred)); err != nil {
+		e.Key.Origin, e.Key.Source, e.TerminationID, micros(deferred), e.TraceParent); err != nil {
 		return err
 	}
 	action := "confirmed"
@@ -266,12 +266,12 @@ func (t *tx) insertEntry(e consumer.Event, leaver string, addresses []string, wo
 		return 0, err
 	}
 	if err := t.exec(`INSERT INTO entries (id, leaver, state, emails, employee_id, termination_id, source, manager_email,
-		given_name, family_name, legal_entity, department, urgent, stale, word_at, effective_at, due_at, received_at, split_from, origin, brought_by,
-		approvals_after) VALUES ($1, $2, 'waiting', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+		given_name, family_name, legal_entity, department, urgent, stale, word_at, effective_at, due_at, received_at, split_from, origin, brought_by, trace_parent,
+		approvals_after) VALUES ($1, $2, 'waiting', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
 		(SELECT COALESCE(MAX(id), 0) FROM holds))`,
 		id, leaver, string(emails), e.EmployeeID, e.TerminationID, e.Key.Source, e.ManagerEmail,
 		e.GivenName, e.FamilyName, e.LegalEntity, e.Department, flag(e.Urgent), flag(t.isStale(e)),
-		micros(word), micros(e.EffectiveAt), micros(t.dueAt(e)), micros(e.ReceivedAt), splitFrom, e.Key.Origin, broughtBy(e)); err != nil {
+		micros(word), micros(e.EffectiveAt), micros(t.dueAt(e)), micros(e.ReceivedAt), splitFrom, e.Key.Origin, broughtBy(e), e.TraceParent); err != nil {
 		return 0, err
 	}
 	return id, t.auditEvent("received", id, e)
@@ -334,13 +334,18 @@ func (t *tx) isStale(e consumer.Event) bool {
 	return e.ReceivedAt.Sub(latest) > age
 }
 
+const factTraceParent = "trace_parent"
+
 func (t *tx) auditEvent(action string, entry int64, e consumer.Event) error {
 	id, personalID := apartIfPersonal(e.Key.ID)
-	return t.audit(row{action: action, entry: entry, actor: e.Actor,
-		facts: map[string]any{
-			"origin": e.Key.Origin, "source": e.Key.Source, "id": id, "hash": e.Hash, "urgent": e.Urgent,
-			"occurred_at": stamp(e.OccurredAt), "effective_at": stamp(e.EffectiveAt), "received_at": stamp(e.ReceivedAt),
-		},
+	facts := map[string]any{
+		"origin": e.Key.Origin, "source": e.Key.Source, "id": id, "hash": e.Hash, "urgent": e.Urgent,
+		"occurred_at": stamp(e.OccurredAt), "effective_at": stamp(e.EffectiveAt), "received_at": stamp(e.ReceivedAt),
+	}
+	if e.TraceParent != "" {
+		facts[factTraceParent] = e.TraceParent
+	}
+	return t.audit(row{action: action, entry: entry, actor: e.Actor, facts: facts,
 		personal: map[string]string{"id": personalID, "email": e.Email, "other_emails": strings.Join(e.OtherEmails, " "),
 			"manager_email": e.ManagerEmail, "given_name": e.GivenName, "family_name": e.FamilyName}})
 }

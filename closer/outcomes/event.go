@@ -19,8 +19,13 @@ type Event struct {
 	Subject string // the employee's id or, where that will not do, what the event is about; never an email
 	Body    []byte // the event in the JSON format
 
+	TraceParent string // of the termination, or of what could not be understood; "" for none
+
 	seq int64
 }
+
+// traceParent is the extension attribute, and the header, of a W3C trace context.
+const traceParent = "traceparent"
 
 // contentType is that of a Body.
 const contentType = event.ApplicationCloudEventsJSON
@@ -100,6 +105,9 @@ func (m eventMaker) of(o ledger.Outcome) (Event, error) {
 	e.SetSubject(subject)
 	e.SetTime(o.At)
 	e.SetExtension("partitionkey", subject)
+	if o.TraceParent != "" { // what is done about it belongs to the trace that it came of
+		e.SetExtension(traceParent, o.TraceParent)
+	}
 	if err := e.SetData(event.ApplicationJSON, dataOf(o)); err != nil {
 		return Event{}, fmt.Errorf("row %d of the audit: %w", o.Seq, err)
 	}
@@ -107,7 +115,7 @@ func (m eventMaker) of(o ledger.Outcome) (Event, error) {
 	if err != nil {
 		return Event{}, fmt.Errorf("row %d of the audit: %w", o.Seq, err)
 	}
-	return Event{ID: id, Subject: subject, Body: body, seq: o.Seq}, nil
+	return Event{ID: id, Subject: subject, Body: body, TraceParent: o.TraceParent, seq: o.Seq}, nil
 }
 
 func dataOf(o ledger.Outcome) data {

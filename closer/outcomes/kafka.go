@@ -46,7 +46,7 @@ func (s kafkaSink) Send(ctx context.Context, events []Event) (acknowledged int, 
 			break
 		}
 		messages = append(messages, kafka.Message{Key: []byte(e.Subject), Value: e.Body,
-			Headers: []kafka.Header{{Key: "content-type", Value: []byte(contentType)}}})
+			Headers: headers(e)})
 	}
 	err = s.writer.WriteMessages(ctx, messages...)
 	if err == nil {
@@ -69,3 +69,11 @@ func (s kafkaSink) Send(ctx context.Context, events []Event) (acknowledged int, 
 
 // Close implements Sink.
 func (s kafkaSink) Close() error { return s.writer.Close() }
+
+func headers(e Event) []kafka.Header {
+	all := []kafka.Header{{Key: "content-type", Value: []byte(contentType)}}
+	if e.TraceParent != "" {
+		all = append(all, kafka.Header{Key: traceParent, Value: []byte(e.TraceParent)})
+	}
+	return all
+}

@@ -67,6 +67,9 @@ func (s *webhookSink) post(ctx context.Context, e Event) error {
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("User-Agent", s.userAgent)
 	req.Header.Set("Webhook-Id", e.ID)
+	if e.TraceParent != "" {
+		req.Header.Set(traceParent, e.TraceParent)
+	}
 	req.Header.Set("Webhook-Timestamp", timestamp)
 	req.Header.Set("Webhook-Signature", sign(secrets, e.ID, timestamp, e.Body))
 	res, err := s.client.Do(req)

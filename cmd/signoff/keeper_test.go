@@ -30,7 +30,7 @@ type kept struct {
 
 // keep starts a keeper over the ledger in dir. The source hr is expected within
 // this time; 0: whenever it likes.
-func keep(t *testing.T, dir string, within time.Duration) *kept {
+func keep(t *testing.T, dir string, within time.Duration, change ...func(*keeper)) *kept {
 	t.Helper()
 	sources := []sourceConfig{{Source: "hr", ExpectWithin: &within}, {Source: "payroll"}}
 	if within == 0 {
@@ -46,6 +46,9 @@ func keep(t *testing.T, dir string, within time.Duration) *kept {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	k.keeper = newKeeper(k.ledger, sources, zap.New(core))
+	for _, c := range change {
+		c(k.keeper)
+	}
 	go func() { done <- k.keeper.run(ctx, func(time.Time) { k.beats.Add(1) }) }()
 	k.stop = func() {
 		cancel()
@@ -201,10 +204,11 @@ func TestKeeperCountsDeadlines(t *testing.T) {
 	for name, deadline := range map[string]time.Duration{"close": 24 * time.Hour, "dry run": 0} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				k := keep(t, t.TempDir(), 0)
-				defer k.stop()
 				var counted []string
-				k.keeper.deadline, k.keeper.counted = deadline, func(met bool, cause string) { counted = append(counted, fmt.Sprint(met, " ", cause)) }
+				k := keep(t, t.TempDir(), 0, func(k *keeper) {
+					k.deadline, k.counted = deadline, func(met bool, cause string) { counted = append(counted, fmt.Sprint(met, " ", cause)) }
+				})
+				defer k.stop()
 				are := func(when string, want ...string) {
 					t.Helper()
 					synctest.Wait()
@@ -303,9 +307,8 @@ func TestKeeperBeats(t *testing.T) {
 // TestStuckKeeperDoesNotBeat: one whose turn never ends.
 func TestStuckKeeperDoesNotBeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := keep(t, t.TempDir(), 0)
 		free := make(chan struct{})
-		k.keeper.deadline, k.keeper.counted = time.Hour, func(bool, string) { <-free }
+		k := keep(t, t.TempDir(), 0, func(k *keeper) { k.deadline, k.counted = time.Hour, func(bool, string) { <-free } })
 		k.notFound("ann")
 		time.Sleep(stuckAfter + 2*time.Minute)
 		synctest.Wait()

@@ -47,7 +47,7 @@ func (p replayer) Replay(ctx context.Context, id int64, by string) (ledger.Rejec
 
 // reread returns what a reject's payload comes to when it comes now.
 func (p replayer) reread(ctx context.Context, r ledger.Reject) (consumer.Content, error) {
-	stored := consumer.Reject{Key: r.Key, Position: r.Position, Payload: r.Payload, ReceivedAt: r.ReceivedAt}
+	stored := consumer.Reject{Key: r.Key, Position: r.Position, Payload: r.Payload, ReceivedAt: r.ReceivedAt, TraceParent: r.TraceParent}
 	switch {
 	case r.Via == consumer.Kafka && p.kafka != nil:
 		return p.kafka.Reread(ctx, stored)

@@ -166,7 +166,9 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 		d.keeper.deadline, d.keeper.counted = cfg.Batch.Deadline, m.Deadline
 	}
 	d.keeper.keeping = newKeeping(cfg, d.ledger, sign, log.Named("keeper"))
-	handler := promhttp.HandlerFor(gathered, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+	handler := promhttp.HandlerFor(gathered, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true, // or exemplars are not shown
+	})
 	d.console, err = console.New(cfg.Admin, d.ledger, console.Daemon{
 		Metrics: handler, Alive: d.hearts.alive, Stopping: d.stopping.Load,
 		Terms: func() ledger.Terms { return d.now().terms() },
@@ -204,16 +206,26 @@ func (c config) marked(log *zap.Logger, registry prometheus.Registerer) (*zap.Lo
 
 func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer, labels *metrics.Accounts, intake *metrics.Intake, outcomes *metrics.Closer, log *zap.Logger) (*ledger.Ledger, error) {
 	writes := metrics.NewLedger(registry)
+	rejects := log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { // a topic of nothing else must not fill the log
+		return zapcore.NewSamplerWithOptions(core, time.Second, 20, 0)
+	}))
 	l, err := ledger.Open(ctx, cfg.ledgerConfig(), ledger.Observe{
 		Received: func(s consumer.Source, result string, n int) {
 			intake.Received.WithLabelValues(string(s), result).Add(float64(n))
 		},
 		Rejected: func(r consumer.Reason) { intake.Rejects.WithLabelValues(string(r)).Inc() },
-		Notice:   func(delay time.Duration) { intake.NoticeDelay.Observe(delay.Seconds()) },
+		Notice:   intake.Notice,
 		Write:    writes.Write,
 		Failed: func(err error) {
 			writes.Failed()
 			log.Error("the ledger could not be written", zap.Error(err))
+		},
+		Heard: func(kind consumer.Kind, entry int64, traceID string) {
+			log.Info("event recorded", zap.String("kind", string(kind)), zap.Int64("entry", entry), traced(traceID))
+		},
+		Kept: func(reject int64, r consumer.Reject) {
+			rejects.Warn("an event was not understood: it is kept as a reject", zap.Int64("reject", reject), zap.String("origin", r.Key.Origin),
+				zap.String("reason", string(r.Reason)), zap.String("detail", r.Detail), traced(consumer.TraceID(r.TraceParent)))
 		},
 		Cancelled: func(account string) { outcomes.Outcome(account, string(ledger.Cancelled)) },
 		FarAhead: func(entry int64, effectiveAt time.Time) {
@@ -230,6 +242,14 @@ func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer,
 	}
 	metrics.NewState(registry, stateOf(l, cfg, labels))
 	return l, nil
+}
+
+// traced is the field of the log that has a trace's id; none without one.
+func traced(id string) zap.Field {
+	if id == "" {
+		return zap.Skip()
+	}
+	return zap.String("trace_id", id)
 }
 
 // openSources makes what terminations come in by.

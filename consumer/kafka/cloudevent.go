@@ -23,6 +23,7 @@ type headers struct {
 	contentType []byte
 	ceType      []byte
 	ceSource    []byte
+	traceParent []byte
 	ce          bool // there are attributes of a CloudEvent
 }
 
@@ -38,6 +39,8 @@ func readHeaders(all []protocol.Header) (h headers) {
 		switch key := all[i].Key; {
 		case len(key) == len(contentType) && strings.EqualFold(key, contentType):
 			h.contentType = all[i].Value
+		case len(key) == len(consumer.TraceParent) && strings.EqualFold(key, consumer.TraceParent):
+			h.traceParent = all[i].Value
 		case isAttribute(key):
 			h.ce = true
 			switch name := key[len(prefix):]; {

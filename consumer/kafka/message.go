@@ -63,6 +63,7 @@ func (t *translator) take(ctx context.Context, all *consumer.Content, r *protoco
 	default:
 		p = fromJSON(value, false)
 	}
+	p.TraceParent = string(h.traceParent)
 	got, err := t.understand(ctx, p, r.Offset)
 	if err != nil {
 		return &laterError{err}

@@ -17,7 +17,7 @@ func (s *Source) Reread(ctx context.Context, r consumer.Reject) (consumer.Conten
 		return consumer.Content{}, consumer.ErrOrigin
 	}
 	p := fromJSON(r.Payload, false)
-	p.Position, p.Received = r.Position, r.ReceivedAt
+	p.Position, p.Received, p.TraceParent = r.Position, r.ReceivedAt, r.TraceParent
 	p.Fallback = strings.TrimPrefix(r.Position, topic+"/")
 	return newTranslator(s.reading.Load(), consumer.Partition{Topic: topic}).Read(ctx, p)
 }

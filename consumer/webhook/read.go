@@ -28,6 +28,7 @@ func (s *Server) Reread(ctx context.Context, r consumer.Reject) (consumer.Conten
 		return consumer.Content{}, consumer.ErrOrigin
 	}
 	into := ep.reading(s.reads.Load(), r.ReceivedAt)
+	into.traceParent = r.TraceParent
 	if !ep.mapped {
 		return into.structured(ctx, r.Payload)
 	}
@@ -37,17 +38,19 @@ func (s *Server) Reread(ctx context.Context, r consumer.Reject) (consumer.Conten
 // reading reads one request to an endpoint.
 type reading struct {
 	consumer.Reader
-	received time.Time
+	received    time.Time
+	traceParent string // of the request
 }
 
 func (ep *endpoint) reading(by *understanding, received time.Time) *reading {
-	return &reading{consumer.Reader{Origin: ep.path, Decoder: by.decoder, Mapper: by.mappers[ep.path]}, received}
+	return &reading{consumer.Reader{Origin: ep.path, Decoder: by.decoder, Mapper: by.mappers[ep.path]}, received, ""}
 }
 
 // read reads a request. An error is an *UnreadableError if what it holds is not
 // what its head says, for the sender and quoting nothing of what it sent, and
 // otherwise of the directory.
 func (r *reading) read(ctx context.Context, m mode, h http.Header, body []byte) (got consumer.Content, err error) {
+	r.traceParent = h.Get(consumer.TraceParent)
 	switch m {
 	case batched:
 		return r.batch(ctx, body)
@@ -166,5 +169,5 @@ func (r *reading) any(ctx context.Context, body []byte) (consumer.Content, error
 // must not be taken for a delivery of long ago.
 func (r *reading) payload(text []byte) consumer.Payload {
 	sum := sha256.Sum256(text)
-	return consumer.Payload{Text: text, Received: r.received, Fallback: hex.EncodeToString(sum[:]) + "/" + r.received.UTC().Format(time.DateOnly)}
+	return consumer.Payload{Text: text, Received: r.received, TraceParent: r.traceParent, Fallback: hex.EncodeToString(sum[:]) + "/" + r.received.UTC().Format(time.DateOnly)}
 }

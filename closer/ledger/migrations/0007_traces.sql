@@ -1,4 +1,6 @@
 -- What came with traces.
 
--- The W3C trace context that the word came with which the entry stands by; '' for none.
-ALTER TABLE entries ADD COLUMN trace TEXT NOT NULL DEFAULT '';
+-- The W3C trace context that the word came with which the entry stands by, and that of
+-- what could not be understood; '' for none.
+ALTER TABLE entries ADD COLUMN trace_parent TEXT NOT NULL DEFAULT '';
+ALTER TABLE rejects ADD COLUMN trace_parent TEXT NOT NULL DEFAULT '';
