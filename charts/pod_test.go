@@ -75,6 +75,11 @@ func TestUsersOnOpenShift(t *testing.T) {
 						t.Errorf("%s: %s: %v", kind, key, value)
 					}
 				}
+				mode := 0o444 // nobody's group reads the secrets
+				if c.fixed {
+					mode = 0o440
+				}
+				equal(t, kind+": mode of the secrets", configVolume(t, pod)["defaultMode"], mode)
 				equal(t, kind+": runAsNonRoot", pod.at("spec", "securityContext", "runAsNonRoot"), true)
 			}
 		})
@@ -283,7 +288,9 @@ func TestHelmTest(t *testing.T) {
 		"in a dry run": {values{}, "check --config /etc/signoff/signoff.yaml --send-test http://rel-signoff.people.svc:8080"},
 		"in a dry run that says so": {values{over: "config: {mode: dry-run}"},
 			"check --config /etc/signoff/signoff.yaml --send-test http://rel-signoff.people.svc:8080"},
-		"by TLS":            {values{ci: "webhook-tls"}, "check --config /etc/signoff/signoff.yaml --send-test https://rel-signoff.people.svc:8443"},
+		"by TLS": {values{ci: "webhook-tls"}, "check --config /etc/signoff/signoff.yaml --send-test https://rel-signoff.people.svc:8443"},
+		"by TLS of one's own": {values{ci: "external-secret"},
+			"check --config /etc/signoff/signoff.yaml --send-test https://rel-signoff.people.svc:8080 --ca-file /etc/signoff/secrets/ca.crt"},
 		"by another way":    {values{ci: "check"}, "check --config /etc/signoff/signoff.yaml --send-test https://signoff.example.com/events"},
 		"without a webhook": {values{ci: "kafka"}, "check --config /etc/signoff/signoff.yaml"},
 		"of a config that the chart does not see": {values{ci: "existing-configmap"},
@@ -325,6 +332,7 @@ func TestBackup(t *testing.T) {
 	if !matches(affinity.part("labelSelector", "matchLabels"), all.pod(t).labels()) {
 		t.Error("it does not run where the daemon does, which has the volume")
 	}
+	equal(t, "the config without its secrets, which a backup does not need", configVolume(t, pod)["sources"], parse(t, "[{configMap: {name: rel-signoff}}]"))
 	data := named(container.parts("volumeMounts"), "data")
 	equal(t, "the ledger's folder", data["mountPath"], "/var/lib/signoff")
 	equal(t, "which SQLite writes to even where it reads", data["readOnly"], nil)

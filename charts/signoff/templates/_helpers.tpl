@@ -267,18 +267,26 @@ nothing mounts: (dict "root" . "mounted" FILES "node" CONFIG "at" "config")
 
 {{/* What the daemon, and what is run beside it, has in common. */}}
 
-{{/* Config and secrets are one volume, so that what belongs together changes together. */}}
+{{/*
+Config and secrets are one volume, so that what belongs together changes together.
+Its files are root's and the fsGroup's; where nobody set one, whoever the pod runs
+as must be able to read them as anybody: (list . "with secrets"), or (list . "").
+*/}}
 {{- define "signoff.configVolume" -}}
+{{- $secrets := index . 1 }}
+{{- with index . 0 }}
+{{- $root := . }}
+{{- $group := get (include "signoff.securityContext" (list . .Values.podSecurityContext) | fromYaml) "fsGroup" -}}
 name: config
 projected:
-  defaultMode: 0440
+  defaultMode: {{ ternary "0440" "0444" (not (empty $group)) }}
   sources:
     - configMap:
         name: {{ include "signoff.configMap" . }}
   {{- range $name, $secret := .Values.secrets }}
-    {{- if $secret }}
+    {{- if and $secret $secrets }}
     - secret:
-        name: {{ tpl $secret.existingSecret $ }}
+        name: {{ tpl $secret.existingSecret $root }}
         {{- if $secret.optional }}
         optional: true
         {{- end }}
@@ -289,6 +297,7 @@ projected:
         {{- end }}
     {{- end }}
   {{- end }}
+{{- end }}
 {{- end }}
 
 {{/* What a pod has of the values, whatever it runs: the daemon, a check, a backup. */}}
