@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/signal"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,6 +47,9 @@ func runCommand(ctx context.Context, args []string, out io.Writer) error {
 	if *delay < 0 {
 		return usageError{fmt.Errorf("--shutdown-delay: %v: negative", *delay)}
 	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // from here on it does not end the process
+	defer signal.Stop(hangup)
 	cfg, err := loadConfig(*file)
 	if err != nil {
 		return err
@@ -55,7 +61,7 @@ func runCommand(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	d.shutdownDelay = *delay
-	d.reloader.follow(*file, level)
+	d.reloader.follow(*file, level, hangup)
 	return d.run(ctx)
 }
 

@@ -209,7 +209,7 @@ func (s *site) startFrom(t *testing.T, file string, from kafka.From) *running {
 		cancel()
 		t.Fatal(err)
 	}
-	d.reloader.follow(file, zap.NewAtomicLevel())
+	d.reloader.follow(file, zap.NewAtomicLevel(), nil)
 	done := make(chan error, 1)
 	go func() { done <- d.run(ctx) }()
 	r := &running{daemon: d, logs: logs, stop: sync.OnceValue(func() error { cancel(); return <-done })}
