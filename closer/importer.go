@@ -109,6 +109,11 @@ func (i *importer) send(ctx context.Context, now time.Time) error {
 	if err != nil || imp.ID == 0 {
 		return err
 	}
+	return i.upload(ctx, work, now, imp, made)
+}
+
+// upload sends an import whose intent is written, within work; made is what it is of.
+func (i *importer) upload(ctx, work context.Context, now time.Time, imp ledger.Import, made []ready) error {
 	sent, err := i.org.CloseUsers(work, docusign.Upload{Rows: rowsOf(imp), Columns: i.cfg.Columns,
 		FileName: "signoff-" + now.UTC().Format("20060102T150405Z") + ".csv",
 		Sending:  func() error { return i.ledger.ImportSending(work, imp.ID) }})

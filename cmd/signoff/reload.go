@@ -55,6 +55,16 @@ func contentsOf(file string, cfg config) contents {
 	return found
 }
 
+// readConfig reads a config, and returns what was in its files before they were read:
+// what is written from then on is another content. The mappings are not read yet.
+func readConfig(file string) (config, contents, error) {
+	before := contentsOf(file, config{})
+	cfg, err := loadConfig(file)
+	found := contentsOf(file, cfg)
+	found[file] = before[file]
+	return cfg, found, err
+}
+
 func (c config) mappingFiles() []string {
 	var files []string
 	for _, m := range c.Events.Mappings {
@@ -77,7 +87,8 @@ type reloader struct {
 
 	asked chan os.Signal // to reload, whatever was found
 
-	found, tried contents // as last found, and as last read
+	looking     sync.Mutex
+	found, read contents // as last found, and as last read
 
 	mu      sync.Mutex
 	since   time.Time // that the config in force is in force
@@ -92,12 +103,12 @@ func newReloader(d *daemon, m *metrics.Config, log *zap.Logger) *reloader {
 	return r
 }
 
-// follow says which file to look at, whose level is set by it, and what asks for a
-// reload. It is for before run.
-func (r *reloader) follow(file string, level zap.AtomicLevel, asked chan os.Signal) {
-	r.file, r.level, r.asked = file, level, asked
-	r.found = contentsOf(file, r.daemon.now())
-	r.tried = r.found
+// follow says which file to look at and what was in it and in those of its mappings
+// when it was read, whose level is set by it, and what asks for a reload. It is for
+// before run.
+func (r *reloader) follow(file string, read contents, level zap.AtomicLevel, asked chan os.Signal) {
+	r.file, r.read, r.level, r.asked = file, read, level, asked
+	r.found = read
 }
 
 // run looks until ctx ends, and beats each time. What was refused is tried again each
@@ -111,27 +122,32 @@ func (r *reloader) run(ctx context.Context, beat func(time.Time)) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.asked:
-			if r.file != "" {
-				r.found = contentsOf(r.file, r.daemon.now())
-				r.reload(ctx, true)
-			}
+			r.look(ctx, true)
 		case <-tick.C:
-			before := r.found
-			if r.file == "" {
-				continue
-			}
-			r.found = contentsOf(r.file, r.daemon.now())
-			if maps.Equal(r.found, before) && (!maps.Equal(r.found, r.tried) || r.isRefused()) {
-				r.reload(ctx, false)
-			}
+			r.look(ctx, false)
 		}
+	}
+}
+
+// look reloads if what is found twice in a row was not read yet or was refused; if
+// somebody asked, whatever is found.
+func (r *reloader) look(ctx context.Context, asked bool) {
+	if r.file == "" {
+		return
+	}
+	r.looking.Lock()
+	defer r.looking.Unlock()
+	before := r.found
+	r.found = contentsOf(r.file, r.daemon.now())
+	if asked || maps.Equal(r.found, before) && (!maps.Equal(r.found, r.read) || r.isRefused()) {
+		r.reload(ctx, asked)
 	}
 }
 
 // reload takes the file over, or says why not: if that was said before, only to who
 // asked.
 func (r *reloader) reload(ctx context.Context, asked bool) {
-	r.tried = r.found
+	r.read = r.found
 	restart, err := r.take(ctx)
 	if err != nil && ctx.Err() != nil {
 		return // the daemon ends, and what it begins with next is a matter of its start
@@ -151,15 +167,11 @@ func (r *reloader) reload(ctx context.Context, asked bool) {
 
 // take reads the file, and has every part work by it, or none.
 func (r *reloader) take(ctx context.Context) (restart []string, err error) {
-	next, err := loadConfig(r.file)
+	next, read, err := readConfig(r.file)
 	if err != nil {
 		return nil, err
 	}
-	// Before the mappings are read, and of the file itself what was found before that
-	// was: what is written from here on is another content, and is taken over next.
-	tried := contentsOf(r.file, next)
-	tried[r.file] = r.found[r.file]
-	r.tried = tried
+	r.read = read
 	if err := next.readsItsFiles(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", r.file, err)
 	}

@@ -134,7 +134,7 @@ func TestReloadRefuses(t *testing.T) {
 				keys[key] = value
 			}
 			file := s.config(t, keys)
-			r.reloader.reload(t.Context(), true)
+			r.reloader.look(t.Context(), true)
 			report := strings.Join(r.reloader.report(), "\n")
 			if !strings.Contains(report, "config: the file is refused: "+file) || !strings.Contains(report, c.want) {
 				t.Errorf("got %s\nwant %s", report, c.want)
@@ -232,6 +232,20 @@ func TestReloadDuringAReload(t *testing.T) {
 	eventually(t, "the last one is in force", func() bool { return r.now().Guard.MinAdministrators == 4 })
 }
 
+// A start takes its time: what is written meanwhile is taken over after it.
+func TestReloadOfWhatCameDuringTheStart(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{noBroker: true})
+	file := s.config(t, nil)
+	cfg, read, err := readConfig(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.config(t, map[string]string{"guard.min_administrators": "4"})
+	r := s.startAs(t, file, cfg, read, "")
+	eventually(t, "it is in force", func() bool { return r.now().Guard.MinAdministrators == 4 })
+}
+
 // Somebody who is protected while a plan is sent is not closed by it.
 func TestReloadStopsAPlanUnderWay(t *testing.T) {
 	const people = 40
@@ -246,7 +260,7 @@ func TestReloadStopsAPlanUnderWay(t *testing.T) {
 	eventually(t, "the plan is under way", func() bool { return r.stats(t).Entries[ledger.Closed] >= 2 })
 	keys["log.level"] = "debug" // is nothing to a plan
 	s.config(t, keys)
-	r.reloader.reload(t.Context(), true)
+	r.reloader.look(t.Context(), true)
 	closed := r.stats(t).Entries[ledger.Closed]
 	eventually(t, "the plan goes on", func() bool { return r.stats(t).Entries[ledger.Closed] >= closed+2 })
 	if n := strings.Count(r.logs.String(), `"msg":"plan resolved"`); n != 1 {
@@ -254,7 +268,7 @@ func TestReloadStopsAPlanUnderWay(t *testing.T) {
 	}
 	keys["guard.protected"] = "{domains: [example.com]}"
 	s.config(t, keys)
-	r.reloader.reload(t.Context(), true)
+	r.reloader.look(t.Context(), true)
 	inForce := r.stats(t).Entries[ledger.Closed]
 	eventually(t, "all others are held", func() bool {
 		e := r.stats(t).Entries
@@ -277,7 +291,7 @@ func TestReloadsBesideWork(t *testing.T) {
 	for i := range 20 {
 		s.config(t, map[string]string{"log.level": levels[i%2], "batch.interval": []string{"200ms", "300ms"}[i%2],
 			"guard.limits": fmt.Sprintf("[{window: %dh, max: 100000}]", i%3+1), "events.types": fmt.Sprintf("{terminated: [com.example.%d]}", i)})
-		r.reloader.reload(t.Context(), true)
+		r.reloader.look(t.Context(), true)
 	}
 	work.Wait()
 	r.await(t, ledger.Closed, people)
