@@ -14,7 +14,11 @@ func TestRefused(t *testing.T) {
 		"no image": {
 			values{over: "image: {repository: null}"}, "/image"},
 		"an image with its tag": {
-			values{over: "image: {repository: 'example.com/signoff:1'}"}, "/image/repository"},
+			values{over: "image: {repository: 'example.com/signoff:1'}"}, "image.repository: example.com/signoff:1: only registry and name; a tag belongs into image.tag"},
+		"an image with its digest": {
+			values{over: "image: {repository: 'example.com:5000/signoff@sha256:0'}"}, "a digest into image.digest"},
+		"an image of no name": {
+			values{over: "image: {repository: 'oci://example.com/signoff'}"}, "image.repository: oci://example.com/signoff: only registry and name"},
 		"a digest that is none": {
 			values{over: "image: {digest: latest}"}, "/image/digest"},
 		"an unknown value": {

@@ -60,6 +60,9 @@ of a revision behind it.
 
 {{- define "signoff.image" -}}
 {{- $repository := required "image.repository: not set: nothing is published yet, so say where your image of signoff is" .Values.image.repository }}
+{{- if not (regexMatch "^[^:@\\s]+(:[0-9]+/[^:@\\s]+)?$" $repository) }}
+{{- fail (printf "image.repository: %s: only registry and name; a tag belongs into image.tag, a digest into image.digest" $repository) }}
+{{- end }}
 {{- if .Values.image.digest }}
 {{- $repository }}{{ with .Values.image.tag }}:{{ . }}{{ end }}@{{ .Values.image.digest }}
 {{- else }}
