@@ -157,6 +157,24 @@ func (s valuesSchema) compare(schema object, defaults map[string]any, at string)
 	}
 }
 
+// Whoever copies README.md's values gets what it promises: the first ones alone, the
+// others beside them.
+func TestValuesOfTheReadme(t *testing.T) {
+	blocks := regexp.MustCompile("(?s)\n```yaml\n(.*?)```\n").FindAllStringSubmatch(read(t, "signoff/README.md"), -1)
+	if len(blocks) < 2 {
+		t.Fatalf("README.md has %d blocks of YAML", len(blocks))
+	}
+	first := filepath.Join(t.TempDir(), "my-values.yaml")
+	write(t, first, blocks[0][1])
+	for _, block := range blocks {
+		more := filepath.Join(t.TempDir(), "more.yaml")
+		write(t, more, block[1])
+		if said, err := helm(t, "", "template", "signoff", "signoff", "--kube-version", kubeVersion, "-f", first, "-f", more); err != nil {
+			t.Errorf("%s\n%v%s", block[1], err, said)
+		}
+	}
+}
+
 // What the chart brings is the signoff of its own version.
 func TestVersion(t *testing.T) {
 	chart := object(valuesFile(t, "signoff/Chart.yaml"))
@@ -178,11 +196,12 @@ func TestNotes(t *testing.T) {
 	}{
 		"a dry run": {values{},
 			[]string{"mode is dry-run: nobody is closed", "helm test rel -n people", "Secrets are there: signoff-docusign signoff-webhook", "Nobody may decide yet",
+				"port-forward service/rel-signoff 9090:9090 &\n", "./signoff audit report --since 20", "./signoff holds list\n",
 				"backup.enabled is false", "see that something scrapes rel-signoff.people.svc:9090/metrics", "statefulset/rel-signoff"},
 			[]string{"persistence.enabled is false", "mode is close"}},
 		"closing": {values{ci: "mode-close"},
 			[]string{"mode is close. The first plan of each account waits for a person", "There is no helm test with mode: close", "exec rel-signoff-0"},
-			[]string{"Nobody may decide yet", "     helm test"}},
+			[]string{"Nobody may decide yet", "     helm test", "audit report"}},
 		"a ConfigMap of one's own": {values{ci: "existing-configmap"},
 			[]string{"mode in your ConfigMap rel-config", "refuses unless your ConfigMap says mode: dry-run"},
 			[]string{"Nobody may decide yet", "mode is"}},

@@ -14,7 +14,11 @@ func TestRefused(t *testing.T) {
 		"no image": {
 			values{over: "image: {repository: null}"}, "/image"},
 		"an image with its tag": {
-			values{over: "image: {repository: 'example.com/signoff:1'}"}, "/image/repository"},
+			values{over: "image: {repository: 'example.com/signoff:1'}"}, "image.repository: example.com/signoff:1: only registry and name; a tag belongs into image.tag"},
+		"an image with its digest": {
+			values{over: "image: {repository: 'example.com:5000/signoff@sha256:0'}"}, "a digest into image.digest"},
+		"an image of no name": {
+			values{over: "image: {repository: 'oci://example.com/signoff'}"}, "image.repository: oci://example.com/signoff: only registry and name"},
 		"a digest that is none": {
 			values{over: "image: {digest: latest}"}, "/image/digest"},
 		"an unknown value": {
@@ -31,6 +35,13 @@ func TestRefused(t *testing.T) {
 			values{over: "keda: {enabled: true}"}, "keda"},
 		"no config": {
 			values{ci: "existing-configmap", over: "existingConfigMap: ''"}, "config is empty"},
+		"a config of nothing": {
+			values{over: "config: null"}, "missing property 'config'"},
+		"a mode that there is not": {
+			values{over: "config: {mode: live}"}, "config.mode: live: neither dry-run, which closes nobody, nor close"},
+		"a secret's file where signoff's own README has it": {
+			values{over: "config: {docusign: {private_key_file: /run/secrets/docusign.pem}}"},
+			"config.docusign.private_key_file: /run/secrets/docusign.pem: nothing is mounted there: items of secrets are files below /etc/signoff/secrets"},
 		"two configs": {
 			values{over: "existingConfigMap: mine"}, "config and existingConfigMap are both set"},
 		"an unknown key of the config": {
@@ -114,6 +125,17 @@ func TestRefusedWithoutSchema(t *testing.T) {
 	_, err := v.template(t, "rel")
 	if err == nil || !strings.Contains(err.Error(), "image.repository: not set: nothing is published yet") {
 		t.Errorf("no image: %v", err)
+	}
+}
+
+// What the chart cannot know is left to signoff.
+func TestTakenThoughTheChartCannotKnow(t *testing.T) {
+	for what, over := range map[string]string{
+		"a mode from the environment":         "config: {mode: '${MODE}'}",
+		"a secret that something else mounts": "{config: {docusign: {private_key_file: /run/secrets/of/key.pem}}, extraVolumeMounts: [{name: of, mountPath: /run/secrets/of}]}",
+		"a secret that an injector brings":    "config: {docusign: {private_key_file: /vault/secrets/key.pem}}",
+	} {
+		t.Run(what, func(t *testing.T) { render(t, values{over: over}) })
 	}
 }
 

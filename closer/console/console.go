@@ -193,9 +193,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ principal) {
 		fmt.Fprintln(w, "cannot be read:", err)
 		return
 	}
-	if k := stats.Reading; k.State != "" {
-		fmt.Fprintf(w, "kafka: %s since %s %s\n", k.State, k.Since.Format(time.RFC3339), k.Detail)
-	}
+	fmt.Fprint(w, diskLine(stats.Free), kafkaLine(stats.Reading))
 	s.writeSources(r.Context(), w)
 	for _, a := range stats.Accounts {
 		switch {
@@ -215,6 +213,29 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ principal) {
 			fmt.Fprintf(w, "outcomes: %s: ok, all are published\n", sink)
 		}
 	}
+}
+
+// fewBytes are too few to be left on the ledger's disk: as the alert SignoffDiskFull has it.
+const fewBytes = 100 << 20
+
+// diskLine warns of a disk that is nearly full: a small write may go through where
+// an event does not.
+func diskLine(free int64) string {
+	if free >= fewBytes {
+		return ""
+	}
+	return fmt.Sprintf("ledger: only %.1f MiB are left on its disk: when it is full, no event is taken in and nobody is closed\n", float64(free)/(1<<20))
+}
+
+func kafkaLine(r ledger.Reading) string {
+	if r.State == "" {
+		return ""
+	}
+	line := fmt.Sprintf("kafka: %s since %s", r.State, r.Since.Format(time.RFC3339))
+	if r.Detail != "" {
+		line += ": " + r.Detail
+	}
+	return line + "\n"
 }
 
 func (s *Server) writeSources(ctx context.Context, w io.Writer) {

@@ -7,9 +7,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"signoff/closer/ledger"
+	"signoff/consumer"
 )
 
 // edge is a listener with nothing behind it but what the test gives it for metrics.
@@ -72,5 +76,35 @@ func TestPanicsAreAnsweredAndNameNobody(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A small write may go through on a disk that has no room for an event.
+func TestADiskThatIsNearlyFullIsNamed(t *testing.T) {
+	for free, want := range map[int64]string{
+		0:         "ledger: only 0.0 MiB are left on its disk: when it is full, no event is taken in and nobody is closed\n",
+		104857599: "ledger: only 100.0 MiB are left on its disk: when it is full, no event is taken in and nobody is closed\n",
+		104857600: "",
+	} {
+		if got := diskLine(free); got != want {
+			t.Errorf("%d bytes: %q, want %q", free, got, want)
+		}
+	}
+}
+
+func TestHowKafkaIs(t *testing.T) {
+	since := time.Date(2026, 11, 27, 23, 6, 59, 0, time.UTC)
+	for what, c := range map[string]struct {
+		reading ledger.Reading
+		want    string
+	}{
+		"not read at all": {},
+		"well":            {ledger.Reading{State: consumer.UpToDate, Since: since}, "kafka: up_to_date since 2026-11-27T23:06:59Z\n"},
+		"not well": {ledger.Reading{State: consumer.Away, Since: since, Detail: "kafka-0:9092: refused"},
+			"kafka: away since 2026-11-27T23:06:59Z: kafka-0:9092: refused\n"},
+	} {
+		if got := kafkaLine(c.reading); got != c.want {
+			t.Errorf("%s: %q, want %q", what, got, c.want)
+		}
 	}
 }

@@ -253,7 +253,7 @@ func traced(id string) zap.Field {
 func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prometheus.Registerer) error {
 	var err error
 	if d.directory, err = d.cfg.Events.openDirectory(d.log.Named("events")); err != nil {
-		return err
+		return usageError{err}
 	}
 	decoder, mappings, err := d.cfg.Events.understand(d.directory)
 	if err != nil {
@@ -263,7 +263,7 @@ func (d *daemon) openSources(ctx context.Context, from kafka.From, registry prom
 		m := metrics.NewWebhook(registry, d.cfg.Webhook.Paths())
 		d.webhook, err = webhook.New(d.cfg.Webhook, d.ledger, decoder, mappings, m, d.ignored(consumer.Webhook), d.log.Named("webhook"))
 		if err != nil {
-			return err
+			return usageError{err}
 		}
 	}
 	if !d.cfg.readsKafka() {

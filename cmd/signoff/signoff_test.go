@@ -333,3 +333,22 @@ func TestStuckLoopIsNotAlive(t *testing.T) {
 		}
 	}
 }
+
+// A file that is not there is a mistake in the config, whichever part wants it:
+// status 2, as for any other, tells an operator where to look.
+func TestRunSaysThatAFileIsMissing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{noBroker: true})
+	for key, c := range map[string]struct{ value, says string }{
+		"webhook.endpoints":         {"[{path: /events, auth: {bearer_file: /nowhere}}]", "webhook.endpoints[0].auth.bearer_file: open /nowhere"},
+		"webhook.tls":               {"{cert_file: /nowhere, key_file: /nowhere}", "webhook.tls.cert_file and key_file: open /nowhere"},
+		"events.directory":          {"{csv: /nowhere}", "events.directory.csv: open /nowhere"},
+		"docusign.private_key_file": {"/nowhere", "docusign.private_key_file: open /nowhere"},
+		"admin.tokens_file":         {"/nowhere", "admin.tokens_file: open /nowhere"},
+	} {
+		status, _, errOut := signoff("run", "--config", s.config(t, map[string]string{key: c.value}))
+		if status != 2 || !strings.Contains(errOut, c.says) {
+			t.Errorf("%s: status %d, %q; want 2 and %q", key, status, errOut, c.says)
+		}
+	}
+}

@@ -60,6 +60,9 @@ of a revision behind it.
 
 {{- define "signoff.image" -}}
 {{- $repository := required "image.repository: not set: nothing is published yet, so say where your image of signoff is" .Values.image.repository }}
+{{- if not (regexMatch "^[^:@\\s]+(:[0-9]+/[^:@\\s]+)?$" $repository) }}
+{{- fail (printf "image.repository: %s: only registry and name; a tag belongs into image.tag, a digest into image.digest" $repository) }}
+{{- end }}
 {{- if .Values.image.digest }}
 {{- $repository }}{{ with .Values.image.tag }}:{{ . }}{{ end }}@{{ .Values.image.digest }}
 {{- else }}
@@ -213,8 +216,8 @@ imagePullSecrets:
 {{- end }}
 
 {{/*
-The lines that name each file below /etc/signoff which the config has and
-nothing mounts: (dict "root" . "mounted" FILES "node" CONFIG "at" "config")
+The lines that name each file below /etc/signoff, or where signoff's own examples
+have secrets, which the config has and nothing mounts: (dict "root" . "mounted" FILES "node" CONFIG "at" "config")
 */}}
 {{- define "signoff.missingFiles" -}}
 {{- $with := . }}
@@ -222,13 +225,15 @@ nothing mounts: (dict "root" . "mounted" FILES "node" CONFIG "at" "config")
 {{- range $key, $value := .node }}
 {{- $at := printf "%s.%s" $with.at $key }}
 {{- if and (kindIs "string" $value) (or (hasSuffix "_file" $key) (has $key (list "file" "csv"))) }}
-{{- if and (hasPrefix "/etc/signoff/" $value) (not (has $value $with.mounted)) }}
+{{- if and (or (hasPrefix "/etc/signoff/" $value) (hasPrefix "/run/secrets/" $value)) (not (has $value $with.mounted)) }}
 {{- $elsewhere := false }}
 {{- range $with.root.Values.extraVolumeMounts }}
 {{- if or (eq .mountPath $value) (hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) $value) }}{{ $elsewhere = true }}{{ end }}
 {{- end }}
 {{- if not $elsewhere }}
-{{- printf "\n  %s: %s: %s" $at $value (ternary "no item of secrets makes this file" "neither configFiles nor secrets make this file" (hasPrefix "/etc/signoff/secrets/" $value)) }}
+{{- $why := ternary "no item of secrets makes this file" "neither configFiles nor secrets make this file" (hasPrefix "/etc/signoff/secrets/" $value) }}
+{{- if hasPrefix "/run/" $value }}{{ $why = "nothing is mounted there: items of secrets are files below /etc/signoff/secrets" }}{{ end }}
+{{- printf "\n  %s: %s: %s" $at $value $why }}
 {{- end }}
 {{- end }}
 {{- else }}

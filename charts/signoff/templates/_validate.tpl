@@ -29,6 +29,10 @@
 {{- if not (or $config.kafka $config.webhook) }}
 {{- fail "config: neither kafka nor webhook is set: no termination would ever be heard of" }}
 {{- end }}
+{{- $mode := default "dry-run" $config.mode | toString }}
+{{- if not (or (has $mode (list "dry-run" "close")) (contains "${" $mode)) }}
+{{- fail (printf "config.mode: %s: neither dry-run, which closes nobody, nor close" $mode) }}
+{{- end }}
 {{- range list "auth_server" "integration_key" "user_id" "private_key_file" }}
 {{- if not (get (default dict $config.docusign) .) }}{{ fail (printf "config.docusign.%s: not set" .) }}{{ end }}
 {{- end }}
