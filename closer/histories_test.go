@@ -110,7 +110,7 @@ func (t *tally) add(o tally) {
 
 // tooFew says what hardly happened in so many histories.
 func (t tally) tooFew(histories int) string {
-	for what, each := range map[string]float64{"users closed": 2, "holds": 4, "approved": 1, "rejected": 0.1, "restarts": 1, "taken back": 0.5,
+	for what, each := range map[string]float64{"users closed": 2, "holds": 4, "approved": 1, "rejected": 0.1, "restarts": 1, "reloads": 0.5, "taken back": 0.5,
 		"outcomes unknown": 0.3, "held for limit": 0.5, "held for first_run": 0.2, "held for freeze": 0.1, "held for returned": 0.02,
 		"held for ambiguous": 0.1, "held for newer_user": 0.02, "held for stale": 0.05, "held for administrator": 0.05, "held for protected": 0.1} {
 		if float64(t[what]) < each*float64(histories) {
@@ -354,8 +354,7 @@ func (h *history) someLimits() (limits []guard.Limit) {
 func (h *history) start() {
 	h.model.dryRun = h.cfg.DryRun
 	g := h.model.guard
-	h.say("starts: dry run %t, first run %s, administrators %s at least %d, ambiguous %s, approvals %d good for %v, limits %+v urgent %+v, protected %v %v",
-		h.cfg.DryRun, g.FirstRun, g.Administrators, g.MinAdministrators, g.Ambiguous, g.Approvals, g.ApprovalsExpire, g.Limits, g.UrgentLimits, g.Protected.Emails, g.Protected.UserIDs)
+	h.say("starts: dry run %t, %s", h.cfg.DryRun, guardText(g))
 	if err := errors.Join(h.cfg.Validate(), g.Validate()); err != nil {
 		h.t.Fatal(err)
 	}
@@ -375,6 +374,11 @@ func (h *history) start() {
 		h.noteFirstPlan()
 	}
 	h.must("start", h.closer.Renew(h.t.Context()))
+}
+
+func guardText(g guard.Config) string {
+	return fmt.Sprintf("first run %s, administrators %s at least %d, ambiguous %s, approvals %d good for %v, limits %+v urgent %+v, protected %v %v",
+		g.FirstRun, g.Administrators, g.MinAdministrators, g.Ambiguous, g.Approvals, g.ApprovalsExpire, g.Limits, g.UrgentLimits, g.Protected.Emails, g.Protected.UserIDs)
 }
 
 // noteFirstPlan tells the model whom a dry run would have closed: they are one
@@ -415,6 +419,7 @@ var steps = []struct {
 	{9, (*history).runWithNews},
 	{5, (*history).restarts},
 	{3, (*history).isConfiguredAnew},
+	{3, (*history).isReloaded},
 	{16, (*history).somebodyDecides},
 	{3, (*history).freezes},
 	{2, (*history).freezeEnds},
@@ -581,10 +586,11 @@ func (h *history) runWithNews() {
 		"urgent": func() { e := h.leaves(pick(h, h.emails...)); e.Urgent, e.EffectiveAt = true, e.ReceivedAt; h.hear(e) },
 		"back":   h.changesTheirMind,
 		"freeze": h.freezes,
+		"reload": h.isReloaded,
 		"kill":   func() { h.killed = true; h.must("close", h.ledger.Close()) },
 		"stop":   func() { h.say("is told to stop"); h.stopRun() },
 	}
-	what := pick(h, "news", "urgent", "back", "back", "back", "freeze", "freeze", "kill", "stop")
+	what := pick(h, "news", "urgent", "back", "back", "back", "freeze", "freeze", "reload", "reload", "kill", "stop")
 	h.meanwhile = map[string]func(){pick(h, "look-up", "close"): now[what]}
 	if what == "kill" {
 		h.meanwhile = map[string]func(){"close": now[what]} // the intent is written, the request on its way
@@ -606,6 +612,14 @@ func (h *history) isConfiguredAnew() {
 	h.model.guard = h.someGuard()
 	h.cfg.DryRun = h.cfg.DryRun && h.oneIn(2) || h.oneIn(12)
 	h.restarts()
+}
+
+// isReloaded gives the guard another config while the closer goes on.
+func (h *history) isReloaded() {
+	h.model.guard = h.someGuard()
+	h.say("is reloaded: %s", guardText(h.model.guard))
+	h.must("reload", h.closer.Reconfigure(h.t.Context(), h.cfg, h.model.guard))
+	h.count("reloads", 1)
 }
 
 // somebodyDecides lets people look at holds and say something about them.
@@ -929,7 +943,7 @@ func (h *history) seeOutcome(r *closeRequest, resp *http.Response, body []byte, 
 				a.known = "open"
 				known++
 			case u.Status == "Closed":
-				a.known = "closed"
+				h.model.isClosed(r.account, a)
 				known++
 				h.count("users closed", 1)
 			}
@@ -968,10 +982,10 @@ func (h *history) seeLookUp(of membership, status int, body []byte) {
 	case status == http.StatusOK && json.Unmarshal(body, &said) == nil && said.Status != "":
 		a.known = "open"
 		if said.Status == "Closed" {
-			a.known = "closed"
+			h.model.isClosed(of.account, a)
 		}
 	case status == http.StatusBadRequest: // no member
-		a.known = "closed"
+		h.model.isClosed(of.account, a)
 	}
 }
 

@@ -413,6 +413,13 @@ func (m *model) wasClosed(account, id string, p *person) bool {
 	return true
 }
 
+// isClosed takes in that a user is closed. Who comes back after that is in no first
+// plan of a dry run any more.
+func (m *model) isClosed(account string, a *attempt) {
+	a.known = "closed"
+	delete(m.firstPlan, leaverIn{account, a.person.email})
+}
+
 // isFirst says whether a person's close is part of the first plan of an account,
 // or of the one that a dry run has left.
 func (m *model) isFirst(account string, p *person) bool {

@@ -246,8 +246,9 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if got.Email != strings.ToLower(strings.TrimSpace(got.Email)) || got.Email == "" && got.EmployeeID == "" {
-			t.Errorf("email %q, employeeId %q", got.Email, got.EmployeeID)
+		named := got.Email != "" || got.EmployeeID != "" || got.Kind != Terminated && got.TerminationID != ""
+		if got.Email != strings.ToLower(strings.TrimSpace(got.Email)) || !named {
+			t.Errorf("%s: email %q, employeeId %q, terminationId %q", got.Kind, got.Email, got.EmployeeID, got.TerminationID)
 		}
 		if got.EffectiveAt.Year() < 1970 || got.EffectiveAt.Location() != time.UTC || got.OccurredAt.After(received.Add(maxAhead)) {
 			t.Errorf("effective %v, occurred %v", got.EffectiveAt, got.OccurredAt)

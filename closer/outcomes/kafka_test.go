@@ -55,6 +55,18 @@ func newBroker(t *testing.T) (cfg source.Config, admin *kadm.Client) {
 	return cfg, admin
 }
 
+// createTopic makes the topic, and waits until it may be written.
+func createTopic(t *testing.T, cfg source.Config, admin *kadm.Client, partitions int32) {
+	t.Helper()
+	if _, err := admin.CreateTopic(t.Context(), partitions, 1, nil, topic); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the topic may be written", func() bool {
+		n, err := cfg.Writable(t.Context())
+		return err == nil && n == int(partitions)
+	})
+}
+
 // read returns what is in the topic, once n records are.
 func read(t *testing.T, cfg source.Config, n int) []*kgo.Record {
 	t.Helper()
@@ -89,9 +101,7 @@ func TestKafkaTopicThatIsNotThereYet(t *testing.T) {
 	if topics, err := admin.ListTopics(t.Context()); err != nil || topics.Has(topic) {
 		t.Errorf("the topic was made (%v)", err)
 	}
-	if _, err := admin.CreateTopic(t.Context(), 3, 1, nil, topic); err != nil {
-		t.Fatal(err)
-	}
+	createTopic(t, cfg, admin, 3)
 	records := read(t, cfg, 9)
 	eventually(t, "the ledger knows", func() bool { return b.saved() == 9 })
 	for i, r := range records {
@@ -110,9 +120,7 @@ func TestKafkaTopicThatIsNotThereYet(t *testing.T) {
 // What the broker sees besides the value names nobody.
 func TestKafkaRecordsNameNobody(t *testing.T) {
 	cfg, admin := newBroker(t)
-	if _, err := admin.CreateTopic(t.Context(), 1, 1, nil, topic); err != nil {
-		t.Fatal(err)
-	}
+	createTopic(t, cfg, admin, 1)
 	var events []Event
 	for _, o := range examples() {
 		for _, id := range []string{"E-1", "jane.doe@example.com", ""} {
