@@ -148,7 +148,7 @@ func (c *Client) Follow(ctx context.Context, file string) (Progress, error) {
 }
 
 func (c *Client) do(ctx context.Context, method, path string, body []byte, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body)) //nolint:gosec // base is what the caller named
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, into 
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := c.http.Do(req) //nolint:gosec // the same
+	resp, err := c.http.Do(req)
 	if err != nil {
 		return c.unreached(err)
 	}

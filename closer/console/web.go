@@ -169,14 +169,12 @@ func (f *webFile) makeTLS() error {
 	f.vouched = f.needsCert && c.ClientAuth == tls.VerifyClientCertIfGiven
 	c.SessionTicketsDisabled = c.ClientAuth != tls.NoClientCert
 	if checkNames := c.VerifyPeerCertificate; checkNames != nil {
-		c.VerifyPeerCertificate = func(raw [][]byte, chains [][]*x509.Certificate) error {
-			if len(raw) == 0 {
+		c.VerifyPeerCertificate = nil // which fails without a certificate
+		c.VerifyConnection = func(with tls.ConnectionState) error {
+			if len(with.PeerCertificates) == 0 || checkNames([][]byte{with.PeerCertificates[0].Raw}, with.VerifiedChains) == nil {
 				return nil
 			}
-			if checkNames(raw, chains) != nil { // its text has all of the names
-				return errors.New("no name of the certificate is in client_allowed_sans")
-			}
-			return nil
+			return errors.New("no name of the certificate is in client_allowed_sans") // the toolkit's own words have all of these
 		}
 	}
 	f.tls = c

@@ -279,7 +279,7 @@ func TestClientCertificates(t *testing.T) {
 
 // statusOf is 0 where there is no answer.
 func statusOf(client *http.Client, url string) int {
-	resp, err := client.Get(url) //nolint:noctx // a test's
+	resp, err := client.Get(url)
 	if err != nil {
 		return 0
 	}
@@ -464,7 +464,7 @@ func TestWebConfigIsReadAnew(t *testing.T) {
 	r.setWeb(t, withTLS+strings.Replace(ann, ann[len(ann)-61:], hashed("another")+"\n", 1))
 	until("another certificate", func() bool { return served(t, r) != before })
 	until("the old connection is closed", func() bool {
-		_, err := r.http.Get(r.url + "/livez") //nolint:bodyclose,noctx // it has to fail: the client does not know the new authority
+		_, err := r.http.Get(r.url + "/livez") // the client does not know the new authority
 		return err != nil
 	})
 	r.http = r.client(t, "")
