@@ -476,6 +476,10 @@ func TestWebConfigIsReadAnew(t *testing.T) {
 	if status("another") != 200 {
 		t.Error("what was in force before is not any more")
 	}
+	r.setWeb(t, ann)
+	until("TLS does not end", func() bool {
+		return r.logs.FilterMessageSnippet("admin.web_config_file is refused").Len() == 2 && strings.Contains(fmt.Sprint(r.logs.All()), "that TLS begins or ends takes a restart")
+	})
 	if a := r.ask(t, "GET", "/readyz?verbose", "", ""); !strings.Contains(a.body, "admin: the web config file is refused") || strings.Contains(a.body, "hunter2") {
 		t.Errorf("readiness says %s", a.body)
 	}
