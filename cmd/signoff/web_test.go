@@ -229,7 +229,9 @@ func TestABadWebConfigIsRefused(t *testing.T) {
 		t.Errorf("with what was in force before: %d %s", status, body)
 	}
 	s.write(t, "web.yml", serverTLS+"basic_auth_users: {ben: "+annsHash+"}\n")
-	eventually(t, "the web config is read anew", func() bool { return strings.Contains(r.logs.String(), "admin.web_config_file was read anew and is in force") })
+	eventually(t, "the web config is read anew", func() bool {
+		return strings.Contains(r.logs.String(), "admin.web_config_file was read anew and is in force")
+	})
 	if status, body := s.askTLS(t, r.admin()+"/metrics", "", "ben", annsPassword); status != 200 {
 		t.Errorf("the one who is there now: %d %s", status, body)
 	}
