@@ -46,6 +46,8 @@ func NewTLSClient(base, token string, by *tls.Config) (*Client, error) {
 	if by != nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
 		transport.TLSClientConfig = by
+		transport.Protocols = new(http.Protocols)
+		transport.Protocols.SetHTTP1(true) // over HTTP/2, why a certificate is refused gets lost
 		client.Transport = transport
 	}
 	return &Client{base: strings.TrimRight(base, "/"), shown: strings.TrimRight(u.Redacted(), "/"), token: token,

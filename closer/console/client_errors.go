@@ -86,7 +86,10 @@ func (c *Client) adviceUnreached(cause error) string {
 	if _, ok := errors.AsType[x509.CertificateInvalidError](cause); ok {
 		return "renew the certificate that admin.web_config_file of the daemon names, or look at the clock here"
 	}
-	if remote, ok := errors.AsType[*net.OpError](cause); ok && remote.Op == "remote error" { // an alert of TLS
+	remote, ok := errors.AsType[*net.OpError](cause)
+	alert := ok && remote.Op == "remote error"                                                 // of TLS
+	cut := c.cert && (errors.Is(cause, syscall.ECONNRESET) || errors.Is(cause, syscall.EPIPE)) // before the alert was read
+	if alert || cut {
 		if c.cert {
 			return "does the daemon trust who signed --cert-file (client_ca_file), is its name allowed (client_allowed_sans), and has it not expired?"
 		}
