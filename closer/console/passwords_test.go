@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/common/config"
-	"github.com/prometheus/exporter-toolkit/web"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/crypto/bcrypt"
@@ -18,15 +16,19 @@ import (
 
 func usersOf(t *testing.T, passwords map[string]string) *webFile {
 	t.Helper()
-	f := &webFile{config: web.Config{Users: make(map[string]config.Secret)}}
+	text := "basic_auth_users:\n"
 	for name, password := range passwords {
 		hash, err := bcrypt.GenerateFromPassword([]byte(password[:min(72, len(password))]), bcrypt.MinCost)
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.config.Users[name] = config.Secret(hash)
+		text += fmt.Sprintf("  %s: %s\n", name, hash)
 	}
-	return f
+	config, err := decodeWeb("web.yml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &webFile{config: config}
 }
 
 const anAddress = "192.0.2.1:1234"
