@@ -59,4 +59,30 @@ func TestWhenAWebConfigIsTaken(t *testing.T) {
 	}
 }
 
+// What is written while the file is read is taken over.
+func TestAWebConfigThatChangesAsItIsRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.yml")
+	write := func(users string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte("basic_auth_users: {"+users+"}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("ann: " + aHash)
+	k, err := keepWeb(Config{WebConfigFile: file}, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("ann: " + aHash + ", ben: " + aHash)
+	k.look()
+	k.fits = func(*webFile) error { write("ben: " + aHash); return nil } // after it was read
+	k.look()
+	k.fits = func(*webFile) error { return nil }
+	k.look()
+	k.look()
+	if users := k.now().config.Users; len(users) != 1 || users["ben"] == "" {
+		t.Errorf("in force are %d users, want ben alone", len(users))
+	}
+}
+
 const aHash = "$2a$04$abcdefghijklmnopqrstuuIEpSTsOPVlFJDA1lRo0wpq1wGGkOsTa"

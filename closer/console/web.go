@@ -226,12 +226,12 @@ func keepWeb(cfg Config, log *zap.Logger) (*keptWeb, error) {
 	if k.path == "" {
 		return k, nil
 	}
+	k.found = k.content() // before it is read: what is written meanwhile is another content
+	k.tried = k.found
 	var err error
 	if k.inForce, err = readWeb(k.path); err != nil {
 		return nil, fmt.Errorf("admin.web_config_file: %w", err)
 	}
-	k.found = k.content()
-	k.tried = k.found
 	k.warnExpired()
 	return k, nil
 }
@@ -286,8 +286,6 @@ func (k *keptWeb) look() {
 		k.log.Error("admin.web_config_file is refused: what was in force before stays in force", zap.Error(err))
 		return
 	}
-	k.found = k.content() // another version may name other files
-	k.tried = k.found
 	k.log.Info("admin.web_config_file was read anew and is in force", zap.String("file", k.path), zap.Int("users", len(next.config.Users)), zap.Bool("tls", next.tls != nil))
 	k.warnExpired()
 }
@@ -309,22 +307,18 @@ func (k *keptWeb) warnExpired() {
 	}
 }
 
-// content is a digest of the file and of those that the version in force, or the one
-// that is there, names.
+// content is a digest of the file and of those that it names.
 func (k *keptWeb) content() (sum [sha256.Size]byte) {
 	hash := sha256.New()
-	text, err := os.ReadFile(k.path)
-	fmt.Fprintf(hash, "%t %d\n", err == nil, len(text))
-	_, _ = hash.Write(text)
-	names := []web.TLSConfig{k.now().config.TLSConfig}
-	if there, err := decodeWeb(k.path, text); err == nil {
-		names = append(names, there.TLSConfig)
+	add := func(file string) []byte {
+		text, err := os.ReadFile(file)
+		fmt.Fprintf(hash, "%s %t %d\n", file, err == nil, len(text))
+		_, _ = hash.Write(text)
+		return text
 	}
-	for _, t := range names {
-		for _, file := range []string{t.TLSCertPath, t.TLSKeyPath, t.ClientCAs} {
-			text, err := os.ReadFile(file)
-			fmt.Fprintf(hash, "%s %t %d\n", file, err == nil, len(text))
-			_, _ = hash.Write(text)
+	if c, err := decodeWeb(k.path, add(k.path)); err == nil {
+		for _, file := range []string{c.TLSConfig.TLSCertPath, c.TLSConfig.TLSKeyPath, c.TLSConfig.ClientCAs} {
+			add(file)
 		}
 	}
 	copy(sum[:], hash.Sum(nil))
