@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -64,7 +65,7 @@ func (f *webFile) decode(path string, text []byte) error {
 	}
 	for name, hash := range f.config.Users {
 		if err := checkHash(string(hash)); err != nil {
-			return fmt.Errorf("basic_auth_users: %q: %w", name, err)
+			return fmt.Errorf("basic_auth_users: %s: %w", address.ReplaceAllString(strconv.Quote(name), "a name that is an address"), err)
 		}
 	}
 	// What the toolkit alone knows, such as the values of headers.
@@ -103,17 +104,19 @@ func decodeWeb(path string, text []byte) (web.Config, error) {
 
 var (
 	mistyped   = regexp.MustCompile("cannot unmarshal (!!\\w+)(?: `[^`]*`)? into \\S+")
+	address    = regexp.MustCompile(`"?\S*@\S*`)
 	unknownKey = regexp.MustCompile(`field (\S+) not found in type \S+`)
 )
 
 // yamlFault is what the YAML package says without Go's types, and without the value
-// that it quotes: it may be a key or a password.
+// that it quotes: it may be a key or a password. Nor are addresses quoted.
 func yamlFault(err error) string {
 	said := strings.TrimPrefix(err.Error(), "yaml: ")
 	if all, ok := errors.AsType[*yaml.TypeError](err); ok {
 		said = strings.Join(all.Errors, "; ")
 	}
-	return unknownKey.ReplaceAllString(mistyped.ReplaceAllString(said, "another kind of value belongs here than $1"), "unknown key $1")
+	said = unknownKey.ReplaceAllString(mistyped.ReplaceAllString(said, "another kind of value belongs here than $1"), "unknown key $1")
+	return address.ReplaceAllString(said, "that is an address")
 }
 
 // checkHash refuses what no password can be compared with, and what would take

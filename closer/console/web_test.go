@@ -329,6 +329,9 @@ func TestWebConfigIsRefused(t *testing.T) {
 		"a user's list":                   {"basic_auth_users: [" + secret + "]", "another kind of value"},
 		"users as a word":                 {"basic_auth_users: " + secret, "another kind of value"},
 		"a password that is not a hash":   {"basic_auth_users: {ann: " + secret + "}", `basic_auth_users: "ann": not a password's hash by bcrypt`},
+		"an address's password":           {"basic_auth_users: {ann@example.com: " + secret + "}", "basic_auth_users: a name that is an address: not a password's hash"},
+		"an address as a key":             {"ann@example.com: " + secret, "unknown key that is an address"},
+		"an address given twice":          {"basic_auth_users: {ann@example.com: a, ann@example.com: b}", "that is an address"},
 		"a hash cut short":                {"basic_auth_users: {ann: " + hashed(secret)[:50] + "}", "not a password's hash"},
 		"a hash of another kind":          {"basic_auth_users: {ann: '{SHA}fEqNCco3Yq9h5ZUglD3CZJT4lBs='}", "not a password's hash"},
 		"a hash that takes minutes":       {"basic_auth_users: {ann: " + strings.Replace(hashed(secret), "$04$", "$20$", 1) + "}", "a cost of 20 takes too long: 15 at most"},
@@ -363,7 +366,7 @@ func TestWebConfigIsRefused(t *testing.T) {
 			if err == nil || !strings.HasPrefix(err.Error(), "admin.web_config_file: "+file+": ") || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("%v, want %q", err, c.want)
 			}
-			if strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "\n") {
+			if strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "@") || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%q shows a secret, or has several lines", err)
 			}
 		})
