@@ -51,6 +51,7 @@ endpoints:
     interval: 30s
     scrapeTimeout: 10s
     tlsConfig: {insecureSkipVerify: true}
+    authorization: {credentials: {name: prometheus-signoff, key: token}}
     relabelings: [{sourceLabels: [__meta_kubernetes_pod_node_name], targetLabel: node}]
     metricRelabelings: [{sourceLabels: [__name__], regex: go_.*, action: drop}]`))
 	label := render(t, values{ci: "service-monitor", over: "serviceMonitor: {additionalLabels: {app.kubernetes.io/name: x}}"}).one(t, "ServiceMonitor").labels()
@@ -73,6 +74,18 @@ func TestPodMonitor(t *testing.T) {
 	spec = all.one(t, "PodMonitor").part("spec")
 	equal(t, "a job of one's own", spec["jobLabel"], "app.kubernetes.io/instance")
 	equal(t, "which nothing takes away", spec.at("podMetricsEndpoints", 0, "relabelings"), nil)
+}
+
+func TestMonitorsAskAsTheAdminPortWants(t *testing.T) {
+	service := render(t, values{ci: "admin-tls"}).one(t, "ServiceMonitor").part("spec", "endpoints", 0)
+	equal(t, "scheme", service["scheme"], "https")
+	equal(t, "user", service["basicAuth"], parse(t, "{username: {name: prometheus-signoff, key: username}, password: {name: prometheus-signoff, key: password}}"))
+	equal(t, "certificate", service.at("tlsConfig", "keySecret"), parse(t, "{name: prometheus-signoff, key: tls.key}"))
+	pod := render(t, values{ci: "admin-users"}).one(t, "PodMonitor").part("spec", "podMetricsEndpoints", 0)
+	equal(t, "scheme without TLS", pod["scheme"], "http")
+	equal(t, "token", pod["authorization"], parse(t, "{credentials: {name: prometheus-signoff, key: token}}"))
+	over := render(t, values{ci: "admin-tls", over: "serviceMonitor: {scheme: http}"}).one(t, "ServiceMonitor").part("spec", "endpoints", 0)
+	equal(t, "a scheme of one's own", over["scheme"], "http")
 }
 
 func TestMonitorsWhereTheClusterKnowsThem(t *testing.T) {

@@ -194,6 +194,32 @@ func TestProbes(t *testing.T) {
 	equal(t, "the rest of it", daemon.at("startupProbe", "httpGet", "path"), "/livez")
 }
 
+// Probes speak what is spoken there: one of plain HTTP to a port with TLS never gets a
+// pod ready.
+func TestProbesSpeakHTTPSToTheAdminPort(t *testing.T) {
+	for name, c := range map[string]struct {
+		values values
+		want   any // the scheme
+	}{
+		"no web config":                    {values{}, nil},
+		"one in a Secret":                  {values{ci: "admin-tls"}, "HTTPS"},
+		"one in a Secret, without TLS":     {values{ci: "admin-tls", over: "adminScheme: http"}, nil},
+		"one without TLS":                  {values{ci: "admin-users"}, nil},
+		"one with TLS":                     {values{ci: "admin-users", over: "configFiles: {web.yml: 'tls_server_config: {cert_file: a, key_file: b}'}"}, "HTTPS"},
+		"a ConfigMap of one's own":         {values{ci: "existing-configmap", over: "adminScheme: ''"}, nil},
+		"a ConfigMap of one's own, and so": {values{ci: "existing-configmap"}, "HTTPS"},
+	} {
+		daemon := render(t, c.values).daemon(t)
+		for _, probe := range []string{"startupProbe", "livenessProbe", "readinessProbe"} {
+			equal(t, name+": "+probe, daemon.at(probe, "httpGet", "scheme"), c.want)
+		}
+	}
+	daemon := render(t, values{ci: "admin-tls", over: "livenessProbe: {httpGet: {port: other}}\nreadinessProbe: {httpGet: {scheme: HTTP}}\nstartupProbe: {tcpSocket: {port: admin}}"}).daemon(t)
+	equal(t, "another port", daemon.at("livenessProbe", "httpGet", "scheme"), nil)
+	equal(t, "a scheme of one's own", daemon.at("readinessProbe", "httpGet", "scheme"), "HTTP")
+	equal(t, "another way to ask", daemon.at("startupProbe", "httpGet"), nil)
+}
+
 func TestImage(t *testing.T) {
 	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	for over, want := range map[string]string{

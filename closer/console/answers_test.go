@@ -198,6 +198,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	d.reopenings(t)
 	d.refusals(t, r)
 	d.unwell(t)
+	d.doors(t)
 	for operation, o := range d.operations() {
 		for status := range at(o, "responses") {
 			if !d.seen[operation+" "+status] {
@@ -253,7 +254,7 @@ func (d *description) refusals(t *testing.T, r *room) {
 		method, path, _ := strings.Cut(name, " ")
 		path = strings.NewReplacer("{id}", "1", "{file}", "a-file-of-people").Replace(path)
 		security, _ := json.Marshal(o["security"])
-		if string(security) == "[]" {
+		if string(security) == "[]" || path == "/metrics" {
 			continue
 		}
 		d.refused(t, r, 401, "a token from admin.tokens_file", method, path, "", "")
@@ -314,6 +315,31 @@ func (d *description) unwell(t *testing.T) {
 	}
 	d.refused(t, r, 503, "no turn", "GET", "/livez", "", "")
 	d.refused(t, r, 503, "cannot be written", "GET", "/readyz", "", "")
+}
+
+// doors asks every operation but health where a web config lets nobody in: without a
+// certificate, and more often than it allows.
+func (d *description) doors(t *testing.T) {
+	t.Helper()
+	closed := open(t, setup{web: withTLS + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n"})
+	busy := open(t, setup{web: "rate_limit: {interval: 1h, burst: 1}"})
+	busy.ask(t, "GET", "/metrics", "", "")
+	for name := range d.operations() {
+		method, path, _ := strings.Cut(name, " ")
+		path = strings.NewReplacer("{id}", "1", "{file}", "a-file-of-people").Replace(path)
+		if path == "/livez" || path == "/readyz" {
+			d.refused(t, closed, 200, "ok", method, path, "", "")
+			d.refused(t, busy, 200, "ok", method, path, "", "")
+			continue
+		}
+		d.refused(t, closed, 403, "a client certificate is needed", method, path, operator, "")
+		d.refused(t, busy, 429, "rate_limit", method, path, operator, "")
+	}
+	users := open(t, setup{web: ann})
+	d.refused(t, users, 401, "a token from admin.tokens_file, or a user", "GET", "/metrics", "", "")
+	d.refused(t, users, 200, "some_metric", "GET", "/metrics", viewer, "")
+	users.setTokens(t, "no line of a tokens file")
+	d.refused(t, users, 500, "cannot be read", "GET", "/metrics", viewer, "")
 }
 
 func TestWhatThereIsNot(t *testing.T) {

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,23 +20,38 @@ type Client struct {
 	shown string // base, as errors show it
 	token string
 	http  *http.Client
+
+	password bool // base has a user
+	cert     bool // a certificate is shown where one is asked for
 }
 
 // NewClient makes a client for the admin listener at base; token may be "".
-// Only https is spoken with a token, except to this machine.
-func NewClient(base, token string) (*Client, error) {
+// Only https is spoken with a token or a password, except to this machine.
+func NewClient(base, token string) (*Client, error) { return NewTLSClient(base, token, nil) }
+
+// NewTLSClient is NewClient with whom to trust, and the certificate to show; nil: whom
+// the system trusts, and none.
+func NewTLSClient(base, token string, by *tls.Config) (*Client, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("--url: %q: not a URL such as http://127.0.0.1:9090", base)
+		return nil, errors.New("--url: not a URL such as http://127.0.0.1:9090") // not quoted: it may have a password
 	}
 	ip := net.ParseIP(u.Hostname())
-	if u.Scheme == "http" && token != "" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("--url: %q: a token goes over https, or to this machine", base)
+	if u.Scheme == "http" && (token != "" || u.User != nil) && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("--url: %q: a token or a password goes over https, or to this machine", u.Redacted())
 	}
 	client := &http.Client{Timeout: planAtMost, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // it may lead the token away from https
 	}}
-	return &Client{base: strings.TrimRight(base, "/"), shown: strings.TrimRight(u.Redacted(), "/"), token: token, http: client}, nil
+	if by != nil {
+		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
+		transport.TLSClientConfig = by
+		transport.Protocols = new(http.Protocols)
+		transport.Protocols.SetHTTP1(true) // over HTTP/2, why a certificate is refused gets lost
+		client.Transport = transport
+	}
+	return &Client{base: strings.TrimRight(base, "/"), shown: strings.TrimRight(u.Redacted(), "/"), token: token,
+		password: u.User != nil, cert: by != nil && len(by.Certificates) > 0, http: client}, nil
 }
 
 // Holds returns the open holds, the oldest first.
@@ -134,7 +150,7 @@ func (c *Client) Follow(ctx context.Context, file string) (Progress, error) {
 }
 
 func (c *Client) do(ctx context.Context, method, path string, body []byte, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body)) //nolint:gosec // base is what the caller named
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -144,7 +160,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, into 
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := c.http.Do(req) //nolint:gosec // the same
+	resp, err := c.http.Do(req)
 	if err != nil {
 		return c.unreached(err)
 	}

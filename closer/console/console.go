@@ -3,12 +3,14 @@
 // and marks rows of the ledger; what follows from a mark is the closer's.
 //
 // Whoever decides is named: a decision needs a token with a name and the role
-// operator. Without a tokens file all of it is read-only and no email is shown,
-// and on an address other than loopback there is nothing but health and metrics.
+// operator. The users of the web config file only look. Without either all of it is
+// read-only and no email is shown, and on an address other than loopback there is
+// nothing but health and metrics, unless whoever connects needs a certificate.
 package console
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +32,9 @@ import (
 type Config struct {
 	Listen     string `yaml:"listen"`      // host:port; port 0 takes a free one
 	TokensFile string `yaml:"tokens_file"` // a line each: name:role:SHA-256 of the token in hex[:email]; read anew at every request
+
+	WebConfigFile string `yaml:"web_config_file"` // in the format of the Prometheus exporters; read anew when it changes
+	OpenMetrics   *bool  `yaml:"open_metrics"`    // /metrics needs neither token, password nor certificate; nil: unless the web config asks for one
 }
 
 // Validate returns an error that names the key with a value that cannot be meant.
@@ -42,6 +47,21 @@ func (c Config) Validate() error {
 			return fmt.Errorf("admin.tokens_file: %w", err)
 		}
 	}
+	in := &webFile{}
+	if c.WebConfigFile != "" {
+		var err error
+		if in, err = readWeb(c.WebConfigFile); err != nil {
+			return fmt.Errorf("admin.web_config_file: %w", err)
+		}
+	}
+	return c.goesWith(in)
+}
+
+// goesWith refuses a web config that leaves nobody to read what is closed to strangers.
+func (c Config) goesWith(in *webFile) error {
+	if c.OpenMetrics != nil && !*c.OpenMetrics && c.TokensFile == "" && len(in.config.Users) == 0 && !in.needsCert {
+		return errors.New("admin.open_metrics: false: nobody can be told from strangers: set tokens_file, or users or client certificates in web_config_file")
+	}
 	return nil
 }
 
@@ -52,6 +72,9 @@ type Server struct {
 	daemon   Daemon
 	log      *zap.Logger
 	listener net.Listener
+
+	web       *keptWeb
+	passwords *passwords
 
 	mu        sync.Mutex // of the last check that the ledger can be written
 	checkedAt time.Time
@@ -86,11 +109,15 @@ type Daemon struct {
 
 // New opens the listener.
 func New(cfg Config, l *ledger.Ledger, d Daemon, log *zap.Logger) (*Server, error) {
+	kept, err := keepWeb(cfg, log)
+	if err != nil {
+		return nil, err
+	}
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("admin.listen: %w", err)
 	}
-	return &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener}, nil
+	return &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener, web: kept, passwords: newPasswords(log)}, nil
 }
 
 // Addr is the address that it listens on.
@@ -98,8 +125,14 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	server, err := s.server()
+	if err != nil {
+		return fmt.Errorf("admin listener: %w", err)
+	}
+	following, cancel := context.WithCancel(ctx)
+	followed := make(chan struct{})
+	go func() { defer close(followed); s.web.follow(following) }()
+	defer func() { cancel(); <-followed }()
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
@@ -110,17 +143,37 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	defer stop()
-	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := server.Serve
+	if s.TLS() {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("admin listener: %w", err)
 	}
 	<-ended // requests under way still use the ledger
 	return nil
 }
 
+// TLS says whether https is spoken.
+func (s *Server) TLS() bool { return s.web.now().tls != nil }
+
+func (s *Server) server() (*http.Server, error) {
+	errorLog, err := zap.NewStdLogAt(s.log, zap.DebugLevel) // whoever knocks without TLS would fill it
+	return &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: errorLog,
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return s.web.now().tls, nil
+		}},
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+			return context.WithValue(ctx, connectedAt{}, time.Now())
+		},
+	}, err
+}
+
 // routes is what is served: method, path, who may, and what answers.
 func (s *Server) routes() []route {
 	return []route{
-		{"GET", "/metrics", anybody, s.metrics},
+		{"GET", "/metrics", scraper, s.metrics},
 		{"GET", "/livez", anybody, s.livez},
 		{"GET", "/readyz", anybody, s.readyz},
 		{"GET", descriptionPath, anybody, s.describe},
@@ -195,6 +248,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ principal) {
 	}
 	fmt.Fprint(w, diskLine(stats.Free), kafkaLine(stats.Reading))
 	s.writeSources(r.Context(), w)
+	if err := s.web.fault(); err != nil {
+		fmt.Fprintf(w, "admin: the web config file is refused, and what was in force since %s stays: %v\n", s.web.now().since.UTC().Format(time.RFC3339), err)
+	}
 	for _, a := range stats.Accounts {
 		switch {
 		case a.Parked != "":

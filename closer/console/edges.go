@@ -21,24 +21,25 @@ type route struct {
 	serve        func(http.ResponseWriter, *http.Request, principal)
 }
 
-// handler serves the routes: those of the API only where somebody can be told from
-// strangers, by a token or by being on this machine.
+// handler serves the routes.
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range s.routes() {
-		if inAPI(r.path) && !s.servesAPI() {
-			continue
-		}
 		mux.HandleFunc(r.method+" "+r.path, s.may(r.role, onlyJSON(r.serve)))
 	}
 	var origins http.CrossOriginProtection
 	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		problem(w, http.StatusForbidden, "a page of another origin asks: decisions come from commands, or from this daemon's own pages")
 	}))
-	return s.guarded(origins.Handler(s.known(mux)))
+	return s.guarded(s.entered(origins.Handler(s.found(mux))))
 }
 
-func (s *Server) servesAPI() bool { return s.cfg.TokensFile != "" || s.onLoopback() }
+// servesAPI says whether somebody can be told from strangers: by a token, a password or
+// a certificate, or by being on this machine.
+func (s *Server) servesAPI() bool {
+	in := s.web.now()
+	return s.knowsPeople(in) || in.vouched || s.onLoopback()
+}
 
 func inAPI(path string) bool { return path == "/api" || strings.HasPrefix(path, "/api/") }
 
@@ -95,9 +96,14 @@ func (a *answering) Write(text []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// known answers what no route is for, which the mux would answer with plain text.
-func (s *Server) known(mux *http.ServeMux) http.Handler {
+// found answers what no route is for, which the mux would answer with plain text, and
+// the API where it is not served.
+func (s *Server) found(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if inAPI(r.URL.Path) && !s.servesAPI() {
+			problem(w, http.StatusNotFound, "the API is not served here: it needs admin.tokens_file, users or client certificates by admin.web_config_file, or an address of loopback in admin.listen")
+			return
+		}
 		refuse, pattern := mux.Handler(r)
 		if pattern != "" {
 			mux.ServeHTTP(w, r)
@@ -111,8 +117,6 @@ func (s *Server) known(mux *http.ServeMux) http.Handler {
 			problem(w, http.StatusMethodNotAllowed, "there is only "+allow)
 		case !inAPI(r.URL.Path):
 			problem(w, http.StatusNotFound, "there is nothing here")
-		case !s.servesAPI():
-			problem(w, http.StatusNotFound, "the API is not served here: it needs admin.tokens_file, or an address of loopback in admin.listen")
 		default:
 			problem(w, http.StatusNotFound, "no such path: "+descriptionPath+" has those that there are")
 		}

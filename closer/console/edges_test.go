@@ -24,7 +24,7 @@ func edge(t *testing.T, metrics http.HandlerFunc) (url string, logs *observer.Ob
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{daemon: Daemon{Metrics: metrics}, log: zap.New(core), listener: listener}
+	s := &Server{daemon: Daemon{Metrics: metrics}, log: zap.New(core), listener: listener, web: &keptWeb{inForce: &webFile{}}}
 	server := httptest.NewUnstartedServer(s.handler())
 	if err := server.Listener.Close(); err != nil {
 		t.Fatal(err)

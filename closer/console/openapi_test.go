@@ -68,7 +68,8 @@ func TestEveryRouteIsDescribedWithItsRole(t *testing.T) {
 // without names, where there are no tokens.
 var asSaid = map[role][]map[string][]role{
 	anybody:  {},
-	viewer:   {{"bearer": {viewer}}, {}},
+	viewer:   {{"bearer": {viewer}}, {"basic": {viewer}}, {}},
+	scraper:  {{}, {"bearer": {viewer}}, {"basic": {viewer}}},
 	operator: {{"bearer": {operator}}},
 }
 

@@ -43,6 +43,9 @@ type setup struct {
 	approvals int   // people who must approve; 0: one
 
 	sign func([]byte) []byte
+
+	web         string // the web config file; "": none
+	openMetrics *bool
 }
 
 func (s setup) people() int { return max(1, s.approvals) }
@@ -52,6 +55,8 @@ type room struct {
 	ledger  *ledger.Ledger
 	url     string
 	tokens  string // path of the tokens file
+	dir     string // of the web config file, and of the certificates that it may name
+	http    *http.Client
 	skipped atomic.Int64
 	leavers leavers
 	replays replays
@@ -84,7 +89,7 @@ func (r *room) verdict(t *testing.T, id int64, reason string) console.Verdict {
 func open(t *testing.T, s setup) *room {
 	t.Helper()
 	dir := t.TempDir()
-	r := &room{tokens: filepath.Join(dir, "tokens")}
+	r := &room{tokens: filepath.Join(dir, "tokens"), dir: dir, http: http.DefaultClient}
 	r.setTokens(t, "# people", "alice:operator:"+hashOf(operator), "", "bob:viewer:"+strings.ToUpper(hashOf(viewer)))
 	var err error
 	if r.ledger, err = ledger.Open(t.Context(), ledger.Config{URL: "sqlite://" + filepath.Join(dir, "ledger.db")}, ledger.Observe{}); err != nil {
@@ -97,6 +102,11 @@ func open(t *testing.T, s setup) *room {
 	}
 	if s.anywhere {
 		cfg.Listen = ":0"
+	}
+	cfg.OpenMetrics = s.openMetrics
+	if s.web != "" {
+		makeCertificates(t, dir)
+		cfg.WebConfigFile = r.setWeb(t, s.web)
 	}
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
@@ -119,6 +129,9 @@ func open(t *testing.T, s setup) *room {
 		t.Fatal(err)
 	}
 	r.url = "http://127.0.0.1:" + port
+	if server.TLS() {
+		r.url, r.http = "https://127.0.0.1:"+port, r.client(t, "")
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()
@@ -208,7 +221,7 @@ func (r *room) askAs(t *testing.T, method, path string, header http.Header, body
 		t.Fatal(err)
 	}
 	req.Header = header
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := r.http.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

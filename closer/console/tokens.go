@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/mail"
 	"os"
+	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
@@ -22,15 +23,18 @@ const (
 	anybody  role = ""         // needs no token
 	viewer   role = "viewer"   // may look
 	operator role = "operator" // may decide, too
+	scraper  role = "scraper"  // a viewer or anybody, by admin.open_metrics
 )
 
-// principal is a person, or a program, with a token; without a name where no
-// tokens are configured.
+// principal is a person, or a program, with a token or a password; without a name
+// where neither tokens nor users are configured.
 type principal struct {
-	name  string
-	role  role
-	hash  []byte
-	email string // by which they are known as a leaver, and never decide about themselves; may be ""
+	name string
+	role role
+	hash []byte // of the token
+
+	byPassword bool   // a user of the web config
+	email      string // by which they are known as a leaver, and never decide about themselves; may be ""
 }
 
 // person is who decides with this token.
@@ -76,39 +80,101 @@ func isAddress(text string) bool {
 	return err == nil && parsed.Address == text
 }
 
-// may lets through who has a token of the role, or, where there are no tokens,
-// whoever wants to look.
+// may lets through who is known and has the role, or, where nobody is known, whoever
+// wants to look.
 func (s *Server) may(needed role, next func(http.ResponseWriter, *http.Request, principal)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if needed == anybody {
-			next(w, r, principal{})
-			return
-		}
-		if s.cfg.TokensFile == "" {
-			if needed == viewer {
-				next(w, r, principal{})
-				return
+		in := s.web.now()
+		if needed == scraper {
+			needed := viewer
+			if s.opensMetrics(in) {
+				needed = anybody
 			}
-			problem(w, http.StatusForbidden, "read-only: a decision needs a named person, see admin.tokens_file")
+			s.may(needed, next)(w, r)
 			return
 		}
-		tokens, err := readTokens(s.cfg.TokensFile)
-		if err != nil {
-			s.log.Error("the tokens file cannot be read", zap.Error(err))
-			problem(w, http.StatusInternalServerError, "admin.tokens_file cannot be read, see the log")
-			return
-		}
-		who, ok := find(tokens, r.Header.Get("Authorization"))
 		switch {
-		case !ok:
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			problem(w, http.StatusUnauthorized, "a token from admin.tokens_file is needed")
-		case needed == operator && who.role != operator:
-			problem(w, http.StatusForbidden, "this needs the role operator")
+		case needed == anybody, !s.knowsPeople(in) && needed == viewer:
+			next(w, r, principal{})
+		case !s.knowsPeople(in):
+			problem(w, http.StatusForbidden, "read-only: a decision needs a named person, see admin.tokens_file")
 		default:
-			next(w, r, who)
+			if who, ok := s.known(w, r, in); ok && who.allowed(w, needed) {
+				next(w, r, who)
+			}
 		}
 	}
+}
+
+// knowsPeople says whether people can be told from each other: then nobody else gets
+// to see anything.
+func (s *Server) knowsPeople(in *webFile) bool {
+	return s.cfg.TokensFile != "" || len(in.config.Users) > 0
+}
+
+// opensMetrics says whether metrics are for anybody who comes in. Prometheus' own
+// servers ask for a password everywhere once there are users, and so whoever sets some
+// expects it here.
+func (s *Server) opensMetrics(in *webFile) bool {
+	if s.cfg.OpenMetrics != nil {
+		return *s.cfg.OpenMetrics
+	}
+	return len(in.config.Users) == 0
+}
+
+// known is who asks, by a token or by a password; false if it has answered already.
+func (s *Server) known(w http.ResponseWriter, r *http.Request, in *webFile) (principal, bool) {
+	if name, password, ok := r.BasicAuth(); ok && len(in.config.Users) > 0 {
+		right, err := s.passwords.are(r.Context(), in, r.RemoteAddr, name, password)
+		switch {
+		case err != nil:
+			w.Header().Set("Retry-After", strconv.Itoa(int(tryAgainAfter.Seconds())))
+			problem(w, http.StatusTooManyRequests, err.Error())
+			return principal{}, false
+		case right:
+			return principal{name: name, role: viewer, byPassword: true}, true
+		}
+		return principal{}, s.asks(w, in)
+	}
+	if s.cfg.TokensFile == "" {
+		return principal{}, s.asks(w, in)
+	}
+	tokens, err := readTokens(s.cfg.TokensFile)
+	if err != nil {
+		s.log.Error("the tokens file cannot be read", zap.Error(err))
+		problem(w, http.StatusInternalServerError, "admin.tokens_file cannot be read, see the log")
+		return principal{}, false
+	}
+	who, ok := find(tokens, r.Header.Get("Authorization"))
+	return who, ok || s.asks(w, in)
+}
+
+// asks asks for what would do; always false.
+func (s *Server) asks(w http.ResponseWriter, in *webFile) bool {
+	var needed []string
+	if s.cfg.TokensFile != "" {
+		w.Header().Add("WWW-Authenticate", "Bearer")
+		needed = append(needed, "a token from admin.tokens_file")
+	}
+	if len(in.config.Users) > 0 {
+		w.Header().Add("WWW-Authenticate", `Basic realm="signoff", charset="UTF-8"`)
+		needed = append(needed, "a user of admin.web_config_file with the password")
+	}
+	problem(w, http.StatusUnauthorized, strings.Join(needed, ", or ")+" is needed")
+	return false
+}
+
+// allowed says whether p has the role, and else answers.
+func (p principal) allowed(w http.ResponseWriter, needed role) bool {
+	switch {
+	case needed != operator || p.role == operator:
+		return true
+	case p.byPassword:
+		problem(w, http.StatusForbidden, "users of admin.web_config_file only look: a decision needs the token of an operator, from admin.tokens_file")
+	default:
+		problem(w, http.StatusForbidden, "this needs the role operator")
+	}
+	return false
 }
 
 func find(tokens []principal, authorization string) (principal, bool) {

@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -89,13 +88,9 @@ func endpointOf(cfg webhook.Config, u *url.URL) *webhook.Endpoint {
 func testClient(caFile string) (*http.Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if caFile != "" {
-		text, err := os.ReadFile(caFile)
+		roots, err := readRoots(caFile)
 		if err != nil {
-			return nil, usageError{fmt.Errorf("--ca-file: %w", err)}
-		}
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(text) {
-			return nil, usageError{fmt.Errorf("--ca-file: %s: no certificate in PEM", caFile)}
+			return nil, usageError{err}
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}

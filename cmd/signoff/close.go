@@ -48,15 +48,15 @@ func closeCommand(ctx context.Context, args []string, out io.Writer) error {
 
 // leaversFrom says where people come from, and by which way they are closed.
 type leaversFrom struct {
-	configFile, url, tokenFile, column *string
-	skipBad                            *bool
+	daemon             daemonFlags
+	configFile, column *string
+	skipBad            *bool
 }
 
 func leaversFlags(flags *flag.FlagSet) leaversFrom {
 	return leaversFrom{
 		configFile: flags.String("config", "", "`FILE` of the config: works on the ledger itself, while no daemon does"),
-		url:        flags.String("url", os.Getenv("SIGNOFF_URL"), "`URL` of a daemon's admin listener, to have it do the work (or SIGNOFF_URL)"),
-		tokenFile:  flags.String("token-file", os.Getenv("SIGNOFF_TOKEN_FILE"), "`FILE` with your token (or SIGNOFF_TOKEN_FILE)"),
+		daemon:     newDaemonFlags(flags, "`URL` of a daemon's admin listener, to have it do the work (or SIGNOFF_URL)"),
 		column:     flags.String("column", "", "`NAME` of the column with the emails, where it cannot be told"),
 		skipBad:    flags.Bool("skip-bad", false, "go on without the lines that are bad"),
 	}
@@ -108,14 +108,14 @@ type closing interface {
 // reach finds the way: through a daemon, or over the ledger itself.
 func (f leaversFrom) reach(ctx context.Context, people consumer.Leavers) (closing, error) {
 	switch {
-	case *f.url != "" && *f.configFile != "":
+	case *f.daemon.url != "" && *f.configFile != "":
 		return nil, usageError{errors.New("--url (or SIGNOFF_URL) and --config: one of the two")}
 	case *f.configFile != "":
 		return openClosing(ctx, *f.configFile, people)
-	case *f.url == "":
+	case *f.daemon.url == "":
 		return nil, usageError{errors.New("--url of a daemon, or --config FILE where none runs, is needed")}
 	}
-	client, err := newConsoleClient(*f.url, *f.tokenFile)
+	client, err := f.daemon.client()
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func planCommand(ctx context.Context, args []string, out io.Writer) error {
 			return usageError{err}
 		}
 	}
-	if *way.configFile != "" && *way.url == "" {
+	if *way.configFile != "" && *way.daemon.url == "" {
 		if approves {
 			return errOnlyLooks
 		}

@@ -401,7 +401,7 @@ func (d *daemon) ignored(source consumer.Source) func(n int) {
 // fails. What brings in and what closes stop first, the admin listener next, the
 // ledger last.
 func (d *daemon) run(ctx context.Context) error {
-	begins := []zap.Field{zap.String("version", version), zap.Stringer("admin", d.console.Addr())}
+	begins := []zap.Field{zap.String("version", version), zap.Stringer("admin", d.console.Addr()), zap.Bool("tls", d.console.TLS())}
 	if d.cfg.Mode == modeDryRun {
 		d.log.Info("signoff runs", begins...)
 		d.log.Warn("dry run: nobody is closed until the config says mode: close")

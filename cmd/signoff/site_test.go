@@ -245,7 +245,12 @@ func bearsOut(t *testing.T, cfg config) {
 	}
 }
 
-func (r *running) admin() string { return "http://" + r.console.Addr().String() }
+func (r *running) admin() string {
+	if r.console.TLS() {
+		return "https://" + r.console.Addr().String()
+	}
+	return "http://" + r.console.Addr().String()
+}
 
 func (r *running) stats(t *testing.T) ledger.Stats {
 	t.Helper()

@@ -150,13 +150,20 @@ imagePullSecrets:
 {{- toYaml $context }}
 {{- end }}
 
-{{/* A probe. Helm lays maps over each other: another way to ask takes the place of the default one. */}}
+{{/*
+A probe: (list . VALUES). Helm lays maps over each other: another way to ask takes the
+place of the default one. The admin port is asked as it is spoken there.
+*/}}
 {{- define "signoff.probe" -}}
-{{- if or .exec .tcpSocket .grpc }}
-{{- toYaml (omit . "httpGet") }}
-{{- else }}
-{{- toYaml . }}
+{{- $probe := deepCopy (index . 1) }}
+{{- if or $probe.exec $probe.tcpSocket $probe.grpc }}
+{{- $probe = omit $probe "httpGet" }}
+{{- else if $probe.httpGet }}
+{{- if and (eq (include "signoff.adminScheme" (index . 0)) "https") (eq (toString $probe.httpGet.port) "admin") (not $probe.httpGet.scheme) }}
+{{- $_ := set $probe.httpGet "scheme" "HTTPS" }}
 {{- end }}
+{{- end }}
+{{- toYaml $probe }}
 {{- end }}
 
 {{/* What is in the config. */}}
@@ -185,6 +192,19 @@ imagePullSecrets:
 
 {{- define "signoff.adminPort" -}}
 {{- include "signoff.port" (list ((.Values.config.admin).listen) "9090") }}
+{{- end }}
+
+{{/*
+What is spoken at the admin port: http or https. A web config in configFiles says itself
+whether it has TLS; of one in a Secret that is taken for granted.
+*/}}
+{{- define "signoff.adminScheme" -}}
+{{- $file := toString (default "" (.Values.config.admin).web_config_file) }}
+{{- $text := get .Values.configFiles (trimPrefix "/etc/signoff/" $file) }}
+{{- if .Values.adminScheme }}{{ .Values.adminScheme }}
+{{- else if or (not $file) (and $text (not (fromYaml $text).tls_server_config)) }}http
+{{- else }}https
+{{- end }}
 {{- end }}
 
 {{/* Whether there is a webhook; of a ConfigMap of your own that is taken for granted. */}}

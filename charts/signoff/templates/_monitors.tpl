@@ -3,7 +3,7 @@
 {{- $values := index . 1 -}}
 port: admin
 path: /metrics
-scheme: {{ $values.scheme }}
+scheme: {{ default (include "signoff.adminScheme" (index . 0)) $values.scheme }}
 honorLabels: {{ $values.honorLabels }}
 {{- with $values.interval }}
 interval: {{ . }}
@@ -13,6 +13,14 @@ scrapeTimeout: {{ . }}
 {{- end }}
 {{- with $values.tlsConfig }}
 tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.basicAuth }}
+basicAuth:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.authorization }}
+authorization:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with $values.metricRelabelings }}
