@@ -3,6 +3,7 @@
 //	outside company -count N -url URL -public-key FILE        the config of a simulated Docusign
 //	outside serve -address IP -cert FILE -key FILE …          Kafka, and TLS before that Docusign
 //	outside send -webhook URL -token FILE -kafka HOST:PORT …  an HR system
+//	outside press -webhook URL -token FILE                    somebody who sends too much
 //
 // Leaver n is the same for all of them. `serve` notes the userId of each leaver
 // whom a close request names, and `send` of each whose termination was taken, a
@@ -32,9 +33,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	commands := map[string]func(context.Context, []string) error{"company": companyCommand, "serve": serveCommand, "send": sendCommand}
+	commands := map[string]func(context.Context, []string) error{"company": companyCommand, "serve": serveCommand, "send": sendCommand, "press": pressCommand}
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("company | serve | send")
+		return errors.New("company | serve | send | press")
 	}
 	return commands[args[0]](ctx, args[1:])
 }
