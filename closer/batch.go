@@ -69,12 +69,8 @@ func isAlone(err error) bool {
 	return refused != nil && refused.RetryAt.IsZero()
 }
 
-// stillGood returns a notYetError if a freeze began after the guard has judged, or
-// the guard is another by now.
-func (a *account) stillGood(ctx context.Context, urgent bool) error {
-	if a.policy.get() != a.terms {
-		return errOtherTerms
-	}
+// stillThawed returns a notYetError if a freeze began after the guard has judged.
+func (a *account) stillThawed(ctx context.Context, urgent bool) error {
 	since, _, err := a.ledger.Frozen(ctx, a.id, time.Now())
 	if err == nil && since.After(a.frozen[urgent]) {
 		return &notYetError{"a freeze has begun: what is not sent is judged anew"}
@@ -125,13 +121,17 @@ func (a *account) closeBatch(ctx context.Context, api *docusign.Account, members
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	if err := a.stillGood(ctx, urgent); err != nil {
+	if err := a.stillThawed(ctx, urgent); err != nil {
 		return false, err
 	}
 	a.beat(time.Now()) // halving takes many requests
 	work, cancel := withGrace(ctx, batchGrace)
 	defer cancel()
-	b, err := a.ledger.Submit(work, a.id, members, resolvedAt, a.fresh())
+	var b ledger.Batch
+	err = a.policy.while(a.terms, func() (err error) { // nothing is sent by a guard that is none any more
+		b, err = a.ledger.Submit(work, a.id, members, resolvedAt, a.fresh())
+		return err
+	})
 	if errors.Is(err, ledger.ErrStalePlan) {
 		return false, &notYetError{"the plan has grown old while it was sent: the rest is looked up again"}
 	}

@@ -161,7 +161,11 @@ func (c *Closer) Run(ctx context.Context, beat func(time.Time)) error {
 // Renew has what is held judged anew if the guard is not configured any more as it
 // was when that was judged.
 func (c *Closer) Renew(ctx context.Context) error {
-	policy := fmt.Sprintf("%+v self=%s", c.policy.get().guard.Judging(), c.client.UserID())
+	return c.policy.keep(func(t *terms) error { return c.renew(ctx, t.guard) })
+}
+
+func (c *Closer) renew(ctx context.Context, g guard.Config) error {
+	policy := fmt.Sprintf("%+v self=%s", g.Judging(), c.client.UserID())
 	digest := sha256.Sum256([]byte(policy)) // it names people
 	if err := c.ledger.Renew(ctx, c.cfg.DryRun, hex.EncodeToString(digest[:])); err != nil {
 		return fmt.Errorf("judge holds anew: %w", err)

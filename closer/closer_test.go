@@ -2,7 +2,9 @@ package closer_test
 
 import (
 	"context"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -371,5 +373,52 @@ func TestMovedLeavingDateKeepsTheUserOpen(t *testing.T) {
 		r.closeDue()
 		r.is(ledger.Waiting, 0)
 		r.closes(0, userID(0))
+	})
+}
+
+// Another guard does not wait for the end of the look-ups of a plan that it will not
+// let go, nor do urgent leavers.
+func TestReconfigureEndsTheLookUps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, company(2000))
+		changed := false
+		r.through(func(req *http.Request, _ string, next http.RoundTripper) (*http.Response, error) {
+			if strings.HasSuffix(req.URL.Path, "/users") && !changed {
+				changed = true
+				g := r.guard
+				g.Protected.Emails = []string{email(0)}
+				if err := r.closer.Reconfigure(r.t.Context(), r.cfg, g); err != nil {
+					t.Error(err)
+				}
+			}
+			return next.RoundTrip(req)
+		})
+		r.leave(nil, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+		if r.closeDue() {
+			t.Error("a plan was made by the guard of before")
+		}
+		if n := r.calls("list_users"); n > 5 { // those that were under way
+			t.Errorf("%d look-ups by the guard of before", n)
+		}
+		r.closeDue()
+		r.is(ledger.Held, 0)
+		r.is(ledger.Closed, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+	})
+}
+
+// A ledger that cannot say so leaves the guard in force that was.
+func TestReconfigureIsWholeOrNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		g := r.guard
+		g.Protected.Emails = []string{email(0)}
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := r.closer.Reconfigure(over, r.cfg, g); err == nil {
+			t.Error("no error")
+		}
+		r.leave(nil, 0)
+		r.closeDue()
+		r.is(ledger.Closed, 0)
 	})
 }

@@ -76,6 +76,44 @@ func TestImportGoesOnAfterARestart(t *testing.T) {
 	})
 }
 
+// What a person decides while it is asked whether another import runs counts for the
+// import that would follow.
+func TestImportIsJudgedByWhatIsNow(t *testing.T) {
+	for name, decide := range map[string]func(*rig){
+		"a freeze": func(r *rig) {
+			if _, err := r.ledger.Freeze(r.t.Context(), ledger.Freeze{Until: time.Now().Add(time.Hour), Reason: "wrong file", By: "ana"}); err != nil {
+				r.t.Error(err)
+			}
+		},
+		"another guard": func(r *rig) {
+			g := r.guard
+			g.Protected.Emails = []string{email(0), email(1)}
+			if err := r.closer.Reconfigure(r.t.Context(), r.cfg, g); err != nil {
+				r.t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, throughOrganization)
+				decided := false
+				r.through(func(req *http.Request, _ string, next http.RoundTripper) (*http.Response, error) {
+					resp, err := next.RoundTrip(req)
+					if strings.HasSuffix(req.URL.Path, "/imports/bulk_users") && req.Method == http.MethodGet && !decided {
+						decided = true
+						decide(r)
+					}
+					return resp, err
+				})
+				r.leave(nil, 0, 1)
+				r.goOn(time.Minute)
+				r.imports(0)
+				r.is(ledger.Held, 0, 1)
+			})
+		})
+	}
+}
+
 // TestImportWhoseAnswerIsLost is found again by its time and its size, or its
 // users are looked up.
 func TestImportWhoseAnswerIsLost(t *testing.T) {

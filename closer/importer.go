@@ -81,26 +81,39 @@ func (i *importer) send(ctx context.Context, now time.Time) error {
 	for _, a := range i.accounts {
 		a.shared = nil
 	}
-	plans, err := i.stillGood(ctx, made)
-	if err != nil {
-		return err
-	}
-	if len(plans) == 0 || ctx.Err() != nil || now.Before(i.checkAt) {
+	if len(made) == 0 || ctx.Err() != nil || now.Before(i.checkAt) {
 		return nil
 	}
 	if running, err := i.othersRun(ctx); err != nil || running {
 		i.later(now)
-		return i.parkAll(ctx, now, plans, err)
+		return i.parkAll(ctx, now, made, err)
+	}
+	plans, err := i.thawed(ctx, made) // and not before it was asked, which takes its time
+	if err != nil || len(plans) == 0 {
+		return err
 	}
 	work, cancel := withGrace(ctx, batchGrace)
 	defer cancel()
-	imp, err := i.ledger.SubmitImport(work, i.cfg.Organization, i.fitting(plans), i.fresh())
+	var imp ledger.Import
+	err = i.policy.while(i.terms, func() (err error) {
+		imp, err = i.ledger.SubmitImport(work, i.cfg.Organization, i.fitting(plans), i.fresh())
+		return err
+	})
 	if errors.Is(err, ledger.ErrStalePlan) {
 		return nil // the next run resolves it anew
+	}
+	if errors.Is(err, errOtherTerms) {
+		i.anew(plans)
+		return nil
 	}
 	if err != nil || imp.ID == 0 {
 		return err
 	}
+	return i.upload(ctx, work, now, imp, made)
+}
+
+// upload sends an import whose intent is written, within work; made is what it is of.
+func (i *importer) upload(ctx, work context.Context, now time.Time, imp ledger.Import, made []ready) error {
 	sent, err := i.org.CloseUsers(work, docusign.Upload{Rows: rowsOf(imp), Columns: i.cfg.Columns,
 		FileName: "signoff-" + now.UTC().Format("20060102T150405Z") + ".csv",
 		Sending:  func() error { return i.ledger.ImportSending(work, imp.ID) }})
@@ -115,15 +128,15 @@ func (i *importer) send(ctx context.Context, now time.Time) error {
 	}
 	i.later(now)
 	failed := i.ledger.WithdrawImport(work, imp, docusign.Reason(err))
-	return errors.Join(failed, i.parkAll(ctx, now, plans, err))
+	return errors.Join(failed, i.parkAll(ctx, now, made, err))
 }
 
-// stillGood are the plans of accounts for which neither a freeze has begun nor the
-// guard was configured anew since they were judged.
-func (i *importer) stillGood(ctx context.Context, made []ready) (plans []ledger.AccountPlan, err error) {
+// thawed are the plans of accounts for which no freeze has begun since they were
+// judged.
+func (i *importer) thawed(ctx context.Context, made []ready) (plans []ledger.AccountPlan, err error) {
 	for _, p := range made {
 		var notYet *notYetError
-		err := i.accounts[p.Account].stillGood(ctx, p.urgent)
+		err := i.accounts[p.Account].stillThawed(ctx, p.urgent)
 		switch {
 		case err == nil:
 			plans = append(plans, p.AccountPlan)
@@ -132,6 +145,13 @@ func (i *importer) stillGood(ctx context.Context, made []ready) (plans []ledger.
 		}
 	}
 	return plans, nil
+}
+
+// anew has these plans made and judged again at once.
+func (i *importer) anew(plans []ledger.AccountPlan) {
+	for _, p := range plans {
+		i.accounts[p.Account].next = time.Time{}
+	}
 }
 
 // later puts the next question off, each time for longer.
@@ -175,7 +195,7 @@ func rowsOf(imp ledger.Import) []docusign.ImportRow {
 
 // parkAll parks the accounts of the plans, or has them wait, if the
 // organization refuses what they wanted.
-func (i *importer) parkAll(ctx context.Context, now time.Time, plans []ledger.AccountPlan, cause error) error {
+func (i *importer) parkAll(ctx context.Context, now time.Time, plans []ready, cause error) error {
 	if cause == nil {
 		return nil
 	}

@@ -58,6 +58,9 @@ func (a *account) resolve(ctx context.Context, entries []ledger.Entry, urgent bo
 		Room: api.Room() - closes, HourRoom: hourRoom,
 		Before: func(via directory.Via) error {
 			a.beat(time.Now())
+			if a.policy.get() != a.terms { // what is found would be judged by nobody
+				return errOtherTerms
+			}
 			if between != nil {
 				between(ctx)
 			}

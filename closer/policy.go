@@ -2,6 +2,7 @@ package closer
 
 import (
 	"context"
+	"reflect"
 	"sync"
 	"time"
 
@@ -28,21 +29,37 @@ func (p *policy) get() *terms {
 	return p.now
 }
 
-func (p *policy) set(t *terms) {
+// exchange has these terms come into force once renew is done, and neither if that
+// fails; nobody works by the old ones meanwhile. Terms that say the same stay.
+func (p *policy) exchange(t *terms, renew func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if reflect.DeepEqual(p.now, t) {
+		return nil
+	}
+	if err := renew(); err != nil {
+		return err
+	}
 	p.now = t
+	return nil
+}
+
+// keep does something by the terms in force, which stay so meanwhile.
+func (p *policy) keep(do func(*terms) error) error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return do(p.now)
 }
 
 // while does something by these terms, which stay in force meanwhile; a notYetError
 // if others are.
 func (p *policy) while(t *terms, do func() error) error {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if p.now != t {
-		return errOtherTerms
-	}
-	return do()
+	return p.keep(func(now *terms) error {
+		if now != t {
+			return errOtherTerms
+		}
+		return do()
+	})
 }
 
 var errOtherTerms = &notYetError{"the guard was configured anew: what is not sent is judged by it"}
@@ -72,11 +89,13 @@ func (l *loop) adopt(now time.Time) {
 }
 
 // Reconfigure puts another guard, interval and number of users of a close request in
-// force; nothing else of cfg is looked at. A plan under way stops after the batch that
-// is sent, and what is held is judged anew, as at a start. It may be called while Run
-// runs.
+// force; nothing else of cfg is looked at. If they are others, a plan under way stops
+// after the batch that is sent, and what is held is judged anew, as at a start. After an
+// error nothing has changed. It may be called while Run runs.
 func (c *Closer) Reconfigure(ctx context.Context, cfg Config, g guard.Config) error {
-	c.policy.set(&terms{g, cfg.Interval, cfg.MaxUsers})
-	c.metrics.Windows(g.Windows())
-	return c.Renew(ctx)
+	err := c.policy.exchange(&terms{g, cfg.Interval, cfg.MaxUsers}, func() error { return c.renew(ctx, g) })
+	if err == nil {
+		c.metrics.Windows(g.Windows())
+	}
+	return err
 }

@@ -74,6 +74,9 @@ func TestWorkGrowsWithTheEvent(t *testing.T) {
 		for at, text := range wholeEvents(value) {
 			little := allocated(func() { readEvent(t, d, text) })
 			much := allocated(func() { readEvent(t, d, larger[at]) })
+			if much > 2*times*little+1<<20 { // at times garbage is collected in between, and with it buffers that would be used again
+				much = allocated(func() { readEvent(t, d, larger[at]) })
+			}
 			if much > 2*times*little+1<<20 {
 				t.Errorf("%s, %s: %d KiB for one, %d KiB for %d times as much", shape, at, little>>10, much>>10, times)
 			}

@@ -197,7 +197,7 @@ func (r *Reader) settle(got *Content, p Payload, out Event, err error) error {
 	}
 	got.Rejects = append(got.Rejects, Reject{
 		Key: key, Position: p.Position, Reason: wrong.Reason, Detail: wrong.Detail, Payload: p.Text, ReceivedAt: p.Received,
-		TraceParent: cmp.Or(out.TraceParent, ParseTraceParent(p.TraceParent)),
+		TraceParent: cmp.Or(out.TraceParent, parseTraceParent(p.TraceParent)),
 	})
 	return nil
 }

@@ -20,10 +20,10 @@ const (
 	parentLen  = versionLen + traceLen + spanLen + flagsLen + 3
 )
 
-// ParseTraceParent returns the trace context in text, in the form of version 00, or ""
+// parseTraceParent returns the trace context in text, in the form of version 00, or ""
 // if there is none that https://www.w3.org/TR/trace-context/ allows. What it says of
 // a later version than that is taken as far as it is known.
-func ParseTraceParent(text string) string {
+func parseTraceParent(text string) string {
 	text = strings.TrimSpace(text)
 	if len(text) < parentLen || len(text) > maxAttribute {
 		return ""
@@ -49,7 +49,7 @@ func isHex(s string, length int) bool {
 	return err == nil && len(s) == length && strings.ToLower(s) == s
 }
 
-// TraceID is the trace's id in what ParseTraceParent has returned; "" for none.
+// TraceID is the trace's id in what parseTraceParent has returned; "" for none.
 func TraceID(parent string) string {
 	if parent == "" {
 		return ""
@@ -61,9 +61,9 @@ func TraceID(parent string) string {
 // of what it came by.
 func traceOf(e event.Event, carried string) string {
 	if own, ok := e.Extensions()[TraceParent].(string); ok {
-		if parent := ParseTraceParent(own); parent != "" {
+		if parent := parseTraceParent(own); parent != "" {
 			return parent
 		}
 	}
-	return ParseTraceParent(carried)
+	return parseTraceParent(carried)
 }

@@ -28,7 +28,7 @@ func TestParseTraceParent(t *testing.T) {
 		"nothing":                       {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := ParseTraceParent(c.text); got != c.want {
+			if got := parseTraceParent(c.text); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})

@@ -21,6 +21,7 @@ const Other = "other"
 type Accounts struct {
 	mu   sync.Mutex
 	seen map[string]bool
+	more bool // there are others
 }
 
 // NewAccounts gives the first of these accounts a label of their own; those
@@ -44,17 +45,22 @@ func (a *Accounts) Label(id string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.seen[id] && len(a.seen) >= MaxAccounts {
+		a.more = true
 		return Other
 	}
 	a.seen[id] = true
 	return id
 }
 
-// labels are the values so far, sorted.
+// labels are the values so far, sorted, Other last.
 func (a *Accounts) labels() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.Sorted(maps.Keys(a.seen))
+	all := slices.Sorted(maps.Keys(a.seen))
+	if a.more {
+		all = append(all, Other)
+	}
+	return all
 }
 
 // accountGauge is a gauge by account: of those that share a label it shows the
@@ -95,4 +101,12 @@ func (g *accountGauge) worst(id string, value float64, rest string) float64 {
 		value = g.worse(value, other)
 	}
 	return value
+}
+
+// forget removes what was set for a value of the only label after `account`.
+func (g *accountGauge) forget(label, value string) {
+	g.vec.DeletePartialMatch(prometheus.Labels{label: value})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.others, value)
 }

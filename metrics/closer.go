@@ -112,7 +112,7 @@ func (m *Closer) Windows(windows []string) {
 	defer m.mu.Unlock()
 	for _, w := range m.windowWords {
 		if !slices.Contains(windows, w) {
-			m.headroom.vec.DeletePartialMatch(prometheus.Labels{"window": w})
+			m.headroom.forget("window", w)
 		}
 	}
 	m.windowWords = windows

@@ -341,6 +341,26 @@ func TestManyAccounts(t *testing.T) {
 	}
 }
 
+// Windows come and go with the config. One that comes back knows nothing of before.
+func TestWindowsAreThoseOfTheConfig(t *testing.T) {
+	a := everything(quiet)
+	for i := range 60 {
+		a.closer.Account(fmt.Sprint("account-", i))
+	}
+	a.closer.Headroom("account-55", "a-window", 3)
+	a.closer.Windows([]string{"another"})
+	for _, account := range []string{"account-1", metrics.Other} {
+		if v := a.value(t, "signoff_guard_headroom_users", "account="+account+",window=another"); v != 0 {
+			t.Errorf("another window of %s begins at %v", account, v)
+		}
+	}
+	a.closer.Windows([]string{"a-window"})
+	a.closer.Headroom("account-56", "a-window", 8)
+	if v := a.value(t, "signoff_guard_headroom_users", "account=other,window=a-window"); v != 8 {
+		t.Errorf("the headroom is %v, want 8: nothing else is known since the window is back", v)
+	}
+}
+
 func TestGivenUpPartitionsHaveNoSeries(t *testing.T) {
 	a := everything(quiet)
 	before := series(a.gather(t))

@@ -89,6 +89,8 @@ func (n narrator) isDue(e ledger.StoryEntry, p *StoryPlace) {
 	}
 	run := n.nextRun(e.Account)
 	switch {
+	case n.told.Accounts[e.Account].Parked != "":
+		p.Next = append(p.Next, "once the account goes on, "+what)
 	case e.NextAt.After(n.told.At):
 		p.At = e.NextAt
 		p.Next = append(p.Next, fmt.Sprintf("not tried again before %s; then %s", stamp(e.NextAt), what), n.command("to try at once", "retry"))
@@ -180,6 +182,9 @@ func (n narrator) isSettled(l ledger.StoryLeaving, e ledger.StoryEntry, p *Story
 		p.Next = append(p.Next, n.command("nothing more; to look once more", "retry"))
 	case ledger.Cancelled:
 		p.Now = "cancelled " + at + ": the termination was taken back"
+		if e.Reason == rehired {
+			p.Now = "cancelled " + at + ": the person is hired again"
+		}
 		p.Next = append(p.Next, "nothing more, unless a later termination comes")
 	case ledger.Skipped:
 		p.Now = "left open by a person, " + at

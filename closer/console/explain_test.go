@@ -130,7 +130,8 @@ func TestStoriesInWords(t *testing.T) {
 		"parked": {func(p past) {
 			p.due(account, "ann")
 			p.set(ledger.Account{ID: account, Parked: "consent", Advice: "give consent", ParkedAt: time.Now()})
-		}, nil, []string{"account an-account was parked, nothing is sent in it: consent: give consent", "nothing is sent: the account is parked since 2"}},
+		}, nil, []string{"account an-account was parked, nothing is sent in it: consent: give consent", "nothing is sent: the account is parked since 2",
+			"once the account goes on, the user is looked up, judged and closed"}},
 		"out of quota": {func(p past) {
 			p.due(account, "ann")
 			p.set(ledger.Account{ID: account, ResumeAt: time.Now().Add(time.Hour)})
@@ -203,6 +204,10 @@ func TestStoriesInWords(t *testing.T) {
 			p.news(consumer.Terminated, "ann", 48*time.Hour)
 			p.news(consumer.Rescinded, "ann", 0)
 		}, nil, []string{"cancelled: the termination was taken back, by event rescinded-ann", "now: cancelled 2", "nothing more, unless a later termination comes"}},
+		"hired again before it came to it": {func(p past) {
+			p.news(consumer.Terminated, "ann", 48*time.Hour)
+			p.news(consumer.Rehired, "ann", 0)
+		}, nil, []string{": the person is hired again", "nothing more, unless a later termination comes"}},
 		"skipped": {func(p past) {
 			p.due(account, "ann")
 			p.byHand(func(w ledger.ByHand) error { _, _, err := p.ledger.Skip(p.t.Context(), w); return err })

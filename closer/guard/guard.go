@@ -125,7 +125,7 @@ func (p People) validate() error {
 	}
 	for i, domain := range p.Domains {
 		if domain == "" || strings.Contains(domain, "@") {
-			return fmt.Errorf("guard.protected.domains[%d]: %q: not a domain, which has no @", i, domain)
+			return fmt.Errorf("guard.protected.domains[%d]: not a domain, which has no @", i) // not quoted: it may be an address
 		}
 	}
 	return nil

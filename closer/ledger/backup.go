@@ -243,10 +243,10 @@ var (
 // DatedBackup is the name of a backup that was begun at a time.
 func DatedBackup(at time.Time) string { return at.UTC().Format(datedName) }
 
-// PruneBackups deletes all but the newest of the backups in a folder that are named
-// by their time, and returns the names of those it deleted. A ledger that is in use
-// under such a name stays.
-func PruneBackups(dir, ledger string, keep int) ([]string, error) {
+// PruneBackups deletes all but so many of the backups in a folder that are named by
+// their time: c, which was just made there, and the newest of the others by name. It
+// returns the names of those it deleted. A ledger that is in use under such a name stays.
+func PruneBackups(dir, ledger string, c Copy, keep int) ([]string, error) {
 	path, err := sqlitePath(ledger)
 	if err != nil {
 		return nil, err
@@ -262,11 +262,11 @@ func PruneBackups(dir, ledger string, keep int) ([]string, error) {
 	var names []string
 	for _, f := range found {
 		info, err := f.Info()
-		if err == nil && info.Mode().IsRegular() && dated.MatchString(f.Name()) && !os.SameFile(info, live) {
+		if err == nil && info.Mode().IsRegular() && dated.MatchString(f.Name()) && !os.SameFile(info, live) && f.Name() != filepath.Base(c.File) { // c may have another clock's time
 			names = append(names, f.Name())
 		}
 	}
-	names = names[:max(0, len(names)-keep)]
+	names = names[:max(0, len(names)-(keep-1))]
 	for i, name := range names {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			return slices.Clip(names[:i]), err

@@ -250,13 +250,16 @@ func TestPruneBackups(t *testing.T) {
 	others := []string{"ledger.db", "ledger-20261127.db", "ledger-20261127T210000Z.db-wal", ".ledger-20261127T210000Z.db.partial", "copy.db"}
 	for name, c := range map[string]struct {
 		keep int
+		made string // just now
 		live string // under which name a ledger is in use
 		want []string
 	}{
-		"keep two":                    {2, "", []string{day(0), day(1)}},
-		"keep more than there are":    {9, "", nil},
-		"keep all":                    {4, "", nil},
-		"keep one, the oldest in use": {1, day(0), []string{day(1), day(2)}},
+		"keep two":                             {2, day(3), "", []string{day(0), day(1)}},
+		"keep more than there are":             {9, day(3), "", nil},
+		"keep all":                             {4, day(3), "", nil},
+		"keep one, the oldest in use":          {1, day(3), day(0), []string{day(1), day(2)}},
+		"keep one, made after a clock was set": {1, day(0), "", []string{day(1), day(2), day(3)}},
+		"keep two, made after a clock was set": {2, day(1), "", []string{day(0), day(2)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -271,7 +274,7 @@ func TestPruneBackups(t *testing.T) {
 			if live == "" {
 				live = "ledger.db"
 			}
-			got, err := PruneBackups(dir, "sqlite://"+filepath.Join(dir, live), c.keep)
+			got, err := PruneBackups(dir, "sqlite://"+filepath.Join(dir, live), Copy{File: filepath.Join(dir, c.made)}, c.keep)
 			if err != nil || !slices.Equal(got, c.want) {
 				t.Errorf("deleted %v, %v; want %v", got, err, c.want)
 			}

@@ -159,3 +159,17 @@ func TestNoReading(t *testing.T) {
 		t.Errorf("reading %+v (%v), want none", got, err)
 	}
 }
+
+// Each scrape counts all entries there are: without the index it would read all that is
+// in them.
+func TestEntriesAreCountedByAnIndex(t *testing.T) {
+	b := newBook(t)
+	var id, parent, unused int64
+	var step string
+	if err := b.read.QueryRowContext(t.Context(), `EXPLAIN QUERY PLAN `+entryCounts, 1).Scan(&id, &parent, &unused, &step); err != nil {
+		t.Fatal(err)
+	}
+	if want := "SCAN entries USING COVERING INDEX entries_counts"; step != want {
+		t.Errorf("%s, want %s", step, want)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -198,12 +199,19 @@ func TestLoopBeatsWhileASinkIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook(t)
 		p := newPublisher(t, b, &recorder{slow: 10 * time.Second, refuse: &RetryError{time.Hour, errAway}})
+		var mu sync.Mutex
 		last, gap := time.Now(), time.Duration(0)
-		p.Beat = func(now time.Time) { gap, last = max(gap, now.Sub(last)), now }
+		p.Beat = func(now time.Time) {
+			mu.Lock()
+			defer mu.Unlock()
+			gap, last = max(gap, now.Sub(last)), now
+		}
 		p.start(t)
 		b.happens(1)
 		time.Sleep(3 * time.Hour)
 		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		if since := time.Since(last); max(gap, since) > 30*time.Second {
 			t.Errorf("did not beat for %v", max(gap, since))
 		}
@@ -215,18 +223,18 @@ func TestLoopThatASinkNeverLetsGoDoesNotBeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook(t)
 		p := newPublisher(t, b, &recorder{slow: time.Hour, takes: 1})
-		last := time.Now()
-		p.Beat = func(now time.Time) { last = now }
+		var last atomic.Pointer[time.Time]
+		p.Beat = func(now time.Time) { last.Store(&now) }
 		p.start(t)
 		b.happens(1)
 		time.Sleep(50 * time.Minute)
 		synctest.Wait()
-		if since := time.Since(last); since < 49*time.Minute {
+		if since := time.Since(*last.Load()); since < 49*time.Minute {
 			t.Errorf("beat %v ago, while it hangs", since)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if since := time.Since(last); since > beatEvery {
+		if since := time.Since(*last.Load()); since > beatEvery {
 			t.Errorf("beat %v ago, with nothing to do", since)
 		}
 	})

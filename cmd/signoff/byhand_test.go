@@ -62,6 +62,9 @@ func TestOneLeaverByHand(t *testing.T) {
 	}
 	r.await(t, ledger.Waiting, 1)
 	shows(t, r.admin()+"/metrics", `signoff_outcomes_total{account="`+demoAccount+`",outcome="skipped"} 1`)
+	if !logged(r.logs.String(), `"msg":"entry settled"`, `"outcome":"skipped"`) {
+		t.Error("the log does not say who was skipped")
+	}
 	auditNames(t, s.dir, map[string]string{"deferred": "hands over", "skipped": "the founder", "urgent": "walked out"})
 	noLeak(t, "the log", r.logs.String())
 	if n := len(s.docusign.Closes(demoAccount)); n != 0 {

@@ -54,7 +54,7 @@ func newTestSend(cfg config, to, caFile string) (*testSend, error) {
 	case cfg.Webhook.Listen == "":
 		return nil, usageError{errors.New("--send-test: webhook is not configured: there is nothing to send to")}
 	}
-	s := &testSend{paths: pathsOf(cfg.Webhook), sentTLS: cfg.Webhook.TLS != nil}
+	s := &testSend{paths: strings.Join(cfg.Webhook.Paths(), ", "), sentTLS: cfg.Webhook.TLS != nil}
 	endpoint := endpointOf(cfg.Webhook, u)
 	if endpoint == nil {
 		return nil, usageError{fmt.Errorf("--send-test: %s: no endpoint of the config; there are: %s", u.Path, s.paths)}
@@ -66,14 +66,6 @@ func newTestSend(cfg config, to, caFile string) (*testSend, error) {
 	s.to = u.String()
 	s.client, err = testClient(caFile)
 	return s, err
-}
-
-func pathsOf(cfg webhook.Config) string {
-	var paths []string
-	for _, e := range cfg.Endpoints {
-		paths = append(paths, e.Path)
-	}
-	return strings.Join(paths, ", ")
 }
 
 // endpointOf is the endpoint of the URL's path, which a proxy may have put something

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -27,8 +28,8 @@ func startConfig(ctx context.Context, l *ledger.Ledger, cfg config, log *zap.Log
 }
 
 // recordConfig puts on record by which config the daemon works from now on, and
-// returns the keys that differ from the one before. Files that the config names are
-// told by their names.
+// returns the keys that differ from the one before. Files that the config names, but
+// for those of mappings, are told by their names alone.
 func recordConfig(ctx context.Context, l *ledger.Ledger, cfg config) ([]string, error) {
 	settings := settingsOf(cfg)
 	changed, err := l.SetConfigured(ctx, ledger.Configured{Version: version, Mode: cfg.Mode, Digest: digestOf(settings),
@@ -58,10 +59,17 @@ func digestOf(settings map[string]ledger.Setting) string {
 }
 
 // settingsOf are the keys of a config that have a value. What may name a person or
-// hold a password is told by its number alone.
+// hold a password is told by its number alone. The file of a mapping is another setting
+// when something else is in it: it says who leaves, as an expression in the config does.
 func settingsOf(cfg config) map[string]ledger.Setting {
 	all := make(map[string]ledger.Setting)
 	addSettings(reflect.ValueOf(&cfg).Elem(), "", all)
+	for i, m := range cfg.Events.Mappings {
+		if text, err := os.ReadFile(m.File); err == nil {
+			key := fmt.Sprintf("events.mappings[%d].file", i)
+			all[key] = ledger.Setting{Told: all[key].Told, Hidden: fmt.Sprintf("%s %x", m.File, sha256.Sum256(text))}
+		}
+	}
 	return all
 }
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -204,14 +205,21 @@ func TestKeeperCountsDeadlines(t *testing.T) {
 	for name, deadline := range map[string]time.Duration{"close": 24 * time.Hour, "dry run": 0} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
 				var counted []string
 				k := keep(t, t.TempDir(), 0, func(k *keeper) {
-					k.deadline, k.counted = deadline, func(met bool, cause string) { counted = append(counted, fmt.Sprint(met, " ", cause)) }
+					k.deadline, k.counted = deadline, func(met bool, cause string) {
+						mu.Lock()
+						defer mu.Unlock()
+						counted = append(counted, fmt.Sprint(met, " ", cause))
+					}
 				})
 				defer k.stop()
 				are := func(when string, want ...string) {
 					t.Helper()
 					synctest.Wait()
+					mu.Lock()
+					defer mu.Unlock()
 					if deadline == 0 {
 						want = nil
 					}

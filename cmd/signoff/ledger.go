@@ -77,7 +77,7 @@ func ledgerBackup(ctx context.Context, args []string, out io.Writer) error {
 	}
 	var deleted []string
 	if keepSet {
-		if deleted, err = ledger.PruneBackups(into, cfg.Ledger, *keep); err != nil {
+		if deleted, err = ledger.PruneBackups(into, cfg.Ledger, c, *keep); err != nil {
 			err = fmt.Errorf("the backup is written, but older ones were not deleted: %w", err)
 		}
 	}

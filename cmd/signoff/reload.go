@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -43,6 +41,40 @@ func otherKeys(a, b map[string]ledger.Setting) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(key string) bool { return a[key] == b[key] })
 }
 
+// contents are of files: a digest of each, by its name. One that cannot be read is told
+// from an empty one.
+type contents map[string][sha256.Size]byte
+
+// contentsOf reads the file of a config and those of its mappings.
+func contentsOf(file string, cfg config) contents {
+	found := make(contents)
+	for _, name := range append(cfg.mappingFiles(), file) {
+		text, err := os.ReadFile(name)
+		found[name] = sha256.Sum256(fmt.Appendf(text, "%t", err == nil))
+	}
+	return found
+}
+
+// readConfig reads a config, and returns what was in its files before they were read:
+// what is written from then on is another content. The mappings are not read yet.
+func readConfig(file string) (config, contents, error) {
+	before := contentsOf(file, config{})
+	cfg, err := loadConfig(file)
+	found := contentsOf(file, cfg)
+	found[file] = before[file]
+	return cfg, found, err
+}
+
+func (c config) mappingFiles() []string {
+	var files []string
+	for _, m := range c.Events.Mappings {
+		if m.File != "" {
+			files = append(files, m.File)
+		}
+	}
+	return files
+}
+
 // reloader has the daemon work by the config file as it is by now: on SIGHUP, and
 // when the file, or that of a mapping, has changed. A file that is refused changes
 // nothing.
@@ -53,7 +85,10 @@ type reloader struct {
 	metrics *metrics.Config
 	log     *zap.Logger
 
-	found, tried [sha256.Size]byte // the content as last found, and as last tried
+	asked chan os.Signal // to reload, whatever was found
+
+	looking     sync.Mutex
+	found, read contents // as last found, and as last read
 
 	mu      sync.Mutex
 	since   time.Time // that the config in force is in force
@@ -68,19 +103,17 @@ func newReloader(d *daemon, m *metrics.Config, log *zap.Logger) *reloader {
 	return r
 }
 
-// follow says which file to look at, and whose level is set by it. It is for before
-// run.
-func (r *reloader) follow(file string, level zap.AtomicLevel) {
-	r.file, r.level = file, level
-	r.found = r.content()
-	r.tried = r.found
+// follow says which file to look at and what was in it and in those of its mappings
+// when it was read, whose level is set by it, and what asks for a reload. It is for
+// before run.
+func (r *reloader) follow(file string, read contents, level zap.AtomicLevel, asked chan os.Signal) {
+	r.file, r.read, r.level, r.asked = file, read, level, asked
+	r.found = read
 }
 
-// run looks until ctx ends, and beats each time.
+// run looks until ctx ends, and beats each time. What was refused is tried again each
+// time, since what it waited for, such as the file of a secret, may be there by now.
 func (r *reloader) run(ctx context.Context, beat func(time.Time)) error {
-	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, syscall.SIGHUP) // without a file as well: it must not end the process
-	defer signal.Stop(asked)
 	tick := time.NewTicker(lookAtConfig)
 	defer tick.Stop()
 	for {
@@ -88,58 +121,45 @@ func (r *reloader) run(ctx context.Context, beat func(time.Time)) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-asked:
-			if r.file != "" {
-				r.found = r.content()
-				r.reload(ctx)
-			}
+		case <-r.asked:
+			r.look(ctx, true)
 		case <-tick.C:
-			before := r.found
-			if r.file == "" {
-				continue
-			}
-			if r.found = r.content(); r.found == before && r.found != r.tried {
-				r.reload(ctx)
-			}
+			r.look(ctx, false)
 		}
 	}
 }
 
-// content is a digest of the file and of those of the mappings in force. A file that
-// cannot be read is told from an empty one.
-func (r *reloader) content() (sum [sha256.Size]byte) {
-	hash := sha256.New()
-	files := []string{r.file}
-	for _, m := range r.daemon.now().Events.Mappings {
-		if m.File != "" {
-			files = append(files, m.File)
-		}
+// look reloads if what is found twice in a row was not read yet or was refused; if
+// somebody asked, whatever is found.
+func (r *reloader) look(ctx context.Context, asked bool) {
+	if r.file == "" {
+		return
 	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		fmt.Fprintf(hash, "%s %t %d\n", file, err == nil, len(text))
-		_, _ = hash.Write(text)
+	r.looking.Lock()
+	defer r.looking.Unlock()
+	before := r.found
+	r.found = contentsOf(r.file, r.daemon.now())
+	if asked || maps.Equal(r.found, before) && (!maps.Equal(r.found, r.read) || r.isRefused()) {
+		r.reload(ctx, asked)
 	}
-	copy(sum[:], hash.Sum(nil))
-	return sum
 }
 
-// reload takes the file over, or says why not.
-func (r *reloader) reload(ctx context.Context) {
-	r.tried = r.found
+// reload takes the file over, or says why not: if that was said before, only to who
+// asked.
+func (r *reloader) reload(ctx context.Context, asked bool) {
+	r.read = r.found
 	restart, err := r.take(ctx)
+	if err != nil && ctx.Err() != nil {
+		return // the daemon ends, and what it begins with next is a matter of its start
+	}
 	if err != nil {
-		r.log.Error("the config is refused: what was in force before stays in force. `signoff check` says the same of it",
-			zap.String("file", r.file), zap.Error(err))
-		r.metrics.Refused()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.refused = err
+		if r.refuse(err) || asked {
+			r.log.Error("the config is refused: what was in force before stays in force, and it is tried again. `signoff check` says the same of it",
+				zap.String("file", r.file), zap.Error(err))
+		}
 		return
 	}
 	r.taken(r.daemon.now(), restart)
-	r.found = r.content() // other mappings may have other files
-	r.tried = r.found
 	if len(restart) > 0 {
 		r.log.Warn("keys of the config have changed that only a restart brings into force", zap.Strings("keys", restart))
 	}
@@ -147,10 +167,11 @@ func (r *reloader) reload(ctx context.Context) {
 
 // take reads the file, and has every part work by it, or none.
 func (r *reloader) take(ctx context.Context) (restart []string, err error) {
-	next, err := loadConfig(r.file)
+	next, read, err := readConfig(r.file)
 	if err != nil {
 		return nil, err
 	}
+	r.read = read
 	if err := next.readsItsFiles(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", r.file, err)
 	}
@@ -177,6 +198,22 @@ func (c config) readsItsFiles(ctx context.Context) error {
 	return errors.Join(mappings, webhook, signing, client)
 }
 
+// refuse keeps what is wrong with the file, and says whether that is news.
+func (r *reloader) refuse(err error) (news bool) {
+	r.metrics.Refused()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	news = r.refused == nil || r.refused.Error() != err.Error()
+	r.refused = err
+	return news
+}
+
+func (r *reloader) isRefused() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.refused != nil
+}
+
 func (r *reloader) taken(c config, restart []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -194,7 +231,7 @@ func (r *reloader) report() []string {
 		lines = append(lines, "config: these keys wait for a restart: "+strings.Join(r.restart, ", "))
 	}
 	if r.refused != nil {
-		lines = append(lines, fmt.Sprintf("config: the file is refused: %v", r.refused))
+		lines = append(lines, "config: the file is refused: "+oneLine(r.refused.Error()))
 	}
 	return lines
 }
@@ -207,24 +244,19 @@ func (d *daemon) now() config {
 }
 
 // reconfigure has every part work by another config, which differs from the one in
-// force in nothing but what taking takes.
+// force in nothing but what taking takes. After an error each works as before: what may
+// fail is done first, the ledger's part as at a start, on record before it is in force.
 func (d *daemon) reconfigure(ctx context.Context, cfg config) error {
 	decoder, mappings, err := cfg.Events.understand(d.directory)
 	if err != nil {
 		return err
 	}
-	if err := cfg.Kafka.FindMappings(mappings); err != nil { // so that none is changed unless all are
+	if err := errors.Join(cfg.Kafka.FindMappings(mappings), cfg.Webhook.FindMappings(mappings)); err != nil {
 		return err
 	}
-	if d.webhook != nil {
-		if err := d.webhook.Understand(decoder, mappings); err != nil {
-			return err
-		}
-	}
-	if d.source != nil {
-		if err := d.source.Understand(decoder, mappings); err != nil {
-			return err
-		}
+	changed, err := recordConfig(ctx, d.ledger, cfg)
+	if err != nil {
+		return err
 	}
 	if err := d.closer.Reconfigure(ctx, cfg.closerConfig(), cfg.Guard); err != nil {
 		return err
@@ -232,9 +264,12 @@ func (d *daemon) reconfigure(ctx context.Context, cfg config) error {
 	d.mu.Lock()
 	d.cfg = cfg
 	d.mu.Unlock()
-	changed, err := recordConfig(ctx, d.ledger, cfg)
-	if err == nil {
-		d.log.Info("the config was read anew and is in force", zap.Strings("changed", changed))
+	if d.webhook != nil {
+		err = errors.Join(err, d.webhook.Understand(decoder, mappings))
 	}
+	if d.source != nil {
+		err = errors.Join(err, d.source.Understand(decoder, mappings))
+	}
+	d.log.Info("the config was read anew and is in force", zap.Strings("changed", changed))
 	return err
 }

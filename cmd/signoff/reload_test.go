@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"fmt"
 	"net/http"
 	"os"
@@ -80,11 +81,18 @@ func TestReload(t *testing.T) {
 	r.await(t, ledger.Closed, 2)
 
 	// The file of a mapping is one of the config's.
+	_, before = get(t, r.admin()+"/metrics")
 	s.write(t, "acme.cel", `[{"email": body.address}]`)
 	eventually(t, "the new mapping is in force", func() bool {
 		return postAs(t, "http://"+r.webhook.Addr().String()+"/acme", "application/json", []byte(`{"address":"`+email(3)+`","n":"`+time.Now().String()+`"}`)) == http.StatusOK &&
 			r.stats(t).Entries[ledger.Closed] == 3
 	})
+	if _, after := get(t, r.admin()+"/metrics"); line(after, "signoff_config_hash") == line(before, "signoff_config_hash") {
+		t.Error("signoff_config_hash is the same by another mapping")
+	}
+	if !strings.Contains(r.logs.String(), `"changed":["events.mappings[0].file"]`) {
+		t.Error("the audit was not told which mapping is in force")
+	}
 	s.write(t, "acme.cel", `[{"emial": body.address}]`)
 	shows(t, r.admin()+"/readyz?verbose", `config: the file is refused: `+link+`: `+mapping+`:1:3: "emial": no event has this key`)
 	noLeak(t, "the log", r.logs.String())
@@ -126,7 +134,7 @@ func TestReloadRefuses(t *testing.T) {
 				keys[key] = value
 			}
 			file := s.config(t, keys)
-			r.reloader.reload(t.Context())
+			r.reloader.look(t.Context(), true)
 			report := strings.Join(r.reloader.report(), "\n")
 			if !strings.Contains(report, "config: the file is refused: "+file) || !strings.Contains(report, c.want) {
 				t.Errorf("got %s\nwant %s", report, c.want)
@@ -136,6 +144,106 @@ func TestReloadRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A ledger that cannot be written refuses a config whole, and takes it once it can: no
+// part works meanwhile by what is not on record.
+func TestReloadIsWholeOrNot(t *testing.T) {
+	for name, refusal := range map[string]string{
+		"it cannot be put on record":         `CREATE TRIGGER refuse BEFORE INSERT ON audit WHEN new.action = 'config' BEGIN SELECT RAISE(ABORT, 'no room'); END`,
+		"what is held cannot be judged anew": `CREATE TRIGGER refuse BEFORE INSERT ON audit WHEN new.action = 'renewed' BEGIN SELECT RAISE(ABORT, 'no room'); END`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, siteOptions{noBroker: true, users: leaverUsers(3)})
+			keys := map[string]string{"events.mappings": "[{name: acme, expression: '[{\"email\": body.mail}]'}]", "guard.protected": "{emails: [" + email(0) + "]}",
+				"webhook.endpoints": "[{path: /events, auth: {bearer_file: " + filepath.Join(s.dir, "webhook-token") + "}}, {path: /acme, auth: none, mapping: acme}]"}
+			r := s.start(t, s.config(t, keys))
+			s.postBatch(t, r, fmt.Appendf(nil, "[%s]", termination(t, 0)))
+			r.await(t, ledger.Held, 1)
+			before := strings.Join(r.reloader.report(), "\n")
+			db, err := sql.Open("sqlite", "file:"+filepath.Join(s.dir, "ledger.db")+"?_pragma=busy_timeout(5000)")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.Exec(refusal); err != nil {
+				t.Fatal(err)
+			}
+			keys["guard.protected"] = "{emails: [" + email(1) + "]}"
+			keys["events.mappings"] = "[{name: acme, expression: '[{\"email\": body.address}]'}]"
+			s.config(t, keys)
+			shows(t, r.admin()+"/metrics", refusedReload)
+			if report := strings.Join(r.reloader.report(), "\n"); !strings.HasPrefix(report, before) {
+				t.Errorf("in force is\n%s\nand was\n%s", report, before)
+			}
+			s.postBatch(t, r, fmt.Appendf(nil, "[%s]", termination(t, 1))) // whom the guard in force knows nothing of
+			r.await(t, ledger.Closed, 1)
+			postAs(t, "http://"+r.webhook.Addr().String()+"/acme", "application/json", []byte(`{"address":"`+email(2)+`"}`))
+			if n := r.stats(t).Rejects; n != 1 {
+				t.Errorf("%d rejects, want that of the mapping in force", n)
+			}
+
+			if _, err := db.Exec(`DROP TRIGGER refuse`); err != nil {
+				t.Fatal(err)
+			}
+			shows(t, r.admin()+"/metrics", goodReload) // by itself
+			r.await(t, ledger.Closed, 2)               // who is protected no more
+			if n := strings.Count(r.logs.String(), "the config is refused"); n != 1 {
+				t.Errorf("the log says %d times that it is refused", n)
+			}
+		})
+	}
+}
+
+// Kubernetes does not bring a config and the secrets that it names at the same moment.
+func TestReloadWaitsForASecret(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{noBroker: true})
+	r := s.start(t, s.config(t, nil))
+	later := filepath.Join(s.dir, "later")
+	s.config(t, map[string]string{"webhook.endpoints": "[{path: /events, auth: {bearer_file: " + later + "}}]"})
+	shows(t, r.admin()+"/metrics", refusedReload)
+	s.write(t, "later", webhookToken)
+	shows(t, r.admin()+"/readyz?verbose", "config: these keys wait for a restart: webhook.endpoints[0].auth.bearer_file")
+}
+
+// What is written while the file is taken over is taken over after it.
+func TestReloadDuringAReload(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{noBroker: true})
+	r := s.start(t, s.config(t, nil))
+	slow := filepath.Join(s.dir, "slow") // is read once somebody has opened it to write
+	if err := syscall.Mkfifo(slow, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.config(t, map[string]string{"guard.min_administrators": "3", "webhook.endpoints": "[{path: /events, auth: {bearer_file: " + slow + "}}]"})
+	pipe, err := os.OpenFile(slow, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.config(t, map[string]string{"guard.min_administrators": "4"})
+	if _, err := pipe.WriteString(webhookToken); err != nil {
+		t.Fatal(err)
+	}
+	if err := pipe.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the last one is in force", func() bool { return r.now().Guard.MinAdministrators == 4 })
+}
+
+// A start takes its time: what is written meanwhile is taken over after it.
+func TestReloadOfWhatCameDuringTheStart(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{noBroker: true})
+	file := s.config(t, nil)
+	cfg, read, err := readConfig(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.config(t, map[string]string{"guard.min_administrators": "4"})
+	r := s.startAs(t, file, cfg, read, "")
+	eventually(t, "it is in force", func() bool { return r.now().Guard.MinAdministrators == 4 })
 }
 
 // Somebody who is protected while a plan is sent is not closed by it.
@@ -150,9 +258,17 @@ func TestReloadStopsAPlanUnderWay(t *testing.T) {
 	}
 	s.postBatch(t, r, []byte("["+strings.Join(events, ",")+"]"))
 	eventually(t, "the plan is under way", func() bool { return r.stats(t).Entries[ledger.Closed] >= 2 })
+	keys["log.level"] = "debug" // is nothing to a plan
+	s.config(t, keys)
+	r.reloader.look(t.Context(), true)
+	closed := r.stats(t).Entries[ledger.Closed]
+	eventually(t, "the plan goes on", func() bool { return r.stats(t).Entries[ledger.Closed] >= closed+2 })
+	if n := strings.Count(r.logs.String(), `"msg":"plan resolved"`); n != 1 {
+		t.Errorf("the log's level has the leavers looked up %d times", n)
+	}
 	keys["guard.protected"] = "{domains: [example.com]}"
 	s.config(t, keys)
-	r.reloader.reload(t.Context())
+	r.reloader.look(t.Context(), true)
 	inForce := r.stats(t).Entries[ledger.Closed]
 	eventually(t, "all others are held", func() bool {
 		e := r.stats(t).Entries
@@ -175,7 +291,7 @@ func TestReloadsBesideWork(t *testing.T) {
 	for i := range 20 {
 		s.config(t, map[string]string{"log.level": levels[i%2], "batch.interval": []string{"200ms", "300ms"}[i%2],
 			"guard.limits": fmt.Sprintf("[{window: %dh, max: 100000}]", i%3+1), "events.types": fmt.Sprintf("{terminated: [com.example.%d]}", i)})
-		r.reloader.reload(t.Context())
+		r.reloader.look(t.Context(), true)
 	}
 	work.Wait()
 	r.await(t, ledger.Closed, people)

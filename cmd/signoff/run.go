@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/signal"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,7 +47,10 @@ func runCommand(ctx context.Context, args []string, out io.Writer) error {
 	if *delay < 0 {
 		return usageError{fmt.Errorf("--shutdown-delay: %v: negative", *delay)}
 	}
-	cfg, err := loadConfig(*file)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // from here on it does not end the process
+	defer signal.Stop(hangup)
+	cfg, read, err := readConfig(*file)
 	if err != nil {
 		return err
 	}
@@ -55,7 +61,7 @@ func runCommand(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	d.shutdownDelay = *delay
-	d.reloader.follow(*file, level)
+	d.reloader.follow(*file, read, level, hangup)
 	return d.run(ctx)
 }
 
@@ -148,33 +154,42 @@ func newDaemon(ctx context.Context, cfg config, from kafka.From, log *zap.Logger
 		d.keeper.deadline, d.keeper.counted = cfg.Batch.Deadline, m.Deadline
 	}
 	d.keeper.keeping = newKeeping(cfg, d.ledger, sign, log.Named("keeper"))
+	if err := d.openConsole(gathered, client, m, sign); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// openConsole makes the admin listener, by which people look at all the others.
+func (d *daemon) openConsole(gathered *prometheus.Registry, client *docusign.Client, m *metrics.Closer, sign signer) (err error) {
 	handler := promhttp.HandlerFor(gathered, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true, // or exemplars are not shown
 	})
-	d.console, err = console.New(cfg.Admin, d.ledger, console.Daemon{
+	d.console, err = console.New(d.cfg.Admin, d.ledger, console.Daemon{
 		Metrics: handler, Alive: d.hearts.alive, Stopping: d.stopping.Load,
 		Terms: func() ledger.Terms { return d.now().terms() },
 		Skipped: func(skipped []ledger.Settled) {
 			for _, s := range skipped {
 				m.Outcome(s.Entry.Account, string(s.Outcome))
+				d.log.Info("entry settled", zap.Int64("entry", s.Entry.ID), traced(s.Entry.TraceID()), zap.String("outcome", string(s.Outcome)))
 			}
 		},
-		Leavers: leavers{d.now, d.ledger, client, log.Named("leavers")},
-		Plans:   newPlans(leavers{d.now, d.ledger, client, log.Named("plans")}),
+		Leavers: leavers{d.now, d.ledger, client, d.log.Named("leavers")},
+		Plans:   newPlans(leavers{d.now, d.ledger, client, d.log.Named("plans")}),
 		Rejects: replayer{d.ledger, d.source, d.webhook},
 		Sources: d.intakeReport,
-		Sinks:   cfg.sinks(),
+		Sinks:   d.cfg.sinks(),
 		Sign:    sign,
 
-		Accounts: cfg.Docusign.Accounts.ids(),
-		DryRun:   cfg.Mode == modeDryRun,
+		Accounts: d.cfg.Docusign.Accounts.ids(),
+		DryRun:   d.cfg.Mode == modeDryRun,
 
-		About:     cfg.about(),
-		Reconcile: reconciler{leavers{d.now, d.ledger, client, log.Named("reconcile")}},
+		About:     d.cfg.about(),
+		Reconcile: reconciler{leavers{d.now, d.ledger, client, d.log.Named("reconcile")}},
 
 		Pace: func() console.Pace { return d.now().pace() },
-	}, log.Named("admin"))
-	return d, err
+	}, d.log.Named("admin"))
+	return err
 }
 
 // marked has every line of the log and every metric of ours say so in a dry run:

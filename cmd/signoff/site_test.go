@@ -197,10 +197,17 @@ func (s *site) start(t *testing.T, file string) *running {
 // startFrom tells the daemon where to begin in Kafka.
 func (s *site) startFrom(t *testing.T, file string, from kafka.From) *running {
 	t.Helper()
-	cfg, err := loadConfig(file)
+	cfg, read, err := readConfig(file)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s.startAs(t, file, cfg, read, from)
+}
+
+// startAs starts a daemon by a config that was read before, with what its files had in
+// them then.
+func (s *site) startAs(t *testing.T, file string, cfg config, read contents, from kafka.From) *running {
+	t.Helper()
 	logs := &logBuffer{}
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), logs, zap.DebugLevel))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -209,7 +216,7 @@ func (s *site) startFrom(t *testing.T, file string, from kafka.From) *running {
 		cancel()
 		t.Fatal(err)
 	}
-	d.reloader.follow(file, zap.NewAtomicLevel())
+	d.reloader.follow(file, read, zap.NewAtomicLevel(), nil)
 	done := make(chan error, 1)
 	go func() { done <- d.run(ctx) }()
 	r := &running{daemon: d, logs: logs, stop: sync.OnceValue(func() error { cancel(); return <-done })}

@@ -184,7 +184,7 @@ func TestAReplayKeepsTheTrace(t *testing.T) {
 	eventually(t, "a reject", func() bool { return r.stats(t).Rejects == 1 })
 	keys["events.mappings"] = `[{name: acme, expression: '[{"email": body.mail}]'}]`
 	s.config(t, keys)
-	r.reloader.reload(t.Context())
+	r.reloader.look(t.Context(), true)
 	if status, out, errOut := signoff("rejects", "replay", "1", "--url", r.admin(), "--token-file", filepath.Join(s.dir, "alice")); status != 0 {
 		t.Fatalf("status %d: %s%s", status, out, errOut)
 	}

@@ -123,6 +123,9 @@ func (d yamlDecoder) mapping(n *yaml.Node, v reflect.Value, key string) error {
 			return d.errorf(n.Content[i], path, "not supported yet")
 		}
 		field, ok := fields[name]
+		if !ok && strings.Contains(name, "@") { // not quoted: it may be an address
+			return d.errorf(n.Content[i], key, "unknown key, which is like an address: is a list meant?")
+		}
 		if !ok {
 			return d.errorf(n.Content[i], path, "unknown key%s", suggestion(name, fields))
 		}

@@ -111,6 +111,7 @@ func TestDecodeMistakes(t *testing.T) {
 		"an unknown key":                 {"name: x\nfrobs: 1", ":2: frobs: unknown key"},
 		"an unknown key below":           {"part:\n  size: 1", ":2: part.size: unknown key"},
 		"an unknown key in a list":       {"people:\n- age: 1\n- size: 1", ":3: people[1].size: unknown key"},
+		"an address for a key":           {"part:\n  ceo@example.com: 1", ":2: part: unknown key, which is like an address: is a list meant?"},
 		"a key in the plural":            {"peoples: []", ":1: peoples: unknown key, is people meant?"},
 		"a key in other spelling":        {"part: {userName: x}", ":1: part.userName: unknown key, is user_name meant?"},
 		"a key with hyphens":             {"part: {user-name: x}", ":1: part.user-name: unknown key, is user_name meant?"},

@@ -8,6 +8,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"signoff/consumer"
+	"signoff/consumer/mapping"
 )
 
 // Config is the section `webhook` of the configuration. The zero value stands
@@ -34,6 +37,29 @@ func (c Config) Paths() []string {
 		paths = append(paths, e.Path)
 	}
 	return paths
+}
+
+// FindMappings returns an error that names the first mapping of an endpoint that is
+// not among them.
+func (c Config) FindMappings(all *mapping.Set) error {
+	_, err := c.mappers(all)
+	return err
+}
+
+// mappers are the mappings of the endpoints that have one, by path.
+func (c Config) mappers(all *mapping.Set) (map[string]consumer.Mapper, error) {
+	found := make(map[string]consumer.Mapper)
+	for i, e := range c.Endpoints {
+		if e.Mapping == "" {
+			continue
+		}
+		m, err := all.Find(e.Mapping)
+		if err != nil {
+			return nil, fmt.Errorf("webhook.endpoints[%d].mapping: %w", i, err)
+		}
+		found[e.Path] = m
+	}
+	return found, nil
 }
 
 // Validate says which key has which wrong value.

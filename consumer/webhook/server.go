@@ -45,9 +45,8 @@ const (
 
 // Server takes events at each of its endpoints.
 type Server struct {
-	listen    string
 	tls       *tls.Config // nil: what comes in is not encrypted
-	config    []Endpoint
+	config    Config
 	endpoints map[string]*endpoint // by path
 	recorder  consumer.Recorder
 	metrics   *metrics.Webhook
@@ -90,8 +89,7 @@ func New(cfg Config, rec consumer.Recorder, d *consumer.Decoder, mappings *mappi
 		return nil, err
 	}
 	s := &Server{
-		listen:    cfg.Listen,
-		config:    cfg.Endpoints,
+		config:    cfg,
 		endpoints: make(map[string]*endpoint),
 		recorder:  rec,
 		metrics:   m,
@@ -134,18 +132,11 @@ type understanding struct {
 // mappings. An error names a mapping of an endpoint that is not among them; nothing
 // is changed then.
 func (s *Server) Understand(d *consumer.Decoder, mappings *mapping.Set) error {
-	u := &understanding{decoder: d, mappers: make(map[string]consumer.Mapper)}
-	for i, e := range s.config {
-		if e.Mapping == "" {
-			continue
-		}
-		m, err := mappings.Find(e.Mapping)
-		if err != nil {
-			return fmt.Errorf("webhook.endpoints[%d].mapping: %w", i, err)
-		}
-		u.mappers[e.Path] = m
+	mappers, err := s.config.mappers(mappings)
+	if err != nil {
+		return err
 	}
-	s.reads.Store(u)
+	s.reads.Store(&understanding{d, mappers})
 	return nil
 }
 
@@ -168,7 +159,7 @@ func (s *Server) Addr() net.Addr {
 // need, 15 seconds at most. It may be called once.
 func (s *Server) Run(ctx context.Context) error {
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", s.listen)
+	l, err := lc.Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
 		return fmt.Errorf("webhook.listen: %w", err)
 	}

@@ -214,7 +214,7 @@ func TestRunSaysThatThePortIsTaken(t *testing.T) {
 	f := newFixture(t)
 	addr, _ := f.run(t)
 	second := newFixture(t)
-	second.listen = addr
+	second.config.Listen = addr
 	if err := second.Run(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "webhook.listen: ") {
 		t.Errorf("got %v", err)
 	}
