@@ -49,7 +49,7 @@ func email(n int) string  { return fmt.Sprintf("leaver.%d@example.com", n) }
 type notes struct{ file *os.File }
 
 func noteTo(name string) (notes, error) {
-	file, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	return notes{file}, err
 }
 

@@ -107,8 +107,9 @@ func (p poster) send(event []byte) error {
 	}
 }
 
+// once has a time-out of its own: an event on its way is seen through.
 func (p poster) once(event []byte) (int, error) {
-	request, err := http.NewRequest(http.MethodPost, p.url, bytes.NewReader(event))
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, p.url, bytes.NewReader(event))
 	if err != nil {
 		return 0, err
 	}

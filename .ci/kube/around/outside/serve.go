@@ -31,7 +31,7 @@ func serveCommand(ctx context.Context, args []string) error {
 		return err
 	}
 	listen := func(network, at string) (net.Listener, error) {
-		return net.Listen(network, strings.Replace(at, "127.0.0.1", *address, 1))
+		return new(net.ListenConfig).Listen(ctx, network, strings.Replace(at, "127.0.0.1", *address, 1))
 	}
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(listen), kfake.SeedTopics(3, topic))
 	if err != nil {
