@@ -83,10 +83,13 @@ func TestHistories(t *testing.T) {
 		}
 	})
 	t.Logf("%d histories: %v", count, all)
-	if short := all.tooFew(count); short != "" && !failed.Load() {
+	if short := all.tooFew(count); short != "" && !failed.Load() && count >= enoughToCount {
 		t.Errorf("%d histories try too little: %s", count, short)
 	}
 }
+
+// enoughToCount is how many histories it takes for what is rare to be among them.
+const enoughToCount = 100
 
 // tally counts what happened in histories.
 type tally map[string]int

@@ -224,6 +224,8 @@ func TestLoopThatASinkNeverLetsGoDoesNotBeat(t *testing.T) {
 		b := newBook(t)
 		p := newPublisher(t, b, &recorder{slow: time.Hour, takes: 1})
 		var last atomic.Pointer[time.Time]
+		began := time.Now()
+		last.Store(&began)
 		p.Beat = func(now time.Time) { last.Store(&now) }
 		p.start(t)
 		b.happens(1)
