@@ -73,11 +73,12 @@ func TestWorkGrowsWithTheEvent(t *testing.T) {
 		larger := wholeEvents(large[shape])
 		for at, text := range wholeEvents(value) {
 			little := allocated(func() { readEvent(t, d, text) })
-			much := allocated(func() { readEvent(t, d, larger[at]) })
-			if much > 2*times*little+1<<20 { // at times garbage is collected in between, and with it buffers that would be used again
+			bound := 2*times*little + 1<<20
+			much := bound + 1
+			for tries := 0; tries < 10 && much > bound; tries++ { // buffers that are used again go at times, and the race detector has more of them go
 				much = allocated(func() { readEvent(t, d, larger[at]) })
 			}
-			if much > 2*times*little+1<<20 {
+			if much > bound {
 				t.Errorf("%s, %s: %d KiB for one, %d KiB for %d times as much", shape, at, little>>10, much>>10, times)
 			}
 		}
