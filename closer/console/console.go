@@ -86,6 +86,7 @@ type Server struct {
 // Daemon is what the listener shows of the daemon around it, and has it do.
 type Daemon struct {
 	Metrics http.Handler
+	Pages   http.Handler              // asked in the name of a Visitor; nil: there are none
 	Alive   func(now time.Time) error // whether the loops turn
 
 	Stopping func() bool            // whether the daemon is about to end
