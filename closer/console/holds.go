@@ -46,6 +46,8 @@ type User struct {
 	UserID string `json:"userId"`
 	Email  string `json:"email"`
 	SCIM   bool   `json:"managedByScim"` // an identity provider manages the user, and may make them anew
+
+	Entry int64 `json:"entry,omitempty"` // by which a hold names the user
 }
 
 // Show is a hold as the API shows it, with its users or with their number alone.
@@ -74,7 +76,7 @@ func Show(h ledger.Hold, needed int, users bool) Hold {
 		return shown
 	}
 	for _, u := range h.Users {
-		shown.Users = append(shown.Users, Users([]ledger.User{u.User})...)
+		shown.Users = append(shown.Users, User{UserID: u.ID, Email: u.Email, SCIM: u.SCIM, Entry: u.Entry})
 	}
 	return shown
 }

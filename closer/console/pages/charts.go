@@ -142,7 +142,7 @@ func tookChart(o console.Overview) chart {
 		drawn := column(i, len(o.Took), units, []int{b.Closed}, []string{"closed"})
 		below := "longer"
 		if b.ToSeconds > 0 {
-			below = "≤ " + duration(b.ToSeconds)
+			below = "≤ " + duration(float64(b.ToSeconds))
 		}
 		if b.Closed > 0 {
 			c.All += b.Closed
@@ -163,4 +163,4 @@ func instant(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-func seconds(s float64) string { return strconv.FormatFloat(s, 'f', -1, 64) + "s" }
+func seconds(s int) string { return strconv.Itoa(s) + "s" }

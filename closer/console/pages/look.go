@@ -55,11 +55,11 @@ func until(now, then time.Time) string {
 }
 
 // words is a word of the code as people read it.
-func words[T ~string](word T) string { return strings.ReplaceAll(string(word), "_", " ") }
+func words(word any) string { return strings.ReplaceAll(fmt.Sprint(word), "_", " ") }
 
 // count groups the digits of a number.
-func count[T ~int | ~int64](n T) string {
-	text := strconv.FormatInt(int64(n), 10)
+func count(n any) string {
+	text := fmt.Sprint(n)
 	digits := strings.TrimPrefix(text, "-")
 	var grouped strings.Builder
 	grouped.WriteString(text[:len(text)-len(digits)])
@@ -73,8 +73,8 @@ func count[T ~int | ~int64](n T) string {
 }
 
 // one is a number with its noun: of one, or of several.
-func one[T ~int | ~int64](n T, single, several string) string {
-	if n == 1 {
+func one(n any, single, several string) string {
+	if fmt.Sprint(n) == "1" {
 		return count(n) + " " + single
 	}
 	return count(n) + " " + several
@@ -104,7 +104,7 @@ func duration(seconds float64) string {
 }
 
 // sizeOf is a number of bytes as people say it.
-func sizeOf[T ~int | ~int64](n T) string {
+func sizeOf(n int64) string {
 	switch f := float64(n); {
 	case f < 1<<10:
 		return fmt.Sprintf("%d bytes", n)
