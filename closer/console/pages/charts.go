@@ -163,4 +163,4 @@ func instant(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-func seconds(s int) string { return strconv.Itoa(s) + "s" }
+func seconds(s int) string { return strconv.Itoa(s) }

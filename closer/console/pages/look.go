@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"signoff/closer/ledger"
+	"signoff/consumer"
 )
 
 // functions are those that templates have.
@@ -26,9 +27,14 @@ var functions = template.FuncMap{
 	"short":    short,
 	"dict":     dict,
 	"list":     func(all ...any) []any { return all },
+	"plus":     func(a, b int) int { return a + b },
+	"minus":    func(a, b int) int { return a - b },
+	"kind":     func(kind string) string { return kinds[ledger.Kind(kind)] },
+	"why":      func(reason string) string { return reasons[consumer.Reason(reason)] },
 	"means":    func(state string) string { return means[ledger.State(state)] },
 	"until":    until,
 	"left":     left,
+	"grave":    grave,
 }
 
 // moment is a time as a page has it: in UTC, which the script turns into the reader's
@@ -169,6 +175,34 @@ var means = map[ledger.State]string{
 	ledger.Cancelled:     "the leaving was taken back",
 	ledger.Skipped:       "left open by a person",
 	ledger.Failed:        "Docusign refuses; tried again daily",
+}
+
+// kinds says of a hold's kind why a person is asked.
+var kinds = map[ledger.Kind]string{
+	ledger.Self:              "it is the user that signoff signs in as: it is never closed by it",
+	ledger.Protected:         "the config protects them",
+	ledger.FewAdministrators: "too few administrators would be left",
+	ledger.Administrator:     "they are administrators of the account",
+	ledger.Ambiguous:         "more than one user goes by the address",
+	ledger.Returned:          "they were closed before, and are open again",
+	ledger.NewerUser:         "the user was made after the person had left: it may be somebody else's",
+	ledger.Stale:             "the news was old when it came",
+	ledger.FirstRun:          "it is the first plan for this account",
+	ledger.Limit:             "more would be closed than the guard's limits allow",
+	ledger.Frozen:            "a freeze is in force",
+	ledger.Reopening:         "they were closed by signoff, and their leaving was taken back: shall they be opened again?",
+}
+
+// reasons says of a reject's reason what is wrong.
+var reasons = map[consumer.Reason]string{
+	consumer.InvalidEvent:  "it is no CloudEvent, or lacks what every CloudEvent has",
+	consumer.InvalidData:   "its data is not what the schema asks for",
+	consumer.NoEmail:       "nothing in it leads to an email",
+	consumer.NoTimeZone:    "it has a date without a time, and events.time_zone is not set",
+	consumer.InvalidTime:   "its effectiveAt is neither a date-time nor a date",
+	consumer.IDReused:      "its id was used before, for other content",
+	consumer.MayNotRescind: "it takes back what another source has announced",
+	consumer.MappingFailed: "the mapping stopped at it, or made what is no event",
 }
 
 // done is what a request before this one has done, by the word in the link that it led to.

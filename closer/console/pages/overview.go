@@ -49,6 +49,11 @@ func (overviewPage) Ends() []ledger.State {
 	return slices.DeleteFunc(ledger.Outcomes(), func(s ledger.State) bool { return s == ledger.Closed })
 }
 
+// grave says of a need that somebody can sign who should not, or may soon.
+func grave(what string) bool {
+	return slices.Contains([]string{"disk", "kafka_from", "parked", "self_leaving", "urgent_held", "overdue", "returned", "failed"}, what)
+}
+
 // Recorded are the events of all sources since the daemon began.
 func (o overviewPage) Recorded() (n int64) {
 	for _, r := range o.Received {

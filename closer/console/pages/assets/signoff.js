@@ -196,6 +196,16 @@
 		signIn.requestSubmit();
 	}
 
+	// A time that is typed is the reader's: the form says which moment that is.
+	for (const field of document.querySelectorAll("input[data-utc]")) {
+		const exact = field.form.elements[field.dataset.utc];
+		for (const hint of field.form.querySelectorAll("[data-zone]")) hint.textContent = "your time";
+		field.form.addEventListener("submit", () => {
+			const t = new Date(field.value);
+			exact.value = isNaN(t) ? "" : t.toISOString();
+		});
+	}
+
 	// All of a table's boxes at once.
 	for (const all of document.querySelectorAll("input[data-all]")) {
 		const boxes = () => all.closest("form").querySelectorAll(`input[name="${all.dataset.all}"]`);
