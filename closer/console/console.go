@@ -125,7 +125,7 @@ func New(cfg Config, l *ledger.Ledger, d Daemon, log *zap.Logger) (*Server, erro
 	if err != nil {
 		return nil, fmt.Errorf("admin.listen: %w", err)
 	}
-	s := &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener, web: kept, passwords: newPasswords(log), startedAt: time.Now().UTC()}
+	s := &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener, web: kept, passwords: newPasswords(newTries(log)), startedAt: time.Now().UTC()}
 	s.live = newLive(s.pulse)
 	return s, nil
 }
