@@ -24,6 +24,7 @@ import (
 
 	"signoff/closer"
 	"signoff/closer/console"
+	"signoff/closer/console/pages"
 	"signoff/closer/docusign"
 	"signoff/closer/ledger"
 	"signoff/closer/outcomes"
@@ -166,7 +167,7 @@ func (d *daemon) openConsole(gathered *prometheus.Registry, client *docusign.Cli
 		ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true, // or exemplars are not shown
 	})
 	d.console, err = console.New(d.cfg.Admin, d.ledger, console.Daemon{
-		Metrics: handler, Alive: d.hearts.alive, Stopping: d.stopping.Load,
+		Metrics: handler, Pages: pages.New(d.cfg.about()), Alive: d.hearts.alive, Stopping: d.stopping.Load,
 		Terms: func() ledger.Terms { return d.now().terms() },
 		Skipped: func(skipped []ledger.Settled) {
 			for _, s := range skipped {

@@ -31,7 +31,7 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return p.page(w, r, "", "overview", "Overview", overviewPage{Overview: o, Ranges: overviewRanges, Closes: closesChart(o.Closes), Took: tookChart(o)})
+	return p.page(w, r, "overview", "overview", "Overview", overviewPage{Overview: o, Ranges: overviewRanges, Closes: closesChart(o.Closes), Took: tookChart(o)})
 }
 
 // In is how many entries are in a state.

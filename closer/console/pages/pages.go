@@ -108,7 +108,7 @@ func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, status int, detai
 type view struct {
 	Template string // its name
 	Title    string
-	Room     string // the part of the menu that it belongs to
+	Room     string // of the menu, that it belongs to; "": to none
 	Body     any    // what its template shows
 }
 
@@ -117,7 +117,6 @@ type frame struct {
 	view
 	About   console.About
 	Visitor console.Visitor
-	Here    string // the path to come back to
 	Done    string // what was done by the request before, in words
 }
 
@@ -138,11 +137,7 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request, room, name, title s
 
 // show writes a page whole or, where its template fails, not at all.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, v view) {
-	here := r.URL.RequestURI()
-	if r.Method != http.MethodGet {
-		here = "/" + v.Room
-	}
-	f := frame{view: v, About: p.about, Visitor: console.VisitorOf(r.Context()), Here: here, Done: done(r)}
+	f := frame{view: v, About: p.about, Visitor: console.VisitorOf(r.Context()), Done: done(r)}
 	var text bytes.Buffer
 	if err := templates[v.Template].ExecuteTemplate(&text, "layout", f); err != nil {
 		panic(err) // a defect: the server's own guard says so in the log, without what was to be shown
