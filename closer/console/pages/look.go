@@ -97,7 +97,7 @@ func duration(seconds float64) string {
 	}{{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}}
 	left := int64(math.Round(seconds))
 	for i, u := range units {
-		if left < u.seconds {
+		if left < u.seconds || i == 0 && left < 2*u.seconds { // a deadline of 24 h is said so
 			continue
 		}
 		text := fmt.Sprintf("%d %s", left/u.seconds, u.name)
