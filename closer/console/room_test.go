@@ -98,7 +98,7 @@ func open(t *testing.T, s setup) *room {
 		t.Fatal(err)
 	}
 	r.replays.ledger = r.ledger
-	cfg := console.Config{Listen: "127.0.0.1:0", TokensFile: r.tokens}
+	cfg := console.Config{Listen: "127.0.0.1:0", TokensFile: r.tokens, Session: 8 * time.Hour}
 	if s.noTokens {
 		cfg.TokensFile = ""
 	}
