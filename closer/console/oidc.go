@@ -223,7 +223,7 @@ func (s *Server) oidcEnd(w http.ResponseWriter, r *http.Request) {
 		s.letIn(w, r, session{who: who, way: byOIDC}, began.next)
 		return
 	}
-	no, ok := errors.AsType[*notLetIn](err)
+	no, ok := errors.AsType[*signInError](err)
 	if !ok { // it is not about who signs in
 		s.log.Error("nobody can sign in by OpenID Connect", zap.Error(err))
 		s.refuse(w, r, http.StatusInternalServerError, "admin.oidc.client_secret_file cannot be read, see the log")
@@ -237,16 +237,16 @@ func (s *Server) oidcEnd(w http.ResponseWriter, r *http.Request) {
 	s.back(w, r, no.why, began.next)
 }
 
-// notLetIn is why the issuer's word lets nobody in.
-type notLetIn struct {
+// signInError is why the issuer's word lets nobody in.
+type signInError struct {
 	why string
 	err error
 }
 
-func (e *notLetIn) Error() string { return e.why + ": " + e.err.Error() }
+func (e *signInError) Error() string { return e.why + ": " + e.err.Error() }
 
 func refusedBy(format string, args ...any) error {
-	return &notLetIn{whyRefused, fmt.Errorf(format, args...)}
+	return &signInError{whyRefused, fmt.Errorf(format, args...)}
 }
 
 // whoIs is whom the issuer names. They may be known with an error, too: then they may
@@ -256,7 +256,7 @@ func (i *issuer) whoIs(ctx context.Context, said url.Values, began pending) (pri
 	case said.Has("iss") && said.Get("iss") != i.cfg.Issuer: // RFC 9207
 		return principal{}, refusedBy("another issuer has answered")
 	case denied == "temporarily_unavailable" || denied == "server_error":
-		return principal{}, &notLetIn{whyAway, errors.New(denied)}
+		return principal{}, &signInError{whyAway, errors.New(denied)}
 	case denied != "":
 		return principal{}, refusedBy("the issuer says %s", code(denied))
 	case said.Get("code") == "":
@@ -264,7 +264,7 @@ func (i *issuer) whoIs(ctx context.Context, said url.Values, began pending) (pri
 	}
 	p, err := i.discover(ctx)
 	if err != nil {
-		return principal{}, &notLetIn{whyAway, err}
+		return principal{}, &signInError{whyAway, err}
 	}
 	var secret string
 	if i.cfg.ClientSecretFile != "" {
@@ -276,9 +276,9 @@ func (i *issuer) whoIs(ctx context.Context, said url.Values, began pending) (pri
 	token, err := i.oauth(p, secret).Exchange(ctx, said.Get("code"), oauth2.VerifierOption(began.verifier))
 	if err != nil {
 		if answered, ok := errors.AsType[*oauth2.RetrieveError](err); ok && answered.Response.StatusCode < http.StatusInternalServerError {
-			return principal{}, &notLetIn{whyRefused, err}
+			return principal{}, &signInError{whyRefused, err}
 		}
-		return principal{}, &notLetIn{whyAway, err}
+		return principal{}, &signInError{whyAway, err}
 	}
 	claims, err := i.claims(ctx, p, token, began.nonce)
 	if err != nil {
@@ -296,7 +296,7 @@ func (i *issuer) claims(ctx context.Context, p *provider, token *oauth2.Token, n
 	}
 	verified, err := p.Verifier(&oidc.Config{ClientID: i.cfg.ClientID}).Verify(ctx, raw)
 	if err != nil {
-		return nil, &notLetIn{whyRefused, err}
+		return nil, &signInError{whyRefused, err}
 	}
 	if subtle.ConstantTimeCompare([]byte(verified.Nonce), []byte(nonce)) != 1 {
 		return nil, refusedBy("the ID token is of another sign-in")
@@ -313,7 +313,7 @@ func (i *issuer) claims(ctx context.Context, p *provider, token *oauth2.Token, n
 	}
 	more, err := p.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if err != nil { // it may quote the answer, which is about a person
-		return nil, &notLetIn{whyAway, errors.New("the userinfo endpoint does not answer as it should")}
+		return nil, &signInError{whyAway, errors.New("the userinfo endpoint does not answer as it should")}
 	}
 	besides := make(map[string]any)
 	if err := more.Claims(&besides); err != nil || more.Subject != verified.Subject {
@@ -331,13 +331,13 @@ func (i *issuer) person(claims map[string]any) (principal, error) {
 	email, _ := claim(claims, "email").(string)
 	who := principal{name: email, email: email}
 	if !isAddress(email) || strings.ContainsFunc(email, odd) {
-		return principal{}, &notLetIn{whyNoEmail, errors.New("the claim email is no address")}
+		return principal{}, &signInError{whyNoEmail, errors.New("the claim email is no address")}
 	}
 	if name, ok := claim(claims, i.cfg.NameClaim).(string); ok && strings.TrimSpace(name) != "" && len(name) <= longestName && !strings.ContainsFunc(name, odd) {
 		who.name = strings.TrimSpace(name)
 	}
 	if verified, said := claims["email_verified"]; said && verified != true && verified != "true" { // some say it as a text
-		return who, &notLetIn{whyNoEmail, errors.New("the issuer has not verified the email")}
+		return who, &signInError{whyNoEmail, errors.New("the issuer has not verified the email")}
 	}
 	has := texts(claim(claims, i.cfg.RolesClaim))
 	within := func(some []string) bool {
@@ -349,7 +349,7 @@ func (i *issuer) person(claims map[string]any) (principal, error) {
 	case within(i.cfg.Viewers):
 		who.role = viewer
 	default:
-		return who, &notLetIn{whyNoRole, fmt.Errorf("none of the %d values of the claim %s is of viewers or operators", len(has), i.cfg.RolesClaim)}
+		return who, &signInError{whyNoRole, fmt.Errorf("none of the %d values of the claim %s is of viewers or operators", len(has), i.cfg.RolesClaim)}
 	}
 	return who, nil
 }

@@ -47,6 +47,7 @@ type setup struct {
 	web         string // the web config file; "": none
 	pages       http.Handler
 	badTokens   bool // the tokens file gets unreadable
+	oidc        *console.OIDC
 	openMetrics *bool
 }
 
@@ -105,7 +106,7 @@ func open(t *testing.T, s setup) *room {
 	if s.anywhere {
 		cfg.Listen = ":0"
 	}
-	cfg.OpenMetrics = s.openMetrics
+	cfg.OpenMetrics, cfg.OIDC = s.openMetrics, s.oidc
 	if s.web != "" {
 		makeCertificates(t, dir)
 		cfg.WebConfigFile = r.setWeb(t, s.web)

@@ -96,7 +96,7 @@ func withTokens(t *testing.T) http.Handler {
 		if f := FaultOf(r.Context()); f != nil {
 			w.WriteHeader(f.Status)
 		}
-		fmt.Fprint(w, VisitorOf(r.Context()).Name, " ", VisitorOf(r.Context()).Until.Sub(time.Now()))
+		fmt.Fprint(w, VisitorOf(r.Context()).Name, " ", time.Until(VisitorOf(r.Context()).Until))
 	})
 	return s.handler()
 }

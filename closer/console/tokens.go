@@ -211,8 +211,10 @@ func (s *Server) asks(r *http.Request, in *webFile) *stranger {
 		}
 		needed = append(needed, "a user of admin.web_config_file with the password")
 	}
-	if s.oidc != nil {
+	if s.daemon.Pages != nil {
 		ways = append(ways, `Cookie realm="signoff", form-action="`+signInPath+`"`)
+	}
+	if s.oidc != nil {
 		needed = append(needed, "a session, by "+signInPath)
 	}
 	return &stranger{http.StatusUnauthorized, strings.Join(needed, ", or ") + " is needed", http.Header{"Www-Authenticate": ways}}
