@@ -117,7 +117,7 @@ const (
 	entriesLate = `SELECT COUNT(*), COALESCE(MIN(due_at), 0) FROM entries
 		WHERE state IN ('waiting', 'due', 'held', 'submitted', 'failed') AND due_at < $1`
 	entriesReady  = `SELECT COUNT(*) FROM entries WHERE state = 'due' OR state = 'waiting' AND due_at <= $1`
-	entriesUrgent = `SELECT COUNT(*), COALESCE(MIN(held_at), 0) FROM entries WHERE state = 'held' AND urgent = 1 AND held_at > 0`
+	entriesUrgent = `SELECT COUNT(*), COALESCE(MIN(held_at), 0) FROM entries WHERE state = 'held' AND urgent = 1`
 	entriesSent   = `SELECT COALESCE(MIN(sent_at), 0), EXISTS (SELECT 1 FROM imports WHERE ended_at = 0) FROM entries WHERE state = 'submitted'`
 	entriesFailed = `SELECT COALESCE(MIN(due_at), 0) FROM entries WHERE state = 'failed'`
 )

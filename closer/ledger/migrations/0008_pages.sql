@@ -8,7 +8,7 @@ ALTER TABLE accounts ADD COLUMN next_at BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX entries_list ON entries (state, id, account, urgent, returned, due_at, received_at, settled_at);
 CREATE INDEX entries_settled ON entries (settled_at, state, due_at);
 CREATE INDEX entries_held ON entries (hold, id) WHERE state = 'held';
-CREATE INDEX entries_urgent ON entries (held_at) WHERE state = 'held' AND urgent = 1;
+CREATE INDEX entries_urgent ON entries (state, id, held_at) WHERE urgent = 1;
 
 -- By which people are searched for.
 CREATE INDEX entries_family ON entries (family_name COLLATE NOCASE) WHERE family_name <> '';
