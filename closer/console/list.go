@@ -163,8 +163,11 @@ func (f LeaverFilter) asked(now time.Time, deadline time.Duration) (ledger.Leave
 	for _, state := range f.States {
 		asked.States = append(asked.States, ledger.State(state))
 	}
-	if f.Overdue && deadline > 0 {
-		asked.Late = now.Add(-deadline)
+	if f.Overdue {
+		asked.Late = time.UnixMicro(1) // without a deadline nobody is
+		if deadline > 0 {
+			asked.Late = now.Add(-deadline)
+		}
 	}
 	if f.Ready {
 		asked.Ready = now

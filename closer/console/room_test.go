@@ -65,6 +65,7 @@ type room struct {
 	lists   reconciler
 	logs    *observer.ObservedLogs
 	close   func() error // closes the ledger
+	stop    func()       // ends the listener
 }
 
 // word is a verdict as a request has it.
@@ -135,6 +136,7 @@ func open(t *testing.T, s setup) *room {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	r.stop = cancel
 	go func() { done <- server.Run(ctx) }()
 	r.close = sync.OnceValue(r.ledger.Close)
 	t.Cleanup(func() {
