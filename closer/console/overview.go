@@ -216,7 +216,8 @@ func (s *Server) overviewOf(ctx context.Context, name string, signedIn bool) (Ov
 		}
 	}
 	o.Needs = s.needs(now, o, found)
-	return o, s.addCloses(ctx, &o)
+	err = s.addCloses(ctx, &o)
+	return o, err
 }
 
 func (s *Server) addIntake(o *Overview, found ledger.Overview) {

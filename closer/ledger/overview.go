@@ -54,20 +54,32 @@ type HoldsOf struct {
 // config.
 func (l *Ledger) Overview(ctx context.Context, now, late time.Time, named []string) (Overview, error) {
 	o := Overview{Entries: make(map[State]int), ByOpen: make(map[string]int), Free: l.free()}
+	var err error
+	note := func(failed error) { err = errors.Join(err, failed) }
+	var failed error
+	o.Accounts, failed = l.Accounts(ctx)
+	note(failed)
+	o.Outside, failed = l.OutsideAccounts(ctx, named)
+	note(failed)
+	o.Reading, failed = l.Reading(ctx)
+	note(failed)
+	o.Sources, failed = l.Sources(ctx)
+	note(failed)
+	o.Freezes, failed = l.Freezes(ctx, now)
+	note(failed)
+	o.NotFound, failed = l.NotFound(ctx, now.Add(-24*time.Hour))
+	note(failed)
 	stats := Stats{Unpublished: make(map[string]Unpublished)}
-	var errs [8]error
-	o.Accounts, errs[0] = l.Accounts(ctx)
-	o.Outside, errs[1] = l.OutsideAccounts(ctx, named)
-	o.Reading, errs[2] = l.Reading(ctx)
-	o.Sources, errs[3] = l.Sources(ctx)
-	o.Freezes, errs[4] = l.Freezes(ctx, now)
-	o.NotFound, errs[5] = l.NotFound(ctx, now.Add(-24*time.Hour))
-	errs[6] = l.countUnpublished(ctx, &stats)
+	note(l.countUnpublished(ctx, &stats))
 	o.Unpublished = stats.Unpublished
-	head, err := readHead(ctx, l.read)
-	errs[7] = err
+	head, failed := readHead(ctx, l.read)
+	note(failed)
 	o.Head, o.Hash = head.Seq, head.Hash
-	return o, errors.Join(append(errs[:], l.countStates(ctx, &o), l.countLate(ctx, &o, now, late), l.countHolds(ctx, &o), l.countRejects(ctx, &o))...)
+	note(l.countStates(ctx, &o))
+	note(l.countLate(ctx, &o, now, late))
+	note(l.countHolds(ctx, &o))
+	note(l.countRejects(ctx, &o))
+	return o, err
 }
 
 // free is how many bytes are left on the ledger's disk; 0: not known.

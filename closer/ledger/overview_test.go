@@ -219,5 +219,8 @@ func (b *book) steps(query string) string {
 		}
 		steps = append(steps, step)
 	}
+	if err := rows.Err(); err != nil {
+		b.t.Fatal(err)
+	}
 	return strings.Join(steps, "; ")
 }

@@ -28,28 +28,28 @@ type found struct {
 func (l *Ledger) search(ctx context.Context, text string) (f found, err error) {
 	f.text = text
 	q := &listing{}
-	any := []string{
+	ways := []string{
 		`SELECT e.id FROM identities i JOIN entries e ON e.leaver = i.leaver WHERE ` + q.goesBy(text),
 		`SELECT e.id FROM identities i JOIN entries e ON e.leaver = i.leaver WHERE i.kind = 'employee' AND i.cancel = 0 AND i.value = ` + q.arg(text),
 	}
 	for _, exact := range exactly {
-		any = append(any, fmt.Sprintf(`SELECT %s FROM %s WHERE %s IN (%s, %s)`, exact.entry, exact.table, exact.column, q.arg(text), q.arg(strings.ToLower(text))))
+		ways = append(ways, fmt.Sprintf(`SELECT %s FROM %s WHERE %s IN (%s, %s)`, exact.entry, exact.table, exact.column, q.arg(text), q.arg(strings.ToLower(text))))
 	}
 	if number, ok := entryNumber(text); ok {
-		any = append(any, `SELECT id FROM entries WHERE id = `+q.arg(number))
+		ways = append(ways, `SELECT id FROM entries WHERE id = `+q.arg(number))
 	}
 	for _, spelled := range spellings(text) {
-		any = append(any, `SELECT id FROM entries WHERE `+q.begins(`family_name`, spelled), `SELECT id FROM entries WHERE `+q.begins(`given_name`, spelled))
+		ways = append(ways, `SELECT id FROM entries WHERE `+q.begins(`family_name`, spelled), `SELECT id FROM entries WHERE `+q.begins(`given_name`, spelled))
 	}
 	for _, both := range splits(text) {
 		for _, names := range [][2]string{both, {both[1], both[0]}} {
 			for _, spelled := range spellings(names[1]) {
-				any = append(any, `SELECT id FROM entries WHERE `+q.begins(`family_name`, spelled)+` AND `+q.beginsAny(`given_name`, names[0]))
+				ways = append(ways, `SELECT id FROM entries WHERE `+q.begins(`family_name`, spelled)+` AND `+q.beginsAny(`given_name`, names[0]))
 			}
 		}
 	}
 	hits := 0
-	err = l.read.DB.QueryRowContext(ctx, `SELECT json_group_array(DISTINCT id), COUNT(*) FROM (SELECT id FROM (`+strings.Join(any, ` UNION ALL `)+`) LIMIT `+q.arg(mostHits+1)+`)`,
+	err = l.read.DB.QueryRowContext(ctx, `SELECT json_group_array(DISTINCT id), COUNT(*) FROM (SELECT id FROM (`+strings.Join(ways, ` UNION ALL `)+`) LIMIT `+q.arg(mostHits+1)+`)`,
 		q.args...).Scan(&f.ids, &hits)
 	f.broad = hits > mostHits
 	return f, err
@@ -64,13 +64,13 @@ var exactly = []struct{ entry, table, column string }{
 // speaksOf says of an entry that a text speaks of it, where it does of many: by what a
 // text is the beginning of.
 func (q *listing) speaksOf(text string) {
-	any := []string{`EXISTS (SELECT 1 FROM identities i WHERE i.leaver = e.leaver AND ` + q.goesBy(text) + `)`, q.beginsAny(`e.family_name`, text), q.beginsAny(`e.given_name`, text)}
+	ways := []string{`EXISTS (SELECT 1 FROM identities i WHERE i.leaver = e.leaver AND ` + q.goesBy(text) + `)`, q.beginsAny(`e.family_name`, text), q.beginsAny(`e.given_name`, text)}
 	for _, both := range splits(text) {
 		for _, names := range [][2]string{both, {both[1], both[0]}} {
-			any = append(any, `(`+q.beginsAny(`e.family_name`, names[1])+` AND `+q.beginsAny(`e.given_name`, names[0])+`)`)
+			ways = append(ways, `(`+q.beginsAny(`e.family_name`, names[1])+` AND `+q.beginsAny(`e.given_name`, names[0])+`)`)
 		}
 	}
-	q.where = append(q.where, `(`+strings.Join(any, ` OR `)+`)`)
+	q.where = append(q.where, `(`+strings.Join(ways, ` OR `)+`)`)
 }
 
 // goesBy says of a row of identities that it is an address which begins with a text.
@@ -88,11 +88,11 @@ func (q *listing) begins(column, text string) string {
 }
 
 func (q *listing) beginsAny(column, text string) string {
-	var any []string
+	var ways []string
 	for _, spelled := range spellings(text) {
-		any = append(any, q.begins(column, spelled))
+		ways = append(ways, q.begins(column, spelled))
 	}
-	return `(` + strings.Join(any, ` OR `) + `)`
+	return `(` + strings.Join(ways, ` OR `) + `)`
 }
 
 // spellings are how a name may be spelled that begins with a text. The database knows
