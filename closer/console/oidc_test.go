@@ -357,7 +357,7 @@ func TestOIDCAloneTellsPeopleApart(t *testing.T) {
 	r := issue(t, ana(), setup{noTokens: true, anywhere: true}, nil)
 	id := r.hold(t, ledger.Limit, "zoe")
 	a := r.ask(t, "GET", "/api/v1/holds", "", "")
-	if a.status != 401 || !strings.Contains(a.body, "a session, by /sign-in is needed") || a.header.Get("WWW-Authenticate") == "" {
+	if a.status != 401 || !strings.Contains(a.body, "a sign-in at /sign-in is needed") || a.header.Get("WWW-Authenticate") == "" {
 		t.Errorf("the API: %d %v %s", a.status, a.header, a.body)
 	}
 	if a := r.ask(t, "GET", "/metrics", "", ""); a.status != 200 {
