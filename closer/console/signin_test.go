@@ -328,6 +328,18 @@ func TestSigningOut(t *testing.T) {
 	}
 }
 
+func TestWhoIsSignedInIsSoWhereSomethingIsWrong(t *testing.T) {
+	r := open(t, withPages(setup{}))
+	r.staying()
+	c := r.enter(t, token(operator))
+	if a, s := r.look(t, "GET", "/panic", with(c)); a.status != 500 || s.Fault == nil || s.Name != "alice" {
+		t.Errorf("%d %+v", a.status, s)
+	}
+	if a, s := r.look(t, "GET", "/panic", with(&http.Cookie{Name: "signoff", Value: "guessed"})); a.status != 303 || s.Name != "" {
+		t.Errorf("%d %+v", a.status, s)
+	}
+}
+
 // A session is a credential of the API, too, for what a page links to or listens to.
 func TestTheAPIBySession(t *testing.T) {
 	r := open(t, withPages(setup{web: ann}))
