@@ -35,6 +35,8 @@ var functions = template.FuncMap{
 	"until":    until,
 	"left":     left,
 	"grave":    grave,
+	"took":     took,
+	"later":    later,
 }
 
 // moment is a time as a page has it: in UTC, which the script turns into the reader's
