@@ -36,6 +36,8 @@ var functions = template.FuncMap{
 	"left":     left,
 	"grave":    grave,
 	"took":     took,
+	"step":     stepClass,
+	"prose":    prose,
 	"later":    later,
 }
 
