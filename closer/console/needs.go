@@ -159,7 +159,7 @@ func users(n int) string {
 // holdNeed asks for a word on the holds of a kind.
 func holdNeed(kind ledger.Kind, h HoldsNow) Need {
 	return Need{What: needHold, Kind: string(kind), Count: h.Open, Since: h.Oldest, Path: holdsOf(kind), Text: fmt.Sprintf(
-		"%s held for a person: %s. Approve or reject.", users(h.Users), cmp.Or(kindsInWords[kind], string(kind)))}
+		"%s held for a person: %s. Approve or reject.", users(h.Users), KindInWords(string(kind)))}
 }
 
 func holdsOf(kind ledger.Kind) string { return "/holds?kind=" + string(kind) }

@@ -51,6 +51,7 @@ type word struct {
 	Text   string
 	Time   time.Time
 	Day    bool // the day of the time matters, not the hour
+	Minor  bool // left out where there is little room
 }
 
 // Width, Height and Base are for templates.
@@ -154,7 +155,7 @@ func tookChart(o console.Overview) chart {
 			drawn.Path = "/leavers?" + rows.Encode()
 		}
 		c.Bars = append(c.Bars, drawn)
-		c.Words = append(c.Words, word{X: drawn.X + drawn.W/2, Anchor: "middle", Text: below})
+		c.Words = append(c.Words, word{X: drawn.X + drawn.W/2, Anchor: "middle", Text: below, Minor: i%2 == 1})
 	}
 	return c
 }

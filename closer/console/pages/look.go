@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"signoff/closer/console"
 	"signoff/closer/ledger"
 	"signoff/consumer"
 )
@@ -29,7 +30,7 @@ var functions = template.FuncMap{
 	"list":     func(all ...any) []any { return all },
 	"plus":     func(a, b int) int { return a + b },
 	"minus":    func(a, b int) int { return a - b },
-	"kind":     func(kind string) string { return kinds[ledger.Kind(kind)] },
+	"kind":     console.KindInWords,
 	"why":      func(reason string) string { return reasons[consumer.Reason(reason)] },
 	"means":    func(state string) string { return means[ledger.State(state)] },
 	"until":    until,
@@ -101,7 +102,7 @@ func duration(seconds float64) string {
 	}{{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}}
 	left := int64(math.Round(seconds))
 	for i, u := range units {
-		if left < u.seconds {
+		if left < u.seconds || i == 0 && left < 2*u.seconds { // a deadline of 24 h is said so
 			continue
 		}
 		text := fmt.Sprintf("%d %s", left/u.seconds, u.name)
@@ -179,22 +180,6 @@ var means = map[ledger.State]string{
 	ledger.Cancelled:     "the leaving was taken back",
 	ledger.Skipped:       "left open by a person",
 	ledger.Failed:        "Docusign refuses; tried again daily",
-}
-
-// kinds says of a hold's kind why a person is asked.
-var kinds = map[ledger.Kind]string{
-	ledger.Self:              "it is the user that signoff signs in as: it is never closed by it",
-	ledger.Protected:         "the config protects them",
-	ledger.FewAdministrators: "too few administrators would be left",
-	ledger.Administrator:     "they are administrators of the account",
-	ledger.Ambiguous:         "more than one user goes by the address",
-	ledger.Returned:          "they were closed before, and are open again",
-	ledger.NewerUser:         "the user was made after the person had left: it may be somebody else's",
-	ledger.Stale:             "the news was old when it came",
-	ledger.FirstRun:          "it is the first plan for this account",
-	ledger.Limit:             "more would be closed than the guard's limits allow",
-	ledger.Frozen:            "a freeze is in force",
-	ledger.Reopening:         "they were closed by signoff, and their leaving was taken back: shall they be opened again?",
 }
 
 // reasons says of a reject's reason what is wrong.

@@ -236,7 +236,8 @@
 	addEventListener("afterprint", () => localTimes(document));
 
 	const zoneLine = document.getElementById("zone");
-	if (zoneLine) zoneLine.textContent = `Times are ${Intl.DateTimeFormat().resolvedOptions().timeZone || zone(new Date())} (${zone(new Date())}).`;
+	const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+	if (zoneLine) zoneLine.textContent = here && here !== zone(new Date()) ? `Times are of ${here} (${zone(new Date())}).` : `Times are ${zone(new Date())}.`;
 	localTimes(document);
 	localMarks(document);
 	countDown();
