@@ -176,7 +176,7 @@ func (b *leaversPage) describe(o console.Overview) {
 		from, to time.Time
 		of       func(*console.LeaverFilter) (from, to *time.Time)
 	}{
-		{"left", f.EffectiveFrom, f.EffectiveTo, func(f *console.LeaverFilter) (from, to *time.Time) { return &f.EffectiveFrom, &f.EffectiveTo }},
+		{"that left", f.EffectiveFrom, f.EffectiveTo, func(f *console.LeaverFilter) (from, to *time.Time) { return &f.EffectiveFrom, &f.EffectiveTo }},
 		{"heard of", f.ReceivedFrom, f.ReceivedTo, func(f *console.LeaverFilter) (from, to *time.Time) { return &f.ReceivedFrom, &f.ReceivedTo }},
 		{"settled", f.SettledFrom, f.SettledTo, func(f *console.LeaverFilter) (from, to *time.Time) { return &f.SettledFrom, &f.SettledTo }},
 	} {
@@ -189,7 +189,7 @@ func (b *leaversPage) describe(o console.Overview) {
 		})
 	}
 	if f.TookFrom > 0 || f.TookTo > 0 {
-		drop(span{What: "took", Least: float64(f.TookFrom), Most: float64(f.TookTo)}, func(f *console.LeaverFilter) { f.TookFrom, f.TookTo = 0, 0 })
+		drop(span{What: "that took", Least: float64(f.TookFrom), Most: float64(f.TookTo)}, func(f *console.LeaverFilter) { f.TookFrom, f.TookTo = 0, 0 })
 	}
 	if f.Account != "" && (len(o.Accounts) < 2 || !slices.ContainsFunc(o.Accounts, func(a console.AccountNow) bool { return a.ID == f.Account })) {
 		drop(span{What: "in account", Account: f.Account}, func(f *console.LeaverFilter) { f.Account = "" })
