@@ -120,10 +120,11 @@ func (s *Server) leavers(w http.ResponseWriter, r *http.Request, who principal, 
 func (s *Server) listed(r *http.Request, f ledger.LeaverFilter, show func(ledger.Listed) LeaverRow) (Leavers, error) {
 	page := Leavers{Leavers: []LeaverRow{}}
 	f.Limit++ // one more tells that there is one
-	found, err := s.ledger.List(r.Context(), f)
+	found, total, err := s.ledger.List(r.Context(), f)
 	if err != nil {
 		return page, err
 	}
+	page.Total = total
 	if len(found) == f.Limit {
 		found = found[:f.Limit-1]
 		page.Next = cursorText(found[len(found)-1].Cursor())
@@ -131,8 +132,7 @@ func (s *Server) listed(r *http.Request, f ledger.LeaverFilter, show func(ledger
 	for _, l := range found {
 		page.Leavers = append(page.Leavers, show(l))
 	}
-	page.Total, err = s.ledger.Count(r.Context(), f)
-	return page, err
+	return page, nil
 }
 
 // showLeaver is an entry as the API shows it, to those who have signed in or to others.
@@ -166,8 +166,11 @@ func (f LeaverFilter) asked(now time.Time, deadline time.Duration) (ledger.Leave
 	for _, state := range f.States {
 		asked.States = append(asked.States, ledger.State(state))
 	}
-	if f.Overdue && deadline > 0 {
-		asked.Late = now.Add(-deadline)
+	if f.Overdue {
+		asked.Late = time.UnixMicro(1) // without a deadline nobody is
+		if deadline > 0 {
+			asked.Late = now.Add(-deadline)
+		}
 	}
 	if f.Ready {
 		asked.Ready = now
