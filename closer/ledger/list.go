@@ -35,9 +35,10 @@ type LeaverFilter struct {
 	Returned bool // closed before, and open again
 	Urgent   bool
 
-	ReceivedFrom, ReceivedTo time.Time // To is not in it; zero: no end
-	SettledFrom, SettledTo   time.Time
-	TookFrom, TookTo         time.Duration // from due until settled; 0: no end
+	EffectiveFrom, EffectiveTo time.Time // To is not in it; zero: no end
+	ReceivedFrom, ReceivedTo   time.Time
+	SettledFrom, SettledTo     time.Time
+	TookFrom, TookTo           time.Duration // from due until settled; 0: no end
 
 	Order Order  // "": ByNews
 	After Cursor // the zero value: from the beginning
@@ -147,6 +148,7 @@ func newListing(f LeaverFilter, hits found) *listing {
 	if f.Urgent {
 		q.and(`e.urgent = 1`)
 	}
+	q.between(`e.effective_at`, micros(f.EffectiveFrom), micros(f.EffectiveTo))
 	q.between(`e.received_at`, micros(f.ReceivedFrom), micros(f.ReceivedTo))
 	q.between(`e.settled_at`, micros(f.SettledFrom), micros(f.SettledTo))
 	if f.TookFrom > 0 || f.TookTo > 0 {

@@ -36,6 +36,11 @@ var functions = template.FuncMap{
 	"until":    until,
 	"left":     left,
 	"grave":    grave,
+	"took":     took,
+	"step":     stepClass,
+	"because":  because,
+	"prose":    prose,
+	"later":    later,
 }
 
 // moment is a time as a page has it: in UTC, which the script turns into the reader's
@@ -63,6 +68,15 @@ func until(now, then time.Time) string {
 
 // words is a word of the code as people read it.
 func words(word any) string { return strings.ReplaceAll(fmt.Sprint(word), "_", " ") }
+
+// because is why an entry stands as it does: a word of ours, or a code of Docusign's,
+// which stays as one may look it up.
+func because(reason string) string {
+	if reason == strings.ToUpper(reason) {
+		return reason
+	}
+	return words(reason)
+}
 
 // count groups the digits of a number.
 func count(n any) string {

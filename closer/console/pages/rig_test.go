@@ -45,7 +45,7 @@ func open(t *testing.T, tokens bool) *rig {
 	if r.ledger, err = ledger.Open(t.Context(), ledger.Config{URL: "sqlite://" + filepath.Join(dir, "ledger.db")}, ledger.Observe{}); err != nil {
 		t.Fatal(err)
 	}
-	cfg := console.Config{Listen: "127.0.0.1:0"}
+	cfg := console.Config{Listen: "127.0.0.1:0", Session: time.Hour}
 	if tokens {
 		cfg.TokensFile = filepath.Join(dir, "tokens")
 		lines := fmt.Sprintf("alice:operator:%x\nbob:viewer:%x\n", sha256.Sum256([]byte(operator)), sha256.Sum256([]byte(viewer)))
