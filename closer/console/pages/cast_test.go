@@ -73,7 +73,7 @@ func (r *rig) cast(t *testing.T) map[ledger.State]int64 {
 	r.leave(t, late)
 	due := r.leave(t, person("dora", "Dora", "Diaz"))
 	all[ledger.Due] = due[0].ID
-	waiting, err := r.ledger.List(ctx, ledger.LeaverFilter{States: []ledger.State{ledger.Waiting}, Limit: 9})
+	waiting, _, err := r.ledger.List(ctx, ledger.LeaverFilter{States: []ledger.State{ledger.Waiting}, Limit: 9})
 	must(err)
 	all[ledger.Waiting] = waiting[0].ID
 	return all
