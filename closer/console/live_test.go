@@ -28,7 +28,8 @@ func TestWatchingNeedsToBeAllowedStill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{cfg: cfg, web: web, log: zap.NewNop(), passwords: newPasswords(newTries(zap.NewNop()))}
+	tries := newTries(zap.NewNop())
+	s := &Server{cfg: cfg, web: web, log: zap.NewNop(), tries: tries, passwords: newPasswords(tries), sessions: newSessions(time.Hour)}
 	r := httptest.NewRequest("GET", "/api/v1/live", nil)
 	r.Header.Set("Authorization", "Bearer alice")
 	ann := principal{name: "ann", role: viewer}

@@ -50,8 +50,13 @@ func moment(t time.Time) template.HTML {
 		return ""
 	}
 	t = t.UTC()
-	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, //nolint:gosec // a time has no markup
-		t.Format(time.RFC3339Nano), t.Format(time.RFC3339Nano), t.Format("2006-01-02 15:04 UTC")))
+	return timeElement(t, t.Format("2006-01-02 15:04 UTC"))
+}
+
+// timeElement is a time that is shown as text, with the exact one beside it.
+func timeElement(t time.Time, text string) template.HTML {
+	exact := t.UTC().Format(time.RFC3339Nano)
+	return template.HTML(`<time datetime="` + exact + `" title="` + exact + `">` + text + `</time>`) //nolint:gosec // a time has no markup
 }
 
 // until is how long it is until a time, as m:ss.
@@ -163,7 +168,7 @@ func dict(all ...any) (map[string]any, error) {
 	return made, nil
 }
 
-// class is the look of a state: a page never tells by colour alone, the word is there.
+// class is the look of a state: a page never tells by color alone, the word is there.
 func class(state string) string {
 	switch ledger.State(state) {
 	case ledger.Closed, ledger.AlreadyClosed:

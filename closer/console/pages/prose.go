@@ -43,11 +43,11 @@ func firstOf(text string) (at []int, made string) {
 			made += " "
 		}
 	}
-	if found := toldLink.FindStringSubmatchIndex(text); found != nil && found[0] < at[0] {
+	if found := toldLink.FindStringSubmatchIndex(text); len(found) > 0 && found[0] < at[0] {
 		at = found[:2]
 		made = `<a href="` + toldPaths[text[found[2]:found[3]]] + text[found[4]:found[5]] + `">` + text[at[0]:at[1]] + `</a>`
 	}
-	if found := toldTime.FindStringIndex(text); found != nil && found[0] < at[0] && !strings.HasSuffix(text[:found[0]], "event ") {
+	if found := toldTime.FindStringIndex(text); len(found) > 0 && found[0] < at[0] && !strings.HasSuffix(text[:found[0]], "event ") {
 		if t, err := time.Parse(time.RFC3339Nano, text[found[0]:found[1]]); err == nil {
 			at, made = found, string(moment(t))
 		}

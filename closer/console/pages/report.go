@@ -149,9 +149,7 @@ func inReport(t time.Time) template.HTML {
 	if t.IsZero() {
 		return ""
 	}
-	t = t.UTC()
-	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, //nolint:gosec // a time has no markup
-		t.Format(time.RFC3339Nano), t.Format(time.RFC3339Nano), t.Format("2006-01-02 15:04")))
+	return timeElement(t, t.UTC().Format("2006-01-02 15:04"))
 }
 
 // rowsBehind is a number of leavers of a class, or of those who are open in a state, as a
@@ -210,6 +208,9 @@ func whatIsCut(b reportPage, list string) template.HTML {
 	if n <= rowsOfReport {
 		return ""
 	}
-	return template.HTML(fmt.Sprintf(`<p class="warn">The first %s of %s. All are in the <a href="%s">CSV</a> and in the <a href="%s">page to print</a>.</p>`, //nolint:gosec // escaped
-		count(rowsOfReport), count(n), template.HTMLEscapeString(b.Whole("csv")), template.HTMLEscapeString(b.Whole("html"))))
+	link := func(format, name string) string {
+		return `<a href="` + template.HTMLEscapeString(b.Whole(format)) + `">` + name + `</a>`
+	}
+	return template.HTML(`<p class="warn">The first ` + count(rowsOfReport) + ` of ` + count(n) + `. All are in the ` + //nolint:gosec // escaped
+		link("csv", "CSV") + ` and in the ` + link("html", "page to print") + `.</p>`)
 }
