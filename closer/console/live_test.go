@@ -28,8 +28,7 @@ func TestWatchingNeedsToBeAllowedStill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tries := newTries(zap.NewNop())
-	s := &Server{cfg: cfg, web: web, log: zap.NewNop(), tries: tries, passwords: newPasswords(tries), sessions: newSessions(time.Hour)}
+	s := &Server{cfg: cfg, web: web, log: zap.NewNop(), passwords: newPasswords(newTries(zap.NewNop()))}
 	r := httptest.NewRequest("GET", "/api/v1/live", nil)
 	r.Header.Set("Authorization", "Bearer alice")
 	ann := principal{name: "ann", role: viewer}

@@ -95,6 +95,8 @@ func filters(now time.Time) map[string]ledger.LeaverFilter {
 		"ready":          {Ready: now},
 		"returned":       {Returned: true},
 		"urgent":         {Urgent: true},
+		"effective":      {EffectiveFrom: now.Add(-90 * 24 * time.Hour), EffectiveTo: now, States: []ledger.State{ledger.Closed}},
+		"effective_hour": {EffectiveFrom: now.Add(-20 * 24 * time.Hour), EffectiveTo: now.Add(-20*24*time.Hour + time.Hour)},
 		"received":       {ReceivedFrom: now.Add(-20 * 24 * time.Hour), ReceivedTo: now.Add(-20*24*time.Hour + time.Hour)},
 		"settled":        {States: []ledger.State{ledger.Closed}, SettledFrom: now.Add(-20 * 24 * time.Hour), SettledTo: now.Add(-20*24*time.Hour + time.Hour)},
 		"took":           {States: []ledger.State{ledger.Closed}, SettledFrom: now.Add(-30 * 24 * time.Hour), TookFrom: 2 * 24 * time.Hour},

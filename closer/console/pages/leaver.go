@@ -123,7 +123,7 @@ func (b leaverPage) says() (all []say) {
 		{lost, say{Word: "retry", Title: "Try again",
 			Does: "Is looked up and judged anew at the next run: once what was amiss is mended, or if they are to be closed after all."}},
 		{movable, say{Word: "defer", Title: "Defer", Dated: true,
-			Does: "Nobody closes them before the time you say, whatever events say meanwhile. What was approved must be approved anew."}},
+			Does: "They are not closed before the time you say, whatever events say meanwhile. What was approved must be approved anew."}},
 		{movable, say{Word: "skip", Title: "Skip", Danger: true,
 			Does: "Leaves their user open: they can go on signing, until a later termination comes or somebody has it tried again."}},
 	} {

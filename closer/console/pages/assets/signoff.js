@@ -168,7 +168,14 @@
 	// A search is posted, since an address must not be in a URL that servers log. It stands
 	// behind the #, which no browser sends: so it can be sent to a colleague all the same.
 	const search = document.querySelector("form[data-search]");
-	const sought = () => location.hash.startsWith("#q=") ? decodeURIComponent(location.hash.slice("#q=".length)) : "";
+	const sought = () => {
+		if (!location.hash.startsWith("#q=")) return "";
+		try {
+			return decodeURIComponent(location.hash.slice("#q=".length));
+		} catch {
+			return ""; // a link that was cut off
+		}
+	};
 	const page = () => new URLSearchParams(location.search).get("after"); // of the list, that is shown
 	const searchBody = () => {
 		const body = new URLSearchParams(new FormData(search));
