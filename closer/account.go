@@ -31,6 +31,7 @@ type account struct {
 	frozen    map[bool]time.Time // by whether it was an urgent run: when the newest freeze began by which its last plan was judged
 
 	next          time.Time // no full run before
+	saidNext      time.Time // next, as the ledger has it
 	ranAt         time.Time // when the last full run began
 	saidOfSelf    time.Time // when it was last logged that the user leaves that we sign in as
 	urgentAfter   time.Time // no urgent run before

@@ -50,7 +50,28 @@ func (l *loop) turn(ctx context.Context, now time.Time) error {
 		}
 		return done, err
 	})
-	return err
+	return errors.Join(err, l.sayNext(ctx))
+}
+
+// sayNext keeps in the ledger when each account is run next, where that has changed: for
+// people to see.
+func (l *loop) sayNext(ctx context.Context) error {
+	var errs []error
+	for _, a := range l.accounts {
+		next := a.next
+		if a.probes > 0 && a.probeAt.After(next) {
+			next = a.probeAt
+		}
+		if next.Equal(a.saidNext) || next.IsZero() || ctx.Err() != nil {
+			continue
+		}
+		kept, err := a.ledger.SetNext(ctx, a.id, next)
+		if kept && err == nil {
+			a.saidNext = next
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // isRunDue says whether it is time for a full run: after an interval or, sharp, when

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,8 @@ type Intake struct {
 	Received *prometheus.CounterVec // source, result
 	Rejects  *prometheus.CounterVec // reason
 	notice   prometheus.Histogram
+
+	received map[[2]string]*atomic.Int64 // what Received has, to be read
 }
 
 // NewIntake registers the metrics of intake.
@@ -35,17 +38,35 @@ func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
 			Name: "signoff_rejects_total",
 			Help: "Events that could not be understood and were kept as rejects, by reason.",
 		}, []string{"reason"}),
-		notice: f.NewHistogram(histogram("signoff_notice_delay_seconds", "From the effective time of a leaving to the first word of it; 0 where that came ahead.", waits)),
+		notice:   f.NewHistogram(histogram("signoff_notice_delay_seconds", "From the effective time of a leaving to the first word of it; 0 where that came ahead.", waits)),
+		received: make(map[[2]string]*atomic.Int64),
 	}
 	for _, s := range sources {
 		for _, res := range []string{Recorded, Duplicate, Ignored, Rejected} {
 			m.Received.WithLabelValues(s, res)
+			m.received[[2]string{s, res}] = new(atomic.Int64)
 		}
 	}
 	for _, reason := range reasons {
 		m.Rejects.WithLabelValues(reason)
 	}
 	return m
+}
+
+// Add counts n events that came by a source, with this result.
+func (m *Intake) Add(source, result string, n int) {
+	m.Received.WithLabelValues(source, result).Add(float64(n))
+	if counted := m.received[[2]string{source, result}]; counted != nil {
+		counted.Add(int64(n))
+	}
+}
+
+// Count returns how many events came by a source with this result.
+func (m *Intake) Count(source, result string) int64 {
+	if counted := m.received[[2]string{source, result}]; counted != nil {
+		return counted.Load()
+	}
+	return 0
 }
 
 // Notice observes how long after it took effect a termination was heard of. traceID is

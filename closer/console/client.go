@@ -23,6 +23,7 @@ type Client struct {
 
 	password bool // base has a user
 	cert     bool // a certificate is shown where one is asked for
+	inside   bool // it is a page's: there are no flags to give advice on
 }
 
 // NewClient makes a client for the admin listener at base; token may be "".

@@ -40,6 +40,8 @@ func (c *Client) refused(path string, resp *http.Response, text []byte) error {
 
 func (c *Client) advice(status int, detail string) string {
 	switch {
+	case c.inside:
+		return ""
 	case detail == needsCertificate && !c.cert:
 		return "--cert-file and --key-file: none is given: "
 	case status == http.StatusUnauthorized && c.token != "":

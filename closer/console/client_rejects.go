@@ -59,3 +59,11 @@ func (c *Client) DiscardReject(ctx context.Context, id int64, reason string) (Re
 	}
 	return r, err
 }
+
+// ReplayReject has the daemon read one reject anew, in the name of the token's owner.
+// What is returned is open still if it was not understood this time either.
+func (c *Client) ReplayReject(ctx context.Context, id int64) (Reject, error) {
+	var r Reject
+	err := c.do(ctx, http.MethodPost, fmt.Sprintf("/api/v1/rejects/%d/replay", id), nil, &r)
+	return r, err
+}

@@ -80,18 +80,22 @@ type Server struct {
 	checkedAt time.Time
 	checked   error
 
+	startedAt time.Time
+	live      *live
+
 	exporting sync.Mutex // held by the one export that there is at a time: it is work, and keeps the ledger's log from being emptied
 }
 
 // Daemon is what the listener shows of the daemon around it, and has it do.
 type Daemon struct {
 	Metrics http.Handler
+	Pages   http.Handler              // asked in the name of a Visitor; nil: there are none
 	Alive   func(now time.Time) error // whether the loops turn
 
 	Stopping func() bool            // whether the daemon is about to end
 	Skipped  func([]ledger.Settled) // told of those whom a person decided to leave open
 	Terms    func() ledger.Terms    // what an approval has to be
-	Leavers  Leavers
+	Leavers  Taker
 	Plans    Planner
 	Rejects  Replayer
 	Sources  func(ctx context.Context) ([]string, error) // lines on the config, on each of its sources, and on what is amiss with intake
@@ -105,6 +109,10 @@ type Daemon struct {
 	Reconcile Reconciler
 
 	Pace func() Pace // by which a story tells what happens next
+
+	Received func() []ReceivedNow     // what came in since the process began; nil: not known
+	Expected map[string]time.Duration // for how long each source may be silent; those that may be for ever are not in it
+	Refused  func() error             // what is wrong with the config file; nil, or a nil error: it was taken
 }
 
 // New opens the listener.
@@ -117,7 +125,9 @@ func New(cfg Config, l *ledger.Ledger, d Daemon, log *zap.Logger) (*Server, erro
 	if err != nil {
 		return nil, fmt.Errorf("admin.listen: %w", err)
 	}
-	return &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener, web: kept, passwords: newPasswords(log)}, nil
+	s := &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener, web: kept, passwords: newPasswords(newTries(log)), startedAt: time.Now().UTC()}
+	s.live = newLive(s.pulse)
+	return s, nil
 }
 
 // Addr is the address that it listens on.
@@ -133,6 +143,7 @@ func (s *Server) Run(ctx context.Context) error {
 	followed := make(chan struct{})
 	go func() { defer close(followed); s.web.follow(following) }()
 	defer func() { cancel(); <-followed }()
+	server.RegisterOnShutdown(s.live.end) // which would wait for whoever watches
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
@@ -202,6 +213,10 @@ func (s *Server) routes() []route {
 		{"GET", "/api/v1/report", viewer, s.report},
 		{"POST", "/api/v1/reconcile", viewer, s.reconcile},
 		{"POST", "/api/v1/explain", viewer, s.explain},
+		{"GET", "/api/v1/overview", viewer, s.overview},
+		{"GET", "/api/v1/leavers", viewer, s.listLeavers},
+		{"POST", "/api/v1/leavers/search", viewer, s.searchLeavers},
+		{"GET", "/api/v1/live", viewer, s.watch},
 	}
 }
 

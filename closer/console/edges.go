@@ -28,10 +28,10 @@ func (s *Server) handler() http.Handler {
 		mux.HandleFunc(r.method+" "+r.path, s.may(r.role, onlyJSON(r.serve)))
 	}
 	var origins http.CrossOriginProtection
-	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		problem(w, http.StatusForbidden, "a page of another origin asks: decisions come from commands, or from this daemon's own pages")
+	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.refuse(w, r, http.StatusForbidden, "a page of another origin asks: decisions come from commands, or from this daemon's own pages")
 	}))
-	return s.guarded(s.entered(origins.Handler(s.found(mux))))
+	return s.guarded(s.entered(origins.Handler(s.withPages(s.found(mux)))))
 }
 
 // servesAPI says whether somebody can be told from strangers: by a token, a password or
@@ -74,8 +74,15 @@ func (s *Server) panicked(w *answering, r *http.Request, why any) {
 	if w.begun {
 		panic(http.ErrAbortHandler)
 	}
-	problem(w, http.StatusInternalServerError, "a defect of signoff, see the log")
+	defer func() {
+		if recover() != nil && !w.begun { // the page that was to say it
+			problem(w, http.StatusInternalServerError, defect)
+		}
+	}()
+	s.refuse(w, r, http.StatusInternalServerError, defect)
 }
+
+const defect = "a defect of signoff, see the log"
 
 // answering knows whether the answer has begun.
 type answering struct {
@@ -96,12 +103,26 @@ func (a *answering) Write(text []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
+const notServed = "the API is not served here: it needs admin.tokens_file, users or client certificates by admin.web_config_file, or an address of loopback in admin.listen"
+
+// withPages answers with a page where it is neither the API nor a machine that is asked
+// for.
+func (s *Server) withPages(api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.isPage(r.URL.Path) {
+			s.pages(w, r, api)
+			return
+		}
+		api.ServeHTTP(w, r)
+	})
+}
+
 // found answers what no route is for, which the mux would answer with plain text, and
 // the API where it is not served.
 func (s *Server) found(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if inAPI(r.URL.Path) && !s.servesAPI() {
-			problem(w, http.StatusNotFound, "the API is not served here: it needs admin.tokens_file, users or client certificates by admin.web_config_file, or an address of loopback in admin.listen")
+			problem(w, http.StatusNotFound, notServed)
 			return
 		}
 		refuse, pattern := mux.Handler(r)

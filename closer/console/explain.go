@@ -24,19 +24,23 @@ type Pace struct {
 	People   int           // who must approve a hold
 }
 
-// Question asks for the story of a leaver or of an event: one of the two.
+// Question asks for the story of a leaver, of an event, or of whoever an entry is of: one
+// of the three.
 type Question struct {
 	Email  string `json:"email,omitempty"`
 	Event  string `json:"event,omitempty"`  // CloudEvents id
 	Source string `json:"source,omitempty"` // CloudEvents source of the event, where several use the same id
+	Entry  int64  `json:"entry,omitempty"`  // number of an entry
 }
 
 // Validate returns an error that says what to ask, and folds the address.
 func (q *Question) Validate() error {
 	switch {
-	case (q.Email == "") == (q.Event == ""):
-		return errors.New("email or event: one of the two is needed")
-	case q.Email != "" && q.Source != "":
+	case flag(q.Email != "")+flag(q.Event != "")+flag(q.Entry != 0) != 1:
+		return errors.New("email, event or entry: one of them is needed")
+	case q.Entry < 0:
+		return errors.New("entry: not the number of one")
+	case q.Event == "" && q.Source != "":
 		return errors.New("source: goes with event alone")
 	case q.Email != "":
 		folded, err := fold([]string{q.Email})
@@ -46,6 +50,14 @@ func (q *Question) Validate() error {
 		q.Email = folded[0]
 	}
 	return nil
+}
+
+// flag counts what is true.
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // Story is what became of one leaver, or of one event, and why, in words.
@@ -336,7 +348,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request, who principal) 
 		return
 	}
 	var ask Question
-	if !readBody(w, r, maxBody, &ask, `{"email": "ana@example.com"} or {"event": "the event's id"}`) {
+	if !readBody(w, r, maxBody, &ask, `{"email": "ana@example.com"} or {"event": "the event's id"} or {"entry": 17}`) {
 		return
 	}
 	if err := ask.Validate(); err != nil {
@@ -345,7 +357,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request, who principal) 
 	}
 	told, err := s.ledger.Explain(r.Context(), ledger.Question(ask))
 	switch {
-	case errors.Is(err, ledger.ErrNeverHeard), errors.Is(err, ledger.ErrNobodyBy):
+	case errors.Is(err, ledger.ErrNeverHeard), errors.Is(err, ledger.ErrNobodyBy), errors.Is(err, ledger.ErrNoEntry):
 		problem(w, http.StatusNotFound, err.Error())
 	case err != nil:
 		s.fail(w, err)

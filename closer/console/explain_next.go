@@ -124,7 +124,7 @@ func (n narrator) nextRun(account string) time.Time {
 func (n narrator) isHeld(l ledger.StoryLeaving, e ledger.StoryEntry, p *StoryPlace) {
 	h, known := l.Holds[e.Hold]
 	if !known {
-		p.Now = fmt.Sprintf("held for a person: %s", cmp.Or(kindsInWords[ledger.Kind(e.Reason)], e.Reason))
+		p.Now = fmt.Sprintf("held for a person: %s", KindInWords(e.Reason))
 		p.Next = []string{fmt.Sprintf("look at it: signoff holds show %d", e.Hold)}
 		return
 	}

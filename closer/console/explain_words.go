@@ -371,10 +371,13 @@ func heldFor(detail string, kinds []string) string {
 func kindWords(kinds []string) string {
 	var all []string
 	for _, k := range kinds {
-		all = append(all, cmp.Or(kindsInWords[ledger.Kind(k)], k))
+		all = append(all, KindInWords(k))
 	}
 	return strings.Join(all, "; ")
 }
+
+// KindInWords says of a hold's kind why a person is asked.
+func KindInWords(kind string) string { return cmp.Or(kindsInWords[ledger.Kind(kind)], kind) }
 
 var kindsInWords = map[ledger.Kind]string{
 	ledger.Limit:             "the plan would pass a limit of the guard",

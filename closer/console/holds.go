@@ -1,7 +1,13 @@
 package console
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -46,13 +52,15 @@ type User struct {
 	UserID string `json:"userId"`
 	Email  string `json:"email"`
 	SCIM   bool   `json:"managedByScim"` // an identity provider manages the user, and may make them anew
+
+	Entry int64 `json:"entry,omitempty"` // by which a hold names the user
 }
 
 // Show is a hold as the API shows it, with its users or with their number alone.
 // needed is how many people must approve it.
 func Show(h ledger.Hold, needed int, users bool) Hold {
 	shown := Hold{ID: h.ID, Account: h.Account, State: string(h.State), Detail: h.Detail, Digest: h.Digest,
-		DryRun: h.DryRun, Since: h.CreatedAt, Count: len(h.Users), Parent: h.Parent, Kinds: []string{}, Users: []User{},
+		DryRun: h.DryRun, Since: h.CreatedAt, Count: max(len(h.Users), h.Named), Parent: h.Parent, Kinds: []string{}, Users: []User{},
 		Ahead: h.Ahead, From: h.ValidFrom, ExpiresAt: h.ExpiresAt, Needed: needed, Approvals: []Decided{}}
 	for _, a := range h.Approvals {
 		shown.Approvals = append(shown.Approvals, Decided{By: a.By, At: a.At, Reason: a.Reason})
@@ -74,24 +82,92 @@ func Show(h ledger.Hold, needed int, users bool) Hold {
 		return shown
 	}
 	for _, u := range h.Users {
-		shown.Users = append(shown.Users, Users([]ledger.User{u.User})...)
+		shown.Users = append(shown.Users, User{UserID: u.ID, Email: u.Email, SCIM: u.SCIM, Entry: u.Entry})
 	}
 	return shown
 }
 
+// HoldFilter says which holds are listed.
+type HoldFilter struct {
+	State  string // open, approved, rejected, ended, or decided: approved or rejected; "": open
+	Kind   string // the gravest of the hold; "": whichever
+	Ahead  string // true or false: whether its people are not due yet; "": whichever
+	Before int64  // Next of the page before
+	Limit  int    // 0: 100, or all that are open
+	Brief  bool   // without their users
+}
+
+// HoldsPage is a page of holds.
+type HoldsPage struct {
+	Holds []Hold `json:"holds"`
+	Next  int64  `json:"next,omitempty"` // before of the next page; 0: this is the last
+}
+
+const holdPage = 100 // holds listed at once, unless asked for more or less
+
+// MostHolds is how many holds may be listed at once.
+const MostHolds = 1000
+
 func (s *Server) listHolds(w http.ResponseWriter, r *http.Request, who principal) {
-	holds, err := s.ledger.OpenHolds(r.Context())
+	f, err := holdFilterOf(r.URL.Query())
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	page := HoldsPage{Holds: []Hold{}}
+	limit := f.Limit
+	if limit > 0 {
+		f.Limit++ // one more tells that there is one
+	}
+	holds, err := s.ledger.ListHolds(r.Context(), f)
 	if err != nil {
 		s.fail(w, err)
 		return
 	}
-	list := struct {
-		Holds []Hold `json:"holds"`
-	}{[]Hold{}}
-	for _, h := range holds {
-		list.Holds = append(list.Holds, s.show(h, who))
+	switch {
+	case limit == 0: // all of them: those first that have waited the longest
+		slices.SortFunc(holds, func(a, b ledger.Hold) int { return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID)) })
+	case len(holds) > limit:
+		holds = holds[:limit]
+		page.Next = holds[limit-1].ID
 	}
-	answer(w, list)
+	for _, h := range holds {
+		page.Holds = append(page.Holds, s.show(h, who))
+	}
+	answer(w, page)
+}
+
+// holdFilterOf reads a filter from a query. Those that are open come all together,
+// unless a page of them is asked for.
+func holdFilterOf(q url.Values) (f ledger.HoldFilter, err error) {
+	set(&f.Kind, q.Get("kind"))
+	switch state := q.Get("state"); state {
+	case "":
+		f.States = []ledger.HoldState{ledger.HoldOpen}
+	case "decided":
+		f.States = []ledger.HoldState{ledger.HoldApproved, ledger.HoldRejected}
+	default:
+		f.States = []ledger.HoldState{ledger.HoldState(state)}
+	}
+	if q.Get("before") != "" || !slices.Contains(f.States, ledger.HoldOpen) {
+		f.Limit = holdPage
+	}
+	ahead := false
+	err = cmp.Or(f.Validate(),
+		read(q, "brief", &f.Brief, strconv.ParseBool, "neither true nor false"), read(q, "ahead", &ahead, strconv.ParseBool, "neither true nor false"),
+		read(q, "before", &f.Before, func(text string) (int64, error) { return strconv.ParseInt(text, 10, 64) }, "not the id of a hold"),
+		read(q, "limit", &f.Limit, positive, fmt.Sprintf("not a number from 1 to %d", MostHolds)))
+	if q.Get("ahead") != "" {
+		f.Ahead = &ahead
+	}
+	switch {
+	case err != nil:
+	case f.Limit > MostHolds:
+		err = fmt.Errorf("limit: not a number from 1 to %d", MostHolds)
+	case f.Before < 0 || q.Get("before") != "" && f.Before == 0:
+		err = errors.New("before: not the id of a hold")
+	}
+	return f, err
 }
 
 func (s *Server) showHold(w http.ResponseWriter, r *http.Request, who principal) {

@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// Leavers is how people are closed by name, from a file of their addresses.
-type Leavers interface {
+// Taker is how people are closed by name, from a file of their addresses.
+type Taker interface {
 	// Preview says what would become of these people, and changes nothing.
 	Preview(ctx context.Context, emails []string) ([]Planned, error)
 

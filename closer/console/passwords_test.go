@@ -36,7 +36,7 @@ const anAddress = "192.0.2.1:1234"
 func TestGuessingIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
-		p, in := newPasswords(zap.New(core)), usersOf(t, map[string]string{"ann": "right"})
+		p, in := newPasswords(newTries(zap.New(core))), usersOf(t, map[string]string{"ann": "right"})
 		try := func(from, name, password string) (looked, ok bool) {
 			t.Helper()
 			ok, err := p.are(t.Context(), in, from, name, password)
@@ -87,25 +87,24 @@ func TestGuessingIsLimited(t *testing.T) {
 
 func TestAddressesDoNotFillTheMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPasswords(zap.NewNop())
-		for i := range 5 * mostAddresses {
-			p.may(fmt.Sprintf("10.%d.%d.1:1", i/250, i%250), "", time.Now())
+		tries := newTries(zap.NewNop())
+		for i := range 5 * mostNetworks {
+			tries.may(fmt.Sprintf("10.%d.%d.1:1", i/250, i%250), usualCost, time.Now())
 		}
-		if len(p.tries) != mostAddresses {
-			t.Errorf("%d addresses are remembered, want %d", len(p.tries), mostAddresses)
+		if len(tries.by) != mostNetworks {
+			t.Errorf("%d addresses are remembered, want %d", len(tries.by), mostNetworks)
 		}
-		if time.Sleep(time.Hour); !p.may("203.0.113.1:1", "", time.Now()) || len(p.tries) != 1 {
-			t.Errorf("%d addresses are remembered after an hour, want 1", len(p.tries))
+		if time.Sleep(time.Hour); !tries.may("203.0.113.1:1", usualCost, time.Now()) || len(tries.by) != 1 {
+			t.Errorf("%d addresses are remembered after an hour, want 1", len(tries.by))
 		}
 	})
 }
 
 func TestCostlyHashesAreCheckedLessOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hash := "$2a$15$" + strings.Repeat("a", 53)
-		p, n := newPasswords(zap.NewNop()), 0
+		tries, n := newTries(zap.NewNop()), 0
 		for i := range 60 { // a minute
-			if p.may(fmt.Sprintf("10.0.%d.1:1", i), hash, time.Now()) {
+			if tries.may(fmt.Sprintf("10.0.%d.1:1", i), 15, time.Now()) {
 				n++
 			}
 			time.Sleep(time.Second)
@@ -117,7 +116,7 @@ func TestCostlyHashesAreCheckedLessOften(t *testing.T) {
 }
 
 func TestWhatIsRemembered(t *testing.T) {
-	p, in := newPasswords(zap.NewNop()), usersOf(t, map[string]string{"ann": "right", "ben": strings.Repeat("b", 80)})
+	p, in := newPasswords(newTries(zap.NewNop())), usersOf(t, map[string]string{"ann": "right", "ben": strings.Repeat("b", 80)})
 	are := func(in *webFile, name, password string) bool {
 		t.Helper()
 		ok, err := p.are(t.Context(), in, anAddress, name, password)
@@ -143,7 +142,7 @@ func TestWhatIsRemembered(t *testing.T) {
 
 // One who is no user takes what one takes who is.
 func TestNamesCannotBeToldByTheTime(t *testing.T) {
-	p, in := newPasswords(zap.NewNop()), usersOf(t, map[string]string{"ann": "right", "ben": "right too"})
+	p, in := newPasswords(newTries(zap.NewNop())), usersOf(t, map[string]string{"ann": "right", "ben": "right too"})
 	stands := make(map[string]bool)
 	for i := range 100 {
 		name := fmt.Sprint("eve", i)

@@ -45,6 +45,8 @@ type setup struct {
 	sign func([]byte) []byte
 
 	web         string // the web config file; "": none
+	pages       http.Handler
+	badTokens   bool // the tokens file gets unreadable
 	openMetrics *bool
 }
 
@@ -114,7 +116,7 @@ func open(t *testing.T, s setup) *room {
 	core, logs := observer.New(zap.InfoLevel)
 	r.logs = logs
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "some_metric 1\n") })
-	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Terms: func() ledger.Terms { return ledger.Terms{People: s.people(), Expires: 24 * time.Hour} },
+	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Pages: s.pages, Terms: func() ledger.Terms { return ledger.Terms{People: s.people(), Expires: 24 * time.Hour} },
 		Stopping: func() bool { return s.stopping }, Pace: func() console.Pace { return console.Pace{} }, Leavers: &r.leavers, Rejects: &r.replays, Plans: &r.plans,
 		Sources: func(context.Context) ([]string, error) { return []string{"source hr: ok"}, s.noSources },
 		Alive:   func(time.Time) error { return s.stuck },

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/mail"
 	"os"
@@ -122,46 +123,72 @@ func (s *Server) opensMetrics(in *webFile) bool {
 	return len(in.config.Users) == 0
 }
 
-// known is who asks, by a token or by a password; false if it has answered already.
+// stranger is why it is not known who asks.
+type stranger struct {
+	status int
+	detail string
+
+	header http.Header // of the answer besides
+}
+
+func (f *stranger) setHeader(w http.ResponseWriter) {
+	maps.Copy(w.Header(), f.header)
+}
+
+// known is who asks; false if it has answered already.
 func (s *Server) known(w http.ResponseWriter, r *http.Request, in *webFile) (principal, bool) {
+	who, refused := s.asking(r, in)
+	if refused != nil {
+		refused.setHeader(w)
+		problem(w, refused.status, refused.detail)
+	}
+	return who, refused == nil
+}
+
+// asking is who asks, by a token or by a password, or in whose name a page does.
+func (s *Server) asking(r *http.Request, in *webFile) (principal, *stranger) {
+	if who, ok := r.Context().Value(inName{}).(principal); ok {
+		if who.name == "" {
+			return who, s.asks(in)
+		}
+		return who, nil
+	}
 	if name, password, ok := r.BasicAuth(); ok && len(in.config.Users) > 0 {
 		right, err := s.passwords.are(r.Context(), in, r.RemoteAddr, name, password)
 		switch {
 		case err != nil:
-			w.Header().Set("Retry-After", strconv.Itoa(int(tryAgainAfter.Seconds())))
-			problem(w, http.StatusTooManyRequests, err.Error())
-			return principal{}, false
+			return principal{}, &stranger{http.StatusTooManyRequests, err.Error(), http.Header{"Retry-After": {strconv.Itoa(int(tryAgainAfter.Seconds()))}}}
 		case right:
-			return principal{name: name, role: viewer, byPassword: true}, true
+			return principal{name: name, role: viewer, byPassword: true}, nil
 		}
-		return principal{}, s.asks(w, in)
+		return principal{}, s.asks(in)
 	}
 	if s.cfg.TokensFile == "" {
-		return principal{}, s.asks(w, in)
+		return principal{}, s.asks(in)
 	}
 	tokens, err := readTokens(s.cfg.TokensFile)
 	if err != nil {
 		s.log.Error("the tokens file cannot be read", zap.Error(err))
-		problem(w, http.StatusInternalServerError, "admin.tokens_file cannot be read, see the log")
-		return principal{}, false
+		return principal{}, &stranger{status: http.StatusInternalServerError, detail: "admin.tokens_file cannot be read, see the log"}
 	}
-	who, ok := find(tokens, r.Header.Get("Authorization"))
-	return who, ok || s.asks(w, in)
+	if who, ok := find(tokens, r.Header.Get("Authorization")); ok {
+		return who, nil
+	}
+	return principal{}, s.asks(in)
 }
 
-// asks asks for what would do; always false.
-func (s *Server) asks(w http.ResponseWriter, in *webFile) bool {
-	var needed []string
+// asks asks for what would do.
+func (s *Server) asks(in *webFile) *stranger {
+	var needed, ways []string
 	if s.cfg.TokensFile != "" {
-		w.Header().Add("WWW-Authenticate", "Bearer")
+		ways = append(ways, "Bearer")
 		needed = append(needed, "a token from admin.tokens_file")
 	}
 	if len(in.config.Users) > 0 {
-		w.Header().Add("WWW-Authenticate", `Basic realm="signoff", charset="UTF-8"`)
+		ways = append(ways, `Basic realm="signoff", charset="UTF-8"`)
 		needed = append(needed, "a user of admin.web_config_file with the password")
 	}
-	problem(w, http.StatusUnauthorized, strings.Join(needed, ", or ")+" is needed")
-	return false
+	return &stranger{http.StatusUnauthorized, strings.Join(needed, ", or ") + " is needed", http.Header{"Www-Authenticate": ways}}
 }
 
 // allowed says whether p has the role, and else answers.

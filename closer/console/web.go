@@ -343,11 +343,11 @@ func (s *Server) entered(next http.Handler) http.Handler {
 		case path == "/livez" || path == "/readyz":
 		case in.limit != nil && !in.limit.Allow():
 			w.Header().Set("Retry-After", "1")
-			problem(w, http.StatusTooManyRequests, "more requests than rate_limit of admin.web_config_file allows")
+			s.refuse(w, r, http.StatusTooManyRequests, "more requests than rate_limit of admin.web_config_file allows")
 			return
 		case path == "/metrics" && s.cfg.OpenMetrics != nil && *s.cfg.OpenMetrics:
 		case in.needsCert && !hasCert(r):
-			problem(w, http.StatusForbidden, needsCertificate)
+			s.refuse(w, r, http.StatusForbidden, needsCertificate)
 			return
 		}
 		next.ServeHTTP(w, r)

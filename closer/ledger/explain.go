@@ -27,6 +27,7 @@ type Question struct {
 	Email  string // in lower case; "": it is about an event
 	Event  string // CloudEvents id
 	Source string // CloudEvents source of the event; "": of any
+	Entry  int64  // number of an entry; 0: it is about neither
 }
 
 // Story is all that the ledger knows of one leaver or one event, as of one moment.
@@ -104,10 +105,13 @@ var (
 	// ErrNobodyBy says that nobody goes, or has ever gone, by an address.
 	ErrNobodyBy = errors.New("nobody who leaves goes by this address: no termination with it was received, or who it was is erased by now. " +
 		"Check how it is spelled, and what could not be understood (signoff rejects list)")
+
+	// ErrNoEntry says that there is no entry of a number.
+	ErrNoEntry = errors.New("no entry of this number: it was pruned, or there never was one")
 )
 
-// Explain tells the story of a leaver or an event; ErrNeverHeard or ErrNobodyBy if
-// nothing is known of it.
+// Explain tells the story of a leaver or an event; ErrNeverHeard, ErrNobodyBy or
+// ErrNoEntry if nothing is known of it.
 func (l *Ledger) Explain(ctx context.Context, ask Question) (Story, error) {
 	q, err := l.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
@@ -126,7 +130,10 @@ func (l *Ledger) Explain(ctx context.Context, ask Question) (Story, error) {
 		}
 	}
 	if len(leavers) == 0 && len(t.story.Events) == 0 {
-		if ask.Email != "" {
+		switch {
+		case ask.Entry != 0:
+			return Story{}, ErrNoEntry
+		case ask.Email != "":
 			return Story{}, ErrNobodyBy
 		}
 		return Story{}, ErrNeverHeard
@@ -174,7 +181,10 @@ const sharedActions = `action IN ('hold_approval', 'hold_approved', 'hold_reject
 
 // asked finds the events and returns the leavers that a question is about.
 func (t *teller) asked(ask Question) ([]string, error) {
-	if ask.Email == "" {
+	switch {
+	case ask.Entry != 0:
+		return t.names(`SELECT leaver, 0 FROM entries WHERE id = $1`, ask.Entry)
+	case ask.Email == "":
 		return t.ofEvent(ask)
 	}
 	leavers, err := t.names(storyBy, ask.Email)

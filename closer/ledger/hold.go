@@ -47,6 +47,11 @@ const (
 	HoldEnded    HoldState = "ended" // judged anew, or overtaken by events
 )
 
+// HoldStates lists every HoldState.
+func HoldStates() []HoldState {
+	return []HoldState{HoldOpen, HoldApproved, HoldRejected, HoldEnded}
+}
+
 // Hold is a plan that waits for a person, frozen when it was made.
 type Hold struct {
 	ID        int64
@@ -68,6 +73,7 @@ type Hold struct {
 	DecidedBy string // the last one whose approval was needed, or who rejected it
 	Reason    string // of that person
 	Users     []HeldUser
+	Named     int      // how many users, where Users is left out
 	Reopens   []Reopen // of kind Reopening: what became of each user; their entries have the id alone
 }
 
@@ -277,6 +283,64 @@ func (l *Ledger) OpenHolds(ctx context.Context) ([]Hold, error) {
 	return holdsOf(ctx, l.read, `WHERE state = 'open' ORDER BY created_at, id`)
 }
 
+// HoldFilter says which holds to list; the zero value is about all of them.
+type HoldFilter struct {
+	States []HoldState // any of these; none: whichever
+	Kind   Kind        // the gravest of the hold; "": whichever
+	Ahead  *bool       // whether its people are not due yet; nil: whichever
+	Before int64       // only those made before the hold of this id; 0: from the newest on
+	Limit  int         // 0: all of them
+	Brief  bool        // how many users each has, not who they are
+}
+
+// Validate refuses words that no hold can have: by them a list would be empty, which
+// looks as if nobody waited.
+func (f HoldFilter) Validate() error {
+	for _, s := range f.States {
+		if !slices.Contains(HoldStates(), s) {
+			return fmt.Errorf("state: %q: none of %v, nor decided", string(s), HoldStates())
+		}
+	}
+	if f.Kind != "" && !slices.Contains(Kinds(), f.Kind) {
+		return fmt.Errorf("kind: %q: none of %v", string(f.Kind), Kinds())
+	}
+	return nil
+}
+
+// ListHolds lists holds, the newest first.
+func (l *Ledger) ListHolds(ctx context.Context, f HoldFilter) ([]Hold, error) {
+	where, args := `WHERE ($1 = 0 OR id < $1) AND ($2 = '' OR kinds = $2 OR kinds LIKE $2 || ',%') AND ($3 < 0 OR ahead = $3)`, []any{f.Before, string(f.Kind), -1}
+	if f.Ahead != nil {
+		args[2] = flag(*f.Ahead)
+	}
+	var in []string
+	for _, s := range f.States {
+		args = append(args, string(s))
+		in = append(in, fmt.Sprint("$", len(args)))
+	}
+	if len(in) > 0 {
+		where += ` AND state IN (` + strings.Join(in, `, `) + `)`
+	}
+	where += ` ORDER BY id DESC`
+	if f.Limit > 0 {
+		where += fmt.Sprintf(` LIMIT $%d`, len(args)+1)
+		args = append(args, f.Limit)
+	}
+	if !f.Brief {
+		return holdsOf(ctx, l.read, where, args...)
+	}
+	all, err := scanHolds(ctx, l.read, where, args...)
+	for i := range all {
+		if all[i].Named, err = countHeld(ctx, l.read, all[i]); err != nil {
+			return nil, err
+		}
+		if all[i].Approvals, err = approvalsOf(ctx, l.read, all[i].ID); err != nil {
+			return nil, err
+		}
+	}
+	return all, err
+}
+
 func holdsOf(ctx context.Context, q querier, where string, args ...any) ([]Hold, error) {
 	all, err := scanHolds(ctx, q, where, args...)
 	for i := range all {
@@ -322,9 +386,14 @@ func scanHolds(ctx context.Context, q querier, where string, args ...any) ([]Hol
 	return all, rows.Err()
 }
 
-// heldUsers returns the users that the hold names: while it is open, those that it
-// still holds; once it is decided, those that it held then.
-func heldUsers(ctx context.Context, q querier, h Hold) ([]HeldUser, error) {
+// countHeld counts those whom heldUsers returns.
+func countHeld(ctx context.Context, q querier, h Hold) (n int, err error) {
+	err = q.QueryRowContext(ctx, `SELECT COUNT(*) `+namedBy(h), h.ID).Scan(&n)
+	return n, err
+}
+
+// namedBy finds whom a hold names.
+func namedBy(h Hold) string {
 	which := `true`
 	switch h.State {
 	case HoldOpen:
@@ -332,8 +401,13 @@ func heldUsers(ctx context.Context, q querier, h Hold) ([]HeldUser, error) {
 	case HoldApproved, HoldRejected:
 		which = `u.decided = 1`
 	}
-	query := `SELECT u.entry, u.user_id, u.email, u.scim, u.last_login FROM hold_users u JOIN entries e ON e.id = u.entry
-		WHERE u.hold = $1 AND ` + which + ` ORDER BY u.entry, u.user_id`
+	return `FROM hold_users u JOIN entries e ON e.id = u.entry WHERE u.hold = $1 AND ` + which
+}
+
+// heldUsers returns the users that the hold names: while it is open, those that it
+// still holds; once it is decided, those that it held then.
+func heldUsers(ctx context.Context, q querier, h Hold) ([]HeldUser, error) {
+	query := `SELECT u.entry, u.user_id, u.email, u.scim, u.last_login ` + namedBy(h) + ` ORDER BY u.entry, u.user_id`
 	rows, err := q.QueryContext(ctx, query, h.ID)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ var migrations embed.FS
 // minor is the minor version of signoff that these migrations belong to. Each
 // migration is stored with it, and a signoff older by more than one refuses
 // the ledger.
-const minor = 5
+const minor = 6
 
 type migration struct {
 	version int

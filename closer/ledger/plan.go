@@ -11,10 +11,11 @@ import (
 const entryColumns = `id, leaver, account, state, emails, source, urgent, stale, dry_run, returned,
 	effective_at, due_at, received_at, attempts, tries, misses, next_at, reason, sent_at, settled_at, trace_parent`
 
-func scanEntry(rows *sql.Rows) (e Entry, err error) {
+// scanEntry reads a row of entryColumns, and of what follows them.
+func scanEntry(rows *sql.Rows, more ...any) (e Entry, err error) {
 	var effective, due, received, next, sent, settled int64
-	err = rows.Scan(&e.ID, &e.Leaver, &e.Account, &e.State, &e.emails, &e.Source, &e.Urgent, &e.Stale, &e.DryRun, &e.Returned,
-		&effective, &due, &received, &e.Attempts, &e.Tries, &e.Misses, &next, &e.Reason, &sent, &settled, &e.TraceParent)
+	err = rows.Scan(append([]any{&e.ID, &e.Leaver, &e.Account, &e.State, &e.emails, &e.Source, &e.Urgent, &e.Stale, &e.DryRun, &e.Returned,
+		&effective, &due, &received, &e.Attempts, &e.Tries, &e.Misses, &next, &e.Reason, &sent, &settled, &e.TraceParent}, more...)...)
 	if err != nil {
 		return e, err
 	}

@@ -7,8 +7,6 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // HoldCount says how many holds of a kind are open, and since when the oldest.
@@ -51,10 +49,7 @@ func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
 			s.Size += info.Size()
 		}
 	}
-	var disk unix.Statfs_t
-	if err := unix.Statfs(path, &disk); err == nil {
-		s.Free = int64(disk.Bavail) * disk.Bsize
-	}
+	s.Free = l.free()
 	if s.Holds, err = l.HoldCounts(ctx); err != nil {
 		return s, err
 	}

@@ -133,19 +133,20 @@ type Account struct {
 	HourLimit     int
 	HourRemaining int
 	HourResetAt   time.Time
+	NextAt        time.Time // of the next run of the closer; zero: not known. SetNext sets it
 }
 
 // Account returns what is known of an account; only its ID if nothing is.
 func (l *Ledger) Account(ctx context.Context, id string) (Account, error) {
 	a := Account{ID: id}
-	var passed, parked, resume, reset int64
-	err := l.read.QueryRowContext(ctx, `SELECT passed_at, parked, advice, parked_at, resume_at, hour_limit, hour_remaining, hour_reset_at
+	var passed, parked, resume, reset, next int64
+	err := l.read.QueryRowContext(ctx, `SELECT passed_at, parked, advice, parked_at, resume_at, hour_limit, hour_remaining, hour_reset_at, next_at
 		FROM accounts WHERE account = $1`, id).
-		Scan(&passed, &a.Parked, &a.Advice, &parked, &resume, &a.HourLimit, &a.HourRemaining, &reset)
+		Scan(&passed, &a.Parked, &a.Advice, &parked, &resume, &a.HourLimit, &a.HourRemaining, &reset, &next)
 	if errors.Is(err, sql.ErrNoRows) {
 		return a, nil
 	}
-	a.PassedAt, a.ParkedAt, a.ResumeAt, a.HourResetAt = fromMicros(passed), fromMicros(parked), fromMicros(resume), fromMicros(reset)
+	a.PassedAt, a.ParkedAt, a.ResumeAt, a.HourResetAt, a.NextAt = fromMicros(passed), fromMicros(parked), fromMicros(resume), fromMicros(reset), fromMicros(next)
 	return a, err
 }
 
@@ -189,6 +190,24 @@ func (l *Ledger) SetAccount(ctx context.Context, a Account) error {
 			hour_limit = $7, hour_remaining = $8, hour_reset_at = $9 WHERE account = $1`,
 			a.ID, micros(a.PassedAt), a.Parked, a.Advice, micros(a.ParkedAt), micros(a.ResumeAt),
 			a.HourLimit, a.HourRemaining, micros(a.HourResetAt))
+	})
+}
+
+// SetNext keeps when the closer will next run in an account, and says whether it is kept:
+// of an account that nothing is known of yet, it is not.
+func (l *Ledger) SetNext(ctx context.Context, id string, at time.Time) (kept bool, err error) {
+	var next int64
+	err = l.read.QueryRowContext(ctx, `SELECT next_at FROM accounts WHERE account = $1`, id).Scan(&next)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, err
+	case next == micros(at):
+		return true, nil
+	}
+	return true, l.write(ctx, func(t *tx) error {
+		return t.exec(`UPDATE accounts SET next_at = $2 WHERE account = $1`, id, micros(at))
 	})
 }
 

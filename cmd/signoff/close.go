@@ -100,7 +100,7 @@ func badLines(text string, bad []consumer.BadLine) error {
 
 // closing is a way by which people are closed.
 type closing interface {
-	console.Leavers
+	console.Taker
 	step(ctx context.Context) error // does what can be done now
 	close() error
 }

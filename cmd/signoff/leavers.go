@@ -24,7 +24,7 @@ type leavers struct {
 	log    *zap.Logger
 }
 
-var _ console.Leavers = leavers{}
+var _ console.Taker = leavers{}
 
 // closer makes a closer of its own: the daemon's is at work. Both share the
 // client, and with it the quota.
@@ -38,7 +38,7 @@ func (l leavers) closer(change func(*closer.Config)) *closer.Closer {
 	return closer.New(cfg, inForce.Guard, l.ledger, l.client, m, l.log)
 }
 
-// Preview implements console.Leavers.
+// Preview implements console.Taker.
 func (l leavers) Preview(ctx context.Context, emails []string) ([]console.Planned, error) {
 	previews, err := l.closer(nil).Preview(ctx, emails, time.Now())
 	if err != nil {
@@ -52,7 +52,7 @@ func (l leavers) Preview(ctx context.Context, emails []string) ([]console.Planne
 	return plan, nil
 }
 
-// Take implements console.Leavers.
+// Take implements console.Taker.
 func (l leavers) Take(ctx context.Context, t console.Take) error {
 	if l.config().Mode != modeClose {
 		return console.ErrMode
@@ -65,7 +65,7 @@ func (l leavers) Take(ctx context.Context, t console.Take) error {
 	return l.ledger.Record(ctx, consumer.Intake{Source: consumer.CSV, Events: events})
 }
 
-// Follow implements console.Leavers.
+// Follow implements console.Taker.
 func (l leavers) Follow(ctx context.Context, file string) (console.Progress, error) {
 	var p console.Progress
 	followed, err := l.ledger.Follow(ctx, consumer.LeaverOrigin, file)

@@ -165,9 +165,9 @@ func (c rejectsCall) show(ctx context.Context) error {
 	case len(r.Payload) == 0 && r.Size > 0:
 		fmt.Fprintln(c.out, "(not shown: it takes an operator, and is wiped 30 days after the reject was settled)")
 	case len(r.Payload) < r.Size:
-		fmt.Fprintf(c.out, "%s\n(cut: only the first %d bytes were kept)\n", printable(r.Payload), len(r.Payload))
+		fmt.Fprintf(c.out, "%s\n(cut: only the first %d bytes were kept)\n", console.Printable(r.Payload), len(r.Payload))
 	default:
-		fmt.Fprintln(c.out, printable(r.Payload))
+		fmt.Fprintln(c.out, console.Printable(r.Payload))
 	}
 	return nil
 }

@@ -208,10 +208,13 @@ func (r *reloader) refuse(err error) (news bool) {
 	return news
 }
 
-func (r *reloader) isRefused() bool {
+func (r *reloader) isRefused() bool { return r.fault() != nil }
+
+// fault is what is wrong with the file; nil: it was taken.
+func (r *reloader) fault() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.refused != nil
+	return r.refused
 }
 
 func (r *reloader) taken(c config, restart []string) {

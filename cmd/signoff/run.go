@@ -24,6 +24,7 @@ import (
 
 	"signoff/closer"
 	"signoff/closer/console"
+	"signoff/closer/console/pages"
 	"signoff/closer/docusign"
 	"signoff/closer/ledger"
 	"signoff/closer/outcomes"
@@ -166,7 +167,7 @@ func (d *daemon) openConsole(gathered *prometheus.Registry, client *docusign.Cli
 		ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true, // or exemplars are not shown
 	})
 	d.console, err = console.New(d.cfg.Admin, d.ledger, console.Daemon{
-		Metrics: handler, Alive: d.hearts.alive, Stopping: d.stopping.Load,
+		Metrics: handler, Pages: pages.New(d.cfg.about()), Alive: d.hearts.alive, Stopping: d.stopping.Load,
 		Terms: func() ledger.Terms { return d.now().terms() },
 		Skipped: func(skipped []ledger.Settled) {
 			for _, s := range skipped {
@@ -188,6 +189,10 @@ func (d *daemon) openConsole(gathered *prometheus.Registry, client *docusign.Cli
 		Reconcile: reconciler{leavers{d.now, d.ledger, client, d.log.Named("reconcile")}},
 
 		Pace: func() console.Pace { return d.now().pace() },
+
+		Received: d.received,
+		Expected: expectations(d.cfg.Events.Sources),
+		Refused:  d.reloader.fault,
 	}, d.log.Named("admin"))
 	return err
 }
@@ -207,9 +212,7 @@ func openLedger(ctx context.Context, cfg config, registry prometheus.Registerer,
 		return zapcore.NewSamplerWithOptions(core, time.Second, 20, 0)
 	}))
 	l, err := ledger.Open(ctx, cfg.ledgerConfig(), ledger.Observe{
-		Received: func(s consumer.Source, result string, n int) {
-			intake.Received.WithLabelValues(string(s), result).Add(float64(n))
-		},
+		Received: func(s consumer.Source, result string, n int) { intake.Add(string(s), result, n) },
 		Rejected: func(r consumer.Reason) { intake.Rejects.WithLabelValues(string(r)).Inc() },
 		Notice:   intake.Notice,
 		Write:    writes.Write,
@@ -391,10 +394,19 @@ func texts[T ~string](words ...T) []string {
 	return all
 }
 
+// received is what came in since the process began.
+func (d *daemon) received() (all []console.ReceivedNow) {
+	for _, source := range []consumer.Source{consumer.Kafka, consumer.Webhook, consumer.CSV} {
+		count := func(result string) int64 { return d.intake.Count(string(source), result) }
+		all = append(all, console.ReceivedNow{Source: string(source), Recorded: count(metrics.Recorded), Duplicate: count(metrics.Duplicate),
+			Ignored: count(metrics.Ignored), Rejected: count(metrics.Rejected)})
+	}
+	return all
+}
+
 // ignored counts events of a source that are none of our business.
 func (d *daemon) ignored(source consumer.Source) func(n int) {
-	counter := d.intake.Received.WithLabelValues(string(source), metrics.Ignored)
-	return func(n int) { counter.Add(float64(n)) }
+	return func(n int) { d.intake.Add(string(source), metrics.Ignored, n) }
 }
 
 // run runs the daemon until shutdownDelay after ctx has ended, or until a part of it

@@ -10,7 +10,7 @@ import (
 )
 
 // version is the version of signoff. Its minor number is the ledger's as well.
-const version = "0.5.0"
+const version = "0.6.0"
 
 func versionCommand(_ context.Context, args []string, out io.Writer) error {
 	if err := parseFlags(flag.NewFlagSet("version", flag.ContinueOnError), out, args); err != nil {

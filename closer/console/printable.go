@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// printable is what came from outside as a terminal may be shown it: nothing in it
-// moves the cursor, colors, hides or turns round what is beside it.
-func printable(text []byte) string {
+// Printable is what came from outside as a terminal or a page may be shown it: nothing
+// in it moves the cursor, colors, hides or turns round what is beside it.
+func Printable(text []byte) string {
 	var b strings.Builder
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
@@ -25,9 +25,4 @@ func printable(text []byte) string {
 		text = text[size:]
 	}
 	return b.String()
-}
-
-// oneLine is printable, in a line and a column of its own.
-func oneLine(text string) string {
-	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(printable([]byte(strings.TrimSpace(text))))
 }

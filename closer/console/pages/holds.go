@@ -1,0 +1,258 @@
+package pages
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"signoff/closer/console"
+	"signoff/closer/ledger"
+)
+
+// holdsPage is what waits for a person, or what was decided.
+type holdsPage struct {
+	State    string // open or decided
+	Kind     string // that alone; "": whichever
+	Holds    []console.Hold
+	Next     int64 // before of the next page; 0: this is the last
+	Freezes  []console.Freeze
+	Accounts []string // that may be frozen
+
+	Alert string // what was wrong with a freeze asked for
+	Said  freezeForm
+}
+
+type freezeForm struct{ Account, Until, Reason string }
+
+func (p *Pages) holds(w http.ResponseWriter, r *http.Request) error {
+	return p.listHolds(w, r, http.StatusOK, "", freezeForm{})
+}
+
+func (p *Pages) listHolds(w http.ResponseWriter, r *http.Request, status int, alert string, said freezeForm) error {
+	ctx, api, q := r.Context(), console.ClientOf(r.Context()), r.URL.Query()
+	body := holdsPage{State: "open", Alert: alert, Said: said}
+	if q.Get("state") == "decided" {
+		body.State = "decided"
+	}
+	body.Kind = q.Get("kind")
+	f := console.HoldFilter{State: body.State, Kind: body.Kind, Brief: true}
+	if text := q.Get("before"); text != "" {
+		var err error
+		if f.Before, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return &inputError{"before: not the number of a hold"}
+		}
+	}
+	page, err := api.ListHolds(ctx, f)
+	if err != nil {
+		return err
+	}
+	body.Holds, body.Next = page.Holds, page.Next
+	if body.Freezes, err = api.Freezes(ctx); err != nil {
+		return err
+	}
+	o, err := api.Overview(ctx, "5m")
+	if err != nil {
+		return err
+	}
+	for _, a := range o.Accounts {
+		body.Accounts = append(body.Accounts, a.ID)
+	}
+	p.show(w, r, status, view{Template: "holds", Title: "Holds", Room: "holds", Body: body})
+	return nil
+}
+
+// usersShown are the users of a hold on one page.
+const usersShown = 500
+
+// holdPage is one hold, with the users that it names.
+type holdPage struct {
+	console.Hold
+	Shown  []console.User
+	Page   int // of the users, from 1
+	Pages  int
+	Alert  string   // why the decision asked for was not taken
+	Reason string   // of that decision
+	Out    []string // userIds that it left out
+}
+
+func (p *Pages) hold(w http.ResponseWriter, r *http.Request) error {
+	id, err := number(r, "id")
+	if err != nil {
+		return err
+	}
+	h, err := console.ClientOf(r.Context()).Hold(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return p.showHold(w, r, http.StatusOK, newHoldPage(h, r.URL.Query().Get("page")))
+}
+
+func newHoldPage(h console.Hold, page string) holdPage {
+	body := holdPage{Hold: h, Pages: max(1, (len(h.Users)+usersShown-1)/usersShown)}
+	n, _ := strconv.Atoi(page) // what is no page is the first one
+	body.Page = min(max(1, n), body.Pages)
+	from := (body.Page - 1) * usersShown
+	body.Shown = h.Users[from:min(len(h.Users), from+usersShown)]
+	return body
+}
+
+func (p *Pages) showHold(w http.ResponseWriter, r *http.Request, status int, body holdPage) error {
+	p.show(w, r, status, view{Template: "hold", Title: fmt.Sprintf("Hold %d", body.ID), Room: "holds", Body: body})
+	return nil
+}
+
+// Open says whether it still waits for a person.
+func (h holdPage) Open() bool { return h.State == string(ledger.HoldOpen) }
+
+// Self says that it can't be approved: it is about the user that signoff signs in as.
+func (h holdPage) Self() bool { return slices.Contains(h.Kinds, string(ledger.Self)) }
+
+// Approvable says whether a yes can be said here.
+func (h holdPage) Approvable() bool { return h.Open() && !h.Self() && !h.DryRun }
+
+// Missing is how many people must still approve.
+func (h holdPage) Missing() int { return max(0, h.Needed-len(h.Approvals)) }
+
+// Ticked says whether a user is to go with an approval.
+func (h holdPage) Ticked(user string) bool { return !slices.Contains(h.Out, user) }
+
+func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
+	id, err := number(r, "id")
+	if err != nil {
+		return err
+	}
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	api := console.ClientOf(r.Context())
+	said := console.Verdict{Digest: r.PostForm.Get("digest"), Reason: strings.TrimSpace(r.PostForm.Get("reason"))}
+	what := r.PathValue("verdict")
+	var decided console.Hold
+	switch what {
+	case "approve":
+		if said.Except, err = p.leftOut(r, id); err == nil {
+			decided, err = api.Approve(r.Context(), id, said)
+		}
+	case "reject":
+		decided, err = api.Reject(r.Context(), id, said)
+	default:
+		return errNoPage
+	}
+	if err != nil {
+		return p.decideAgain(w, r, id, said, err)
+	}
+	done := "rejected"
+	if what == "approve" {
+		done = "approved"
+		if decided.State == string(ledger.HoldOpen) {
+			done = "one_of"
+		}
+	}
+	http.Redirect(w, r, fmt.Sprintf("/holds/%d?done=%s", decided.ID, done), http.StatusSeeOther)
+	return nil
+}
+
+// leftOut are the users of the page whose boxes are not ticked. An approval is of the
+// plan that was seen, whatever the page has left out of it: the digest says so.
+func (p *Pages) leftOut(r *http.Request, id int64) ([]string, error) {
+	if r.PostForm.Get("boxes") == "" {
+		return nil, nil
+	}
+	h, err := console.ClientOf(r.Context()).Hold(r.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	page := newHoldPage(h, r.PostForm.Get("page"))
+	var out []string
+	for _, u := range page.Shown {
+		if !slices.Contains(r.PostForm["user"], u.UserID) {
+			out = append(out, u.UserID)
+		}
+	}
+	if len(out) == len(h.Users) {
+		return nil, &inputError{"Nobody is ticked: tick those who may go, or reject the hold."}
+	}
+	return out, nil
+}
+
+// decideAgain shows the hold as it is by now, and why nothing was decided.
+func (p *Pages) decideAgain(w http.ResponseWriter, r *http.Request, id int64, said console.Verdict, why error) error {
+	status, detail := refusal(why)
+	if status == http.StatusNotFound || status >= http.StatusInternalServerError {
+		return why
+	}
+	h, err := console.ClientOf(r.Context()).Hold(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	body := newHoldPage(h, r.PostForm.Get("page"))
+	body.Alert, body.Reason, body.Out = detail, said.Reason, said.Except
+	return p.showHold(w, r, status, body)
+}
+
+func (p *Pages) freeze(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	said := freezeForm{Account: r.PostForm.Get("account"), Until: r.PostForm.Get("until"), Reason: strings.TrimSpace(r.PostForm.Get("reason"))}
+	until, err := formTime(r.PostForm.Get("until_utc"), said.Until)
+	if err == nil {
+		_, err = console.ClientOf(r.Context()).Freeze(r.Context(), console.NewFreeze{Account: said.Account, Until: until, Reason: said.Reason})
+	}
+	if err == nil {
+		http.Redirect(w, r, "/holds?done=frozen", http.StatusSeeOther)
+		return nil
+	}
+	status, detail := refusal(err)
+	if status >= http.StatusInternalServerError {
+		return err
+	}
+	return p.listHolds(w, r, status, detail, said)
+}
+
+func (p *Pages) endFreeze(w http.ResponseWriter, r *http.Request) error {
+	id, err := number(r, "id")
+	if err != nil {
+		return err
+	}
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	if err := console.ClientOf(r.Context()).EndFreeze(r.Context(), id, strings.TrimSpace(r.PostForm.Get("reason"))); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/holds?done=unfrozen", http.StatusSeeOther)
+	return nil
+}
+
+// mostForm is how large a form may be, in bytes: that of a hold has a box for each user.
+const mostForm = 256 << 10
+
+func readForm(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, mostForm)
+	if err := r.ParseForm(); err != nil {
+		if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return &console.AnswerError{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("The form is larger than %d bytes.", large.Limit)}
+		}
+		return &inputError{"The form can't be read."}
+	}
+	return nil
+}
+
+// formTime is the time that a form names: that which the script has worked out from the
+// reader's clock or, without it, what was typed, as UTC.
+func formTime(exact, typed string) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, exact); err == nil {
+		return t.UTC(), nil
+	}
+	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05", time.RFC3339} {
+		if t, err := time.Parse(layout, typed); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, &inputError{"That is no time: such as 2026-12-24T09:00."}
+}

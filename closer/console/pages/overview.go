@@ -1,0 +1,79 @@
+package pages
+
+import (
+	"net/http"
+	"slices"
+
+	"signoff/closer/console"
+	"signoff/closer/ledger"
+)
+
+// overviewRanges are those that the charts may be of.
+var overviewRanges = []string{"5m", "1h", "24h", "7d", "30d"}
+
+// overviewPage is the whole path at a glance.
+type overviewPage struct {
+	console.Overview
+	Ranges []string
+	Closes chart
+	Took   chart
+}
+
+func (p *Pages) overview(w http.ResponseWriter, r *http.Request) error {
+	rng := r.URL.Query().Get("range")
+	if rng == "" {
+		rng = "24h"
+	}
+	if !slices.Contains(overviewRanges, rng) {
+		return &inputError{"range: none of 5m, 1h, 24h, 7d and 30d"}
+	}
+	o, err := console.ClientOf(r.Context()).Overview(r.Context(), rng)
+	if err != nil {
+		return err
+	}
+	return p.page(w, r, "overview", "overview", "Overview", overviewPage{Overview: o, Ranges: overviewRanges, Closes: closesChart(o.Closes), Took: tookChart(o)})
+}
+
+// In is how many entries are in a state.
+func (o overviewPage) In(state string) int {
+	for _, s := range o.States {
+		if s.State == state {
+			return s.Entries
+		}
+	}
+	return 0
+}
+
+// Ends are the states that end an entry, but for closed, which stands in the path.
+func (overviewPage) Ends() []ledger.State {
+	return slices.DeleteFunc(ledger.Outcomes(), func(s ledger.State) bool { return s == ledger.Closed })
+}
+
+// grave says of a need that somebody can sign who should not, or may soon.
+func grave(what string) bool {
+	return slices.Contains([]string{"disk", "kafka_from", "parked", "self_leaving", "urgent_held", "overdue", "returned", "failed"}, what)
+}
+
+// Recorded are the events of all sources since the daemon began.
+func (o overviewPage) Recorded() (n int64) {
+	for _, r := range o.Received {
+		n += r.Recorded
+	}
+	return n
+}
+
+// HeldUsers are those who wait in holds.
+func (o overviewPage) HeldUsers() (n int) {
+	for _, h := range o.Holds {
+		n += h.Users
+	}
+	return n
+}
+
+// left is the share of the hour's calls that are left, in percent.
+func left(a console.AccountNow) float64 {
+	if a.HourLimit <= 0 {
+		return 0
+	}
+	return min(100, max(0, 100*float64(a.HourRemaining)/float64(a.HourLimit)))
+}

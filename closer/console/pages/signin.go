@@ -1,0 +1,40 @@
+package pages
+
+import (
+	"net/http"
+
+	"signoff/closer/console"
+)
+
+// signInPage is how one can sign in.
+type signInPage struct {
+	Ways console.Ways
+	Next string // the page that was asked for
+	Why  string // it did not work, in words; "": it was not tried
+}
+
+// whyNot says in words why somebody was not signed in, by the word that the server has
+// put into the link.
+var whyNot = map[string]string{
+	"wrong":         "That did not match. Check it for a missing character, and whether it was replaced meanwhile.",
+	"too_many":      "Too many attempts. Wait a minute, then try again.",
+	"expired":       "Your session has ended. Sign in again to go on where you were.",
+	"oidc_refused":  "The identity provider did not sign you in. Try again; the daemon's log says more.",
+	"oidc_away":     "The identity provider does not answer. Try again in a minute; a token works meanwhile, where there are tokens.",
+	"oidc_no_role":  "You are known, but none of your groups may look at this signoff. Ask whoever runs it (admin.oidc: viewers, operators).",
+	"oidc_no_email": "The identity provider does not say which confirmed email is yours: signoff tells people apart by it. Ask whoever runs it (admin.oidc: name_claim).",
+	"needs_https":   "Signing in needs https, or an address of this machine such as localhost.",
+}
+
+func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	v := console.VisitorOf(r.Context())
+	why := q.Get("why")
+	if v.Name != "" && !v.Until.IsZero() && why == "" {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return nil
+	}
+	body := signInPage{Ways: v.Ways, Next: q.Get("next"), Why: whyNot[why]}
+	p.show(w, r, http.StatusOK, view{Template: "sign-in", Title: "Sign in", Body: body})
+	return nil
+}
