@@ -183,7 +183,7 @@ func install(t *testing.T, etc string, files object) {
 		text := files.text(name)
 		for _, file := range below.FindAllString(text, -1) {
 			if strings.HasPrefix(file, "/etc/signoff/secrets/") {
-				write(t, filepath.Join(etc, strings.TrimPrefix(file, "/etc/signoff/")), "")
+				write(t, filepath.Join(etc, strings.TrimPrefix(file, "/etc/signoff/")), "# a secret")
 			}
 		}
 		write(t, filepath.Join(etc, name), strings.ReplaceAll(text, "/etc/signoff/", etc+"/"))

@@ -1,8 +1,13 @@
 package charts
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -50,8 +55,9 @@ func TestServicesPortsLeadSomewhere(t *testing.T) {
 	}
 }
 
-// The admin port stays within the cluster, whatever leads in from outside.
-func TestTheWebhookAloneIsLetOut(t *testing.T) {
+// Of the admin port only the pages and the API are let out, and only where that is asked
+// for.
+func TestWhatIsLetOut(t *testing.T) {
 	for ci, all := range matrix(t) {
 		for _, service := range all.all("Service") {
 			if kind := service.text("spec", "type"); kind == "" || kind == "ClusterIP" {
@@ -62,14 +68,23 @@ func TestTheWebhookAloneIsLetOut(t *testing.T) {
 			}
 		}
 		for _, ingress := range all.all("Ingress") {
+			port := "webhook"
+			if ingress.name() == "rel-signoff-pages" {
+				port = "admin"
+			}
 			for _, path := range ingress.part("spec", "rules", 0, "http").parts("paths") {
-				equal(t, ci+": Ingress", path.part("backend", "service")["port"], parse(t, "name: webhook"))
+				equal(t, ci+": Ingress", path.part("backend", "service")["port"], map[string]any{"name": port})
+				equal(t, ci+": metrics or health", strings.HasPrefix(path.text("path"), "/metrics") || strings.HasSuffix(path.text("path"), "z"), false)
 			}
 		}
 		for _, route := range all.all("HTTPRoute") {
 			backend := route.part("spec", "rules", 0, "backendRefs", 0)
 			service := all.named(t, "Service", backend.text("name"))
-			equal(t, ci+": HTTPRoute", backend["port"], named(service.parts("spec", "ports"), "webhook")["port"])
+			port := "webhook"
+			if route.name() == "rel-signoff-pages" {
+				port = "admin"
+			}
+			equal(t, ci+": HTTPRoute", backend["port"], named(service.parts("spec", "ports"), port)["port"])
 		}
 	}
 }
@@ -121,6 +136,53 @@ rules:
 	equal(t, "every endpoint of the config", render(t, values{ci: "everything"}).one(t, "HTTPRoute").at("spec", "rules", 0, "matches"), parse(t, `
 - path: {type: Exact, value: /events}
 - path: {type: Exact, value: /acme}`))
+}
+
+// A page that the chart does not let out would be missing for whoever has no way into
+// the cluster.
+func TestPagesAreLetOut(t *testing.T) {
+	all := render(t, values{ci: "pages"})
+	ingress, route := all.one(t, "Ingress"), all.one(t, "HTTPRoute")
+	equal(t, "hosts", ingress.at("spec", "rules", 0, "host"), "signoff.example.com")
+	equal(t, "TLS", ingress.at("spec", "tls"), parse(t, "[{secretName: signoff-pages-tls, hosts: [signoff.example.com]}]"))
+	equal(t, "Gateways", route.at("spec", "parentRefs"), parse(t, "[{name: internal, namespace: gateways}]"))
+	var out, routed []string
+	for _, path := range ingress.part("spec", "rules", 0, "http").parts("paths") {
+		out = append(out, path.text("path")+" "+strings.TrimPrefix(path.text("pathType"), "Path"))
+	}
+	for _, match := range route.part("spec", "rules", 0).parts("matches") {
+		routed = append(routed, match.text("path", "value")+" "+strings.TrimPrefix(match.text("path", "type"), "Path"))
+	}
+	equal(t, "the same by both", routed, out)
+	for _, page := range pagesOf(t) {
+		if page != "/" && !slices.Contains(out, page+" Prefix") || page == "/" && !slices.Contains(out, "/ Exact") {
+			t.Errorf("%s is not let out: %v", page, out)
+		}
+	}
+	equal(t, "none unasked", len(render(t, values{}).all("Ingress"))+len(render(t, values{}).all("HTTPRoute")), 0)
+}
+
+// pagesOf are the first parts of the paths that the console has pages at.
+func pagesOf(t *testing.T) (all []string) {
+	t.Helper()
+	for _, file := range []string{"pages/pages.go", "session.go", "oidc.go", "visitor.go", "signin.go", "edges.go", "console.go"} {
+		text, err := os.ReadFile("../closer/console/" + file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`"(?:GET |POST )?(/[a-z-]*)[^"\n]*"`).FindAllStringSubmatch(string(text), -1) {
+			if page := m[1]; !slices.Contains([]string{"/metrics", "/livez", "/readyz"}, page) && !slices.Contains(all, page) {
+				all = append(all, page)
+			}
+		}
+	}
+	if len(all) < 8 {
+		t.Fatalf("found only %v", all)
+	}
+	return all
 }
 
 func TestPodDisruptionBudget(t *testing.T) {

@@ -119,7 +119,7 @@ terminationGracePeriodSeconds: 90`,
 		equal(t, what, fixed(over), was)
 	}
 	text := asYAML(was)
-	if strings.Contains(text, "0.5.0") || strings.Contains(text, "helm.sh/chart") {
+	if strings.Contains(text, "0.6.0") || strings.Contains(text, "helm.sh/chart") {
 		t.Errorf("the version is in what may never change:\n%s", text)
 	}
 }
@@ -223,10 +223,10 @@ func TestProbesSpeakHTTPSToTheAdminPort(t *testing.T) {
 func TestImage(t *testing.T) {
 	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	for over, want := range map[string]string{
-		"{}":                                      "registry.example.com/signoff:0.5.0",
+		"{}":                                      "registry.example.com/signoff:0.6.0",
 		"image: {tag: edge}":                      "registry.example.com/signoff:edge",
 		"image: {digest: '" + digest + "'}":       "registry.example.com/signoff@" + digest,
-		"image: {repository: 'host:5000/a/b'}":    "host:5000/a/b:0.5.0",
+		"image: {repository: 'host:5000/a/b'}":    "host:5000/a/b:0.6.0",
 		"image: {tag: x, digest: " + digest + "}": "registry.example.com/signoff:x@" + digest,
 	} {
 		equal(t, over, render(t, values{over: over}).daemon(t)["image"], want)

@@ -100,6 +100,14 @@ func TestRefused(t *testing.T) {
 			values{ci: "existing-configmap", over: "ingress: {paths: []}"}, "ingress.paths: not set"},
 		"a route without a Gateway": {
 			values{over: "httpRoute: {enabled: true}"}, "httpRoute.parentRefs: not set"},
+		"pages that nobody could sign in to": {
+			values{over: "pages: {ingress: {enabled: true, hosts: [a.example.com]}}"}, "nobody could sign in"},
+		"pages at no host": {
+			values{ci: "pages", over: "pages: {ingress: {hosts: []}}"}, "pages.ingress.hosts: not set"},
+		"pages without a Gateway": {
+			values{ci: "pages", over: "pages: {httpRoute: {parentRefs: []}}"}, "pages.httpRoute.parentRefs: not set"},
+		"pages of a Gateway at no host": {
+			values{ci: "pages", over: "pages: {httpRoute: {hostnames: []}}"}, "pages.httpRoute.hostnames: not set"},
 		"a backup of nothing": {
 			values{ci: "no-persistence", over: "backup: {enabled: true}"}, "backup.enabled: the ledger has no volume"},
 		"a backup of a volume for one pod": {

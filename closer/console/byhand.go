@@ -88,7 +88,7 @@ func (s *Server) byHand(w http.ResponseWriter, r *http.Request, who principal, w
 			ids = append(ids, m.Entry)
 		}
 	}
-	s.log.Info("a person has spoken of a leaver", zap.String("what", what), zap.Int64s("entries", ids), zap.String("by", who.name))
+	s.log.Info("a person has spoken of a leaver", zap.String("what", what), zap.Int64s("entries", ids), zap.String("by", who.said()))
 	answer(w, shown)
 }
 

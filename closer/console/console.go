@@ -24,6 +24,7 @@ import (
 	"unicode/utf8"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"signoff/closer/ledger"
 )
@@ -35,7 +36,18 @@ type Config struct {
 
 	WebConfigFile string `yaml:"web_config_file"` // in the format of the Prometheus exporters; read anew when it changes
 	OpenMetrics   *bool  `yaml:"open_metrics"`    // /metrics needs neither token, password nor certificate; nil: unless the web config asks for one
+
+	Session time.Duration `yaml:"session"` // after which whoever has signed in to the pages does so again
+	OIDC    *OIDC         `yaml:"oidc"`    // nil: nobody signs in by OpenID Connect
 }
+
+// Defaults are for this machine alone.
+func Defaults() Config { return Config{Listen: "127.0.0.1:9090", Session: 8 * time.Hour} }
+
+const (
+	shortestSession = time.Minute
+	longestSession  = 30 * 24 * time.Hour
+)
 
 // Validate returns an error that names the key with a value that cannot be meant.
 func (c Config) Validate() error {
@@ -54,13 +66,21 @@ func (c Config) Validate() error {
 			return fmt.Errorf("admin.web_config_file: %w", err)
 		}
 	}
+	if c.OIDC != nil {
+		if err := c.OIDC.validate(); err != nil {
+			return fmt.Errorf("admin.oidc.%w", err)
+		}
+	}
+	if c.Session < shortestSession || c.Session > longestSession {
+		return fmt.Errorf("admin.session: %v: not from 1m to 30d", c.Session)
+	}
 	return c.goesWith(in)
 }
 
 // goesWith refuses a web config that leaves nobody to read what is closed to strangers.
 func (c Config) goesWith(in *webFile) error {
-	if c.OpenMetrics != nil && !*c.OpenMetrics && c.TokensFile == "" && len(in.config.Users) == 0 && !in.needsCert {
-		return errors.New("admin.open_metrics: false: nobody can be told from strangers: set tokens_file, or users or client certificates in web_config_file")
+	if c.OpenMetrics != nil && !*c.OpenMetrics && c.TokensFile == "" && c.OIDC == nil && len(in.config.Users) == 0 && !in.needsCert {
+		return errors.New("admin.open_metrics: false: nobody can be told from strangers: set tokens_file or oidc, or users or client certificates in web_config_file")
 	}
 	return nil
 }
@@ -74,7 +94,11 @@ type Server struct {
 	listener net.Listener
 
 	web       *keptWeb
+	tries     *tries
 	passwords *passwords
+	sessions  *sessions
+	refusals  *rate.Limiter // of sign-ins, that are logged
+	oidc      *issuer       // nil: it is not configured
 
 	mu        sync.Mutex // of the last check that the ledger can be written
 	checkedAt time.Time
@@ -125,7 +149,9 @@ func New(cfg Config, l *ledger.Ledger, d Daemon, log *zap.Logger) (*Server, erro
 	if err != nil {
 		return nil, fmt.Errorf("admin.listen: %w", err)
 	}
-	s := &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener, web: kept, passwords: newPasswords(newTries(log)), startedAt: time.Now().UTC()}
+	tries := newTries(log)
+	s := &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener, web: kept, startedAt: time.Now().UTC(),
+		tries: tries, passwords: newPasswords(tries), sessions: newSessions(cfg.Session), refusals: newRefusals(), oidc: newIssuer(cfg.OIDC)}
 	s.live = newLive(s.pulse)
 	return s, nil
 }

@@ -283,7 +283,7 @@ func TestConfigMistakes(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return console.Config{Listen: "127.0.0.1:0", TokensFile: file}
+		return console.Config{Session: time.Hour, Listen: "127.0.0.1:0", TokensFile: file}
 	}
 	for name, c := range map[string]struct {
 		cfg  console.Config
@@ -291,7 +291,7 @@ func TestConfigMistakes(t *testing.T) {
 	}{
 		"no port":              {console.Config{Listen: "localhost"}, `admin.listen: "localhost": not host:port`},
 		"nothing":              {console.Config{}, `admin.listen: "": not host:port`},
-		"no such file":         {console.Config{Listen: ":0", TokensFile: "/nowhere/tokens"}, "admin.tokens_file: open /nowhere/tokens"},
+		"no such file":         {console.Config{Session: time.Hour, Listen: ":0", TokensFile: "/nowhere/tokens"}, "admin.tokens_file: open /nowhere/tokens"},
 		"a bare token":         {write("s3cret"), "tokens:1: not name:role:hash"},
 		"nobody's":             {write("# one\n:operator:" + hashOf("x")), "tokens:2: not name:role:hash"},
 		"a role there is not":  {write("alice:s3cret:" + hashOf("x")), "tokens:1: role: neither viewer nor operator"},

@@ -103,7 +103,7 @@ func (a *answering) Write(text []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-const notServed = "the API is not served here: it needs admin.tokens_file, users or client certificates by admin.web_config_file, or an address of loopback in admin.listen"
+const notServed = "the API is not served here: it needs admin.tokens_file, admin.oidc, users or client certificates by admin.web_config_file, or an address of loopback in admin.listen"
 
 // withPages answers with a page where it is neither the API nor a machine that is asked
 // for.

@@ -386,10 +386,10 @@ func (s *Server) exportAudit(w http.ResponseWriter, r *http.Request, who princip
 		s.fail(w, err)
 		return
 	case err != nil:
-		s.log.Warn("evidence could not be exported", zap.String("by", who.name), zap.Error(err))
+		s.log.Warn("evidence could not be exported", zap.String("by", who.said()), zap.Error(err))
 		panic(http.ErrAbortHandler)
 	}
-	s.log.Info("evidence exported", zap.String("by", who.name), zap.Int("leavings", m.Leavings),
+	s.log.Info("evidence exported", zap.String("by", who.said()), zap.Int("leavings", m.Leavings),
 		zap.Int64("audit_rows", m.Chain.LastSeq-m.Chain.FirstSeq+1), zap.Bool("signed", s.daemon.Sign != nil))
 }
 

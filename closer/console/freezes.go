@@ -82,7 +82,7 @@ func (s *Server) freeze(w http.ResponseWriter, r *http.Request, who principal) {
 		return
 	}
 	s.log.Warn("frozen: nothing is closed without a person's word", zap.Int64("freeze", f.ID), zap.String("account", f.Account),
-		zap.Time("until", f.Until), zap.String("by", who.name))
+		zap.Time("until", f.Until), zap.String("by", who.said()))
 	answer(w, ShowFreeze(f, true))
 }
 
@@ -118,6 +118,6 @@ func (s *Server) endFreeze(w http.ResponseWriter, r *http.Request, who principal
 		s.fail(w, err)
 		return
 	}
-	s.log.Info("freeze ended", zap.Int64("freeze", id), zap.String("by", who.name))
+	s.log.Info("freeze ended", zap.Int64("freeze", id), zap.String("by", who.said()))
 	answer(w, map[string]int64{"ended": id})
 }

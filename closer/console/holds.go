@@ -255,7 +255,7 @@ func (s *Server) decided(w http.ResponseWriter, h ledger.Hold, who principal, er
 		s.fail(w, err)
 		return
 	}
-	s.log.Info("hold decided", zap.Int64("hold", h.ID), zap.String("state", string(h.State)), zap.String("by", who.name),
+	s.log.Info("hold decided", zap.Int64("hold", h.ID), zap.String("state", string(h.State)), zap.String("by", who.said()),
 		zap.Int("approvals", len(h.Approvals)))
 	answer(w, s.show(h, who))
 }

@@ -92,7 +92,7 @@ func (s *Server) planLeavers(w http.ResponseWriter, r *http.Request, who princip
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(planAtMost))
 	plan, err := s.daemon.Leavers.Preview(r.Context(), emails)
 	if err != nil {
-		s.log.Warn("people could not be planned", zap.String("by", who.name), zap.Error(err))
+		s.log.Warn("people could not be planned", zap.String("by", who.said()), zap.Error(err))
 		problem(w, http.StatusBadGateway, err.Error())
 		return
 	}
@@ -127,7 +127,7 @@ func (s *Server) takeLeavers(w http.ResponseWriter, r *http.Request, who princip
 		s.fail(w, err)
 		return
 	}
-	s.log.Info("people taken from a file", zap.String("file", t.File), zap.Int("people", len(t.Emails)), zap.Bool("urgent", t.Urgent), zap.String("by", who.name))
+	s.log.Info("people taken from a file", zap.String("file", t.File), zap.Int("people", len(t.Emails)), zap.Bool("urgent", t.Urgent), zap.String("by", who.said()))
 	answer(w, map[string]any{"file": t.File, "people": len(t.Emails)})
 }
 

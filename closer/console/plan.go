@@ -152,7 +152,7 @@ func (s *Server) approvePlan(w http.ResponseWriter, r *http.Request, who princip
 		s.planFailed(w, who, err)
 		return
 	}
-	s.log.Info("plan approved ahead", zap.Int64("hold", h.ID), zap.String("state", string(h.State)), zap.String("by", who.name),
+	s.log.Info("plan approved ahead", zap.Int64("hold", h.ID), zap.String("state", string(h.State)), zap.String("by", who.said()),
 		zap.Time("from", h.ValidFrom), zap.Time("until", h.ExpiresAt), zap.Int("users", len(h.Users)))
 	answer(w, s.show(h, who))
 }
@@ -190,7 +190,7 @@ func (s *Server) planFailed(w http.ResponseWriter, who principal, err error) {
 	case errors.Is(err, ledger.ErrStandsIn), errors.Is(err, ledger.ErrBrought), errors.Is(err, ErrLater):
 		s.fail(w, err)
 	default:
-		s.log.Warn("the plan could not be made", zap.String("by", who.name), zap.Error(err))
+		s.log.Warn("the plan could not be made", zap.String("by", who.said()), zap.Error(err))
 		problem(w, http.StatusBadGateway, err.Error())
 	}
 }

@@ -117,11 +117,11 @@ func (s *Server) reconcile(w http.ResponseWriter, r *http.Request, who principal
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(planAtMost))
 	found, err := s.daemon.Reconcile.Reconcile(r.Context(), lists)
 	if err != nil {
-		s.log.Warn("lists could not be reconciled", zap.String("by", who.name), zap.Error(err))
+		s.log.Warn("lists could not be reconciled", zap.String("by", who.said()), zap.Error(err))
 		problem(w, http.StatusBadGateway, err.Error())
 		return
 	}
-	s.log.Info("lists reconciled", zap.Int("people", len(lists.People)), zap.Int("roster", len(lists.Roster)), zap.String("by", who.name))
+	s.log.Info("lists reconciled", zap.Int("people", len(lists.People)), zap.Int("roster", len(lists.Roster)), zap.String("by", who.said()))
 	found.Totals, found.People, found.NoList = orNone(found.Totals), orNone(found.People), orNone(found.NoList)
 	answer(w, found)
 }

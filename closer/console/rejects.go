@@ -154,7 +154,7 @@ func (s *Server) discardReject(w http.ResponseWriter, r *http.Request, who princ
 		s.fail(w, err)
 		return
 	}
-	s.log.Info("reject discarded", zap.Int64("reject", id), zap.String("by", who.name))
+	s.log.Info("reject discarded", zap.Int64("reject", id), zap.String("by", who.said()))
 	discarded.Payload = nil
 	answer(w, ShowReject(discarded, true))
 }
@@ -219,7 +219,7 @@ func (s *Server) replayReject(w http.ResponseWriter, r *http.Request, who princi
 		s.fail(w, err)
 		return
 	}
-	s.log.Info("reject replayed", zap.Int64("reject", id), zap.String("state", string(replayed.State)), zap.String("by", who.name))
+	s.log.Info("reject replayed", zap.Int64("reject", id), zap.String("state", string(replayed.State)), zap.String("by", who.said()))
 	replayed.Payload = nil
 	answer(w, ShowReject(replayed, true))
 }
@@ -237,7 +237,7 @@ func (s *Server) replayRejects(w http.ResponseWriter, r *http.Request, who princ
 	}
 	done := s.replayThese(r.Context(), ids, who.name)
 	done.Next = asked.next(ids, len(done.Results), more)
-	s.log.Info("rejects replayed", zap.Int("rejects", len(done.Results)), zap.String("stopped", done.Stopped), zap.String("by", who.name))
+	s.log.Info("rejects replayed", zap.Int("rejects", len(done.Results)), zap.String("stopped", done.Stopped), zap.String("by", who.said()))
 	answer(w, done)
 }
 

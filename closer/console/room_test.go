@@ -47,6 +47,7 @@ type setup struct {
 	web         string // the web config file; "": none
 	pages       http.Handler
 	badTokens   bool // the tokens file gets unreadable
+	oidc        *console.OIDC
 	openMetrics *bool
 }
 
@@ -98,14 +99,14 @@ func open(t *testing.T, s setup) *room {
 		t.Fatal(err)
 	}
 	r.replays.ledger = r.ledger
-	cfg := console.Config{Listen: "127.0.0.1:0", TokensFile: r.tokens}
+	cfg := console.Config{Listen: "127.0.0.1:0", TokensFile: r.tokens, Session: 8 * time.Hour}
 	if s.noTokens {
 		cfg.TokensFile = ""
 	}
 	if s.anywhere {
 		cfg.Listen = ":0"
 	}
-	cfg.OpenMetrics = s.openMetrics
+	cfg.OpenMetrics, cfg.OIDC = s.openMetrics, s.oidc
 	if s.web != "" {
 		makeCertificates(t, dir)
 		cfg.WebConfigFile = r.setWeb(t, s.web)

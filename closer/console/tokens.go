@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -34,8 +35,9 @@ type principal struct {
 	role role
 	hash []byte // of the token
 
-	byPassword bool   // a user of the web config
-	email      string // by which they are known as a leaver, and never decide about themselves; may be ""
+	byPassword bool      // a user of the web config
+	until      time.Time // when their session ends; zero: they bring a token or a password each time
+	email      string    // by which they are known as a leaver, and never decide about themselves; may be ""
 }
 
 // person is who decides with this token.
@@ -98,7 +100,7 @@ func (s *Server) may(needed role, next func(http.ResponseWriter, *http.Request, 
 		case needed == anybody, !s.knowsPeople(in) && needed == viewer:
 			next(w, r, principal{})
 		case !s.knowsPeople(in):
-			problem(w, http.StatusForbidden, "read-only: a decision needs a named person, see admin.tokens_file")
+			problem(w, http.StatusForbidden, "read-only: a decision needs a named person, see admin.tokens_file and admin.oidc")
 		default:
 			if who, ok := s.known(w, r, in); ok && who.allowed(w, needed) {
 				next(w, r, who)
@@ -110,7 +112,7 @@ func (s *Server) may(needed role, next func(http.ResponseWriter, *http.Request, 
 // knowsPeople says whether people can be told from each other: then nobody else gets
 // to see anything.
 func (s *Server) knowsPeople(in *webFile) bool {
-	return s.cfg.TokensFile != "" || len(in.config.Users) > 0
+	return s.cfg.TokensFile != "" || len(in.config.Users) > 0 || s.oidc != nil
 }
 
 // opensMetrics says whether metrics are for anybody who comes in. Prometheus' own
@@ -145,12 +147,18 @@ func (s *Server) known(w http.ResponseWriter, r *http.Request, in *webFile) (pri
 	return who, refused == nil
 }
 
-// asking is who asks, by a token or by a password, or in whose name a page does.
+// asking is who asks, by a session, a token or a password, or in whose name a page does.
 func (s *Server) asking(r *http.Request, in *webFile) (principal, *stranger) {
 	if who, ok := r.Context().Value(inName{}).(principal); ok {
 		if who.name == "" {
-			return who, s.asks(in)
+			return who, s.asks(r, in)
 		}
+		return who, nil
+	}
+	// Before what is sent along: a browser that was once asked for a password sends it always.
+	if who, ok, err := s.signedIn(r, in); err != nil {
+		return principal{}, cannotBeRead()
+	} else if ok {
 		return who, nil
 	}
 	if name, password, ok := r.BasicAuth(); ok && len(in.config.Users) > 0 {
@@ -161,32 +169,53 @@ func (s *Server) asking(r *http.Request, in *webFile) (principal, *stranger) {
 		case right:
 			return principal{name: name, role: viewer, byPassword: true}, nil
 		}
-		return principal{}, s.asks(in)
+		return principal{}, s.asks(r, in)
 	}
 	if s.cfg.TokensFile == "" {
-		return principal{}, s.asks(in)
+		return principal{}, s.asks(r, in)
 	}
-	tokens, err := readTokens(s.cfg.TokensFile)
+	tokens, err := s.tokens()
 	if err != nil {
-		s.log.Error("the tokens file cannot be read", zap.Error(err))
-		return principal{}, &stranger{status: http.StatusInternalServerError, detail: "admin.tokens_file cannot be read, see the log"}
+		return principal{}, cannotBeRead()
 	}
 	if who, ok := find(tokens, r.Header.Get("Authorization")); ok {
 		return who, nil
 	}
-	return principal{}, s.asks(in)
+	return principal{}, s.asks(r, in)
 }
 
-// asks asks for what would do.
-func (s *Server) asks(in *webFile) *stranger {
+// tokens are those of the file as it is now. That it cannot be read is logged here.
+func (s *Server) tokens() ([]principal, error) {
+	tokens, err := readTokens(s.cfg.TokensFile)
+	if err != nil {
+		s.log.Error("the tokens file cannot be read", zap.Error(err))
+	}
+	return tokens, err
+}
+
+func cannotBeRead() *stranger {
+	return &stranger{status: http.StatusInternalServerError, detail: "admin.tokens_file cannot be read, see the log"}
+}
+
+// asks asks for what would do. A script of our pages is not told of passwords: a browser
+// would ask for one by itself, beside the page to sign in at.
+func (s *Server) asks(r *http.Request, in *webFile) *stranger {
 	var needed, ways []string
 	if s.cfg.TokensFile != "" {
 		ways = append(ways, "Bearer")
 		needed = append(needed, "a token from admin.tokens_file")
 	}
 	if len(in.config.Users) > 0 {
-		ways = append(ways, `Basic realm="signoff", charset="UTF-8"`)
+		if r.Header.Get("Sec-Fetch-Site") != "same-origin" {
+			ways = append(ways, `Basic realm="signoff", charset="UTF-8"`)
+		}
 		needed = append(needed, "a user of admin.web_config_file with the password")
+	}
+	if s.daemon.Pages != nil {
+		ways = append(ways, `Cookie realm="signoff", form-action="`+signInPath+`"`)
+	}
+	if s.oidc != nil {
+		needed = append(needed, "a session, by "+signInPath)
 	}
 	return &stranger{http.StatusUnauthorized, strings.Join(needed, ", or ") + " is needed", http.Header{"Www-Authenticate": ways}}
 }

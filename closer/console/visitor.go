@@ -6,7 +6,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -89,6 +88,10 @@ func (s *Server) pages(w http.ResponseWriter, r *http.Request, api http.Handler)
 		s.refuse(w, r, http.StatusNotFound, notServed)
 		return
 	}
+	if door := s.door(r); door != nil {
+		door(w, r)
+		return
+	}
 	in := s.web.now()
 	if !s.knowsPeople(in) {
 		s.page(w, r, visit{client: inside(api, w, r, principal{role: anybody})})
@@ -105,18 +108,29 @@ func (s *Server) pages(w http.ResponseWriter, r *http.Request, api http.Handler)
 		s.refuse(w, r, err.status, err.detail)
 	case r.Header.Get(liveHeader) != "": // a script asks: it must not take the page to sign in at for its own
 		s.refuse(w, r, http.StatusUnauthorized, "nobody is signed in any more")
-	case r.Method == http.MethodGet || r.Method == http.MethodHead:
-		http.Redirect(w, r, signInPath+"?"+url.Values{"next": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)
 	default:
-		http.Redirect(w, r, signInPath, http.StatusSeeOther)
+		s.toSignIn(w, r)
 	}
 }
 
 const (
-	signInPath = "/sign-in"
 	assetsPath = "/assets/"
 	liveHeader = "Signoff-Live" // of what the script of a page asks for by itself
 )
+
+// toSignIn sends nobody to where they become somebody, and then back to what they came
+// to look at. A form is not sent again.
+func (s *Server) toSignIn(w http.ResponseWriter, r *http.Request) {
+	why, next := "", ""
+	if cookie(r, sessionCookie) != "" {
+		why = whyExpired
+		setCookie(w, r, sessionCookie, "", 0)
+	}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		next = localPath(r.URL.RequestURI())
+	}
+	s.back(w, r, why, next)
+}
 
 // page has the pages answer.
 func (s *Server) page(w http.ResponseWriter, r *http.Request, v visit) {
@@ -125,11 +139,15 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, v visit) {
 }
 
 func (s *Server) ways() Ways {
-	return Ways{Token: s.cfg.TokensFile != "", Password: len(s.web.now().config.Users) > 0}
+	ways := Ways{Token: s.cfg.TokensFile != "", Password: len(s.web.now().config.Users) > 0}
+	if s.oidc != nil {
+		ways.OIDC = s.oidc.cfg.Name
+	}
+	return ways
 }
 
 func (p principal) visitor() Visitor {
-	return Visitor{Name: p.name, Role: string(p.role)}
+	return Visitor{Name: p.name, Role: string(p.role), Until: p.until}
 }
 
 // refuse answers a problem, which is a page where one was asked for.

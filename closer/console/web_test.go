@@ -362,7 +362,7 @@ func TestWebConfigIsRefused(t *testing.T) {
 			if err := os.WriteFile(file, []byte(c.web), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			err := console.Config{Listen: "127.0.0.1:0", WebConfigFile: file}.Validate()
+			err := console.Config{Session: time.Hour, Listen: "127.0.0.1:0", WebConfigFile: file}.Validate()
 			if err == nil || !strings.HasPrefix(err.Error(), "admin.web_config_file: "+file+": ") || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("%v, want %q", err, c.want)
 			}
@@ -371,11 +371,11 @@ func TestWebConfigIsRefused(t *testing.T) {
 			}
 		})
 	}
-	err := console.Config{Listen: "127.0.0.1:0", WebConfigFile: filepath.Join(dir, "nothing.yml")}.Validate()
+	err := console.Config{Session: time.Hour, Listen: "127.0.0.1:0", WebConfigFile: filepath.Join(dir, "nothing.yml")}.Validate()
 	if err == nil || !strings.Contains(err.Error(), "nothing.yml: no such file") {
 		t.Errorf("a file there is not: %v", err)
 	}
-	err = console.Config{Listen: "127.0.0.1:0", OpenMetrics: new(false)}.Validate()
+	err = console.Config{Session: time.Hour, Listen: "127.0.0.1:0", OpenMetrics: new(false)}.Validate()
 	if err == nil || !strings.Contains(err.Error(), "admin.open_metrics: false: nobody can be told from strangers") {
 		t.Errorf("metrics for nobody: %v", err)
 	}

@@ -119,7 +119,7 @@ func defaults() config {
 
 		Retention: 7 * 365 * 24 * time.Hour, EraseAfter: 400 * 24 * time.Hour,
 
-		Admin: console.Config{Listen: "127.0.0.1:9090"},
+		Admin: console.Defaults(),
 		Log:   logConfig{Level: "info", Format: "json"},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"signoff/closer/console"
 	"signoff/closer/guard"
 	"signoff/consumer/employees"
 	"signoff/consumer/kafka"
@@ -69,6 +70,17 @@ erase_after: 400d
 audit: {signing_key_file: /run/secrets/audit.pem}
 admin:
   listen: 127.0.0.1:9090
+  session: 12h
+  oidc:
+    issuer: https://login.example.com
+    client_id: signoff
+    redirect_url: https://signoff.example.com/sign-in/callback
+    name: Sign in with Example
+    scopes: [openid, email, groups]
+    name_claim: preferred_username
+    roles_claim: resource_access.signoff.roles
+    viewers: [look]
+    operators: [decide]
 log: {level: info, format: json}
 `
 
@@ -130,12 +142,16 @@ func TestConfigHasTheValuesWritten(t *testing.T) {
 		"erase_after":              {c.EraseAfter, 400 * day},
 		"signing_key_file":         {c.Audit.SigningKeyFile, "/run/secrets/audit.pem"},
 		"admin.listen":             {c.Admin.Listen, "127.0.0.1:9090"},
-		"log":                      {c.Log, logConfig{"info", "json"}},
-		"the closer's accounts":    {c.closerConfig().Accounts, []string{"account-id"}},
-		"the ledger's watch":       {c.ledgerConfig().Watch, c.Docusign.Watch},
-		"the closer's mode":        {c.closerConfig().DryRun, false},
-		"the ledger's sources":     {c.ledgerConfig().Sources, []string{"/hr", "/quiet"}},
-		"the ledger's max_age":     {c.ledgerConfig().MaxAge, 7 * day},
+		"admin.session":            {c.Admin.Session, 12 * time.Hour},
+		"admin.oidc": {c.Admin.OIDC, &console.OIDC{Issuer: "https://login.example.com", ClientID: "signoff",
+			RedirectURL: "https://signoff.example.com/sign-in/callback", Name: "Sign in with Example", Scopes: []string{"openid", "email", "groups"},
+			NameClaim: "preferred_username", RolesClaim: "resource_access.signoff.roles", Viewers: []string{"look"}, Operators: []string{"decide"}}},
+		"log":                   {c.Log, logConfig{"info", "json"}},
+		"the closer's accounts": {c.closerConfig().Accounts, []string{"account-id"}},
+		"the ledger's watch":    {c.ledgerConfig().Watch, c.Docusign.Watch},
+		"the closer's mode":     {c.closerConfig().DryRun, false},
+		"the ledger's sources":  {c.ledgerConfig().Sources, []string{"/hr", "/quiet"}},
+		"the ledger's max_age":  {c.ledgerConfig().MaxAge, 7 * day},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {
 			t.Errorf("%s: %v, want %v", key, c.got, c.want)
@@ -172,6 +188,9 @@ func TestDefaultsCloseNobody(t *testing.T) {
 	}
 	if c.Admin.Listen != "127.0.0.1:9090" {
 		t.Errorf("admin.listen %q: not loopback", c.Admin.Listen)
+	}
+	if c.Admin.Session != 8*time.Hour || c.Admin.OIDC != nil {
+		t.Errorf("admin.session %v, admin.oidc %+v", c.Admin.Session, c.Admin.OIDC)
 	}
 	if b := c.closerConfig(); len(b.Accounts) > 0 || b.AllAccounts || b.Organization != "" || b.SigningGroups {
 		t.Errorf("accounts %q, all of them %v, organization %q, signing groups %v: out of nowhere", b.Accounts, b.AllAccounts, b.Organization, b.SigningGroups)
@@ -250,6 +269,9 @@ func TestConfigMistakes(t *testing.T) {
 		"deleted before it is erased": {with("retention: 1y"), "retention: 8760h0m0s: shorter than erase_after (9600h0m0s)"},
 		"deleted while it is watched": {with("retention: 1d\nerase_after: 0s"), "retention: 24h0m0s: shorter than docusign.watch"},
 		"an admin without a port":     {with("admin: {listen: localhost}"), `admin.listen: "localhost": not host:port`},
+		"a session without end":       {with("admin: {listen: ':0', session: 0s}"), "admin.session: 0s: not from 1m to 30d"},
+		"an issuer in the clear":      {with("admin: {listen: ':0', oidc: {issuer: 'http://login.example.com'}}"), "admin.oidc.issuer: http is for this machine alone"},
+		"an issuer of nothing":        {with("admin: {listen: ':0', oidc: {}}"), "admin.oidc.issuer: not set"},
 		"tokens there are not":        {with("admin: {listen: ':0', tokens_file: /nowhere/tokens}"), "admin.tokens_file: open /nowhere/tokens"},
 		"a log of an unknown format":  {with("log: {format: xml}"), `log.format: "xml": neither json nor console`},
 		"a log of an unknown level":   {with("log: {level: loud}"), `log.level: "loud": none of debug`},

@@ -20,7 +20,6 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"signoff/closer/console"
 	"signoff/closer/docusign"
 	"signoff/closer/docusign/docusigntest"
 	"signoff/closer/guard"
@@ -208,7 +207,7 @@ func (d *demo) config(auth string) (config, error) {
 	c.Guard.FirstRun = guard.Close
 	c.Guard.Protected.Emails = d.company.protected()
 	c.Guard.Limits = []guard.Limit{{Window: time.Hour, Max: d.company.leavers()}}
-	c.Admin = console.Config{Listen: "127.0.0.1:0", TokensFile: filepath.Join(d.dir, "tokens")}
+	c.Admin.Listen, c.Admin.TokensFile = "127.0.0.1:0", filepath.Join(d.dir, "tokens")
 	if err := d.giveTokens(c.Admin.TokensFile); err != nil {
 		return config{}, err
 	}

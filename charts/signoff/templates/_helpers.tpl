@@ -225,6 +225,14 @@ whether it has TLS; of one in a Secret that is taken for granted.
 {{- toJson $paths }}
 {{- end }}
 
+{{/*
+What of the admin port people's browsers need, as a JSON list: the pages, and the API.
+Metrics and health stay inside.
+*/}}
+{{- define "signoff.pagePaths" -}}
+{{- list "/leavers" "/holds" "/freezes" "/rejects" "/report" "/sign-in" "/sign-out" "/assets" "/api" | toJson }}
+{{- end }}
+
 {{/* The files that are mounted below /etc/signoff, as a JSON list. */}}
 {{- define "signoff.mounted" -}}
 {{- $files := list "/etc/signoff/signoff.yaml" }}

@@ -9,6 +9,10 @@
 {{- if and (or .Values.ingress.enabled .Values.httpRoute.enabled .Values.webhookService.enabled) (not (include "signoff.hasWebhook" .)) }}
 {{- fail "ingress, httpRoute and webhookService lead to the webhook: config.webhook is not set" }}
 {{- end }}
+{{- $admin := default dict .Values.config.admin }}
+{{- if and (or .Values.pages.ingress.enabled .Values.pages.httpRoute.enabled) .Values.config (not (or $admin.tokens_file $admin.oidc $admin.web_config_file)) }}
+{{- fail "pages: config.admin has none of tokens_file, oidc and web_config_file: nobody could sign in, and no page is served" }}
+{{- end }}
 {{- if and .Values.backup.enabled (not .Values.persistence.enabled) }}
 {{- fail "backup.enabled: the ledger has no volume to be copied from: persistence.enabled is false" }}
 {{- end }}

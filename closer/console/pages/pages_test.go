@@ -68,7 +68,7 @@ func repeated(text string) string {
 
 func TestNobodySignedIn(t *testing.T) {
 	r := open(t, true)
-	for path, to := range map[string]string{"/": "/sign-in?next=%2F", "/holds/3": "/sign-in?next=%2Fholds%2F3"} {
+	for path, to := range map[string]string{"/": "/sign-in", "/holds/3": "/sign-in?next=%2Fholds%2F3"} {
 		if p := r.get(t, "", path); p.status != http.StatusSeeOther || p.header.Get("Location") != to {
 			t.Errorf("%s: %d to %q, want to %q", path, p.status, p.header.Get("Location"), to)
 		}
