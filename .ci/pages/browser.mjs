@@ -26,7 +26,7 @@ export async function visit(browser, site, { expects = [], ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: "reduce", ...options });
   context.setDefaultTimeout(15_000);
   const faults = [];
-  const unwatch = watch(faults);
+  const leave = watch(faults, () => context.close());
   const fault = (text) => {
     if (!expects.some((expected) => text.includes(expected))) {
       faults.push(text);
@@ -71,10 +71,7 @@ export async function visit(browser, site, { expects = [], ...options } = {}) {
     // go opens a page of the site and returns the answer.
     go: (path) => page.goto(site.base + path, { waitUntil: "load" }),
     text: (selector = "main") => page.locator(selector).innerText(),
-    leave: async () => {
-      await context.close();
-      unwatch();
-    },
+    leave,
   };
 }
 

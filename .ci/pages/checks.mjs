@@ -1,6 +1,7 @@
 // Runs checks one after the other and prints a line for each.
 const only = process.env.SIGNOFF_PAGES_ONLY ? new RegExp(process.env.SIGNOFF_PAGES_ONLY) : /./;
 const watched = new Set(); // what may find fault with anything at any time
+let opened; // by the check that runs: how to close each
 let passed = 0, failed = 0;
 
 // check runs one check. It fails if fn throws, or if meanwhile any browser found
@@ -10,6 +11,7 @@ export async function check(name, fn, limit = 90_000) {
     return undefined;
   }
   let timer;
+  opened = new Set();
   try {
     const slow = new Promise((_, refuse) => {
       timer = setTimeout(() => refuse(new Error(`not done after ${limit / 1000} s`)), limit);
@@ -28,16 +30,26 @@ export async function check(name, fn, limit = 90_000) {
       faults.length = 0;
     }
     console.log(`FAIL ${name}: ${String(error.message ?? error).replace(/\s*\n\s*/g, " | ").slice(0, 1500)}`);
+    await Promise.all([...opened].map((close) => close().catch(() => {})));
     return undefined;
   } finally {
     clearTimeout(timer);
+    opened = undefined;
   }
 }
 
-// watch has every check look at a list of faults; the function returned ends that.
-export function watch(faults) {
+// watch has every check look at a list of faults, and closes what has them where the
+// check that has opened it fails. The function returned does both.
+export function watch(faults, close) {
+  const end = async () => {
+    watched.delete(faults);
+    mine?.delete(end);
+    await close();
+  };
+  const mine = opened;
   watched.add(faults);
-  return () => watched.delete(faults);
+  mine?.add(end);
+  return end;
 }
 
 // total prints the last line and returns the exit status.

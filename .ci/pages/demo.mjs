@@ -244,14 +244,12 @@ async function deciding(browser, site, ana, overview, folder) {
   const before = await atDocusign(site);
   await check("it is approved by keyboard alone, with a reason, and closes are seen", async () => {
     await page.goto(`${site.base}/`, { waitUntil: "load" });
-    await tabTo(page, "#needs a[href*='/holds']");
+    await tabTo(page, "#needs a[href*='limit']");
     await page.keyboard.press("Enter");
     await page.waitForURL((url) => url.pathname.startsWith("/holds"));
-    if (new URL(page.url()).pathname === "/holds") {
-      await tabTo(page, `a[href="/holds/${hold.id}"]`);
+    if (new URL(page.url()).pathname === "/holds") { // or else the link led to the hold itself
+      await tabTo(page, `#list a[href="/holds/${hold.id}"]`);
       await page.keyboard.press("Enter");
-    } else {
-      await seen.go(`/holds/${hold.id}`);
     }
     await page.waitForURL((url) => url.pathname === `/holds/${hold.id}`);
     await page.screenshot({ path: join(folder, "hold-before.png"), fullPage: false });

@@ -21,7 +21,8 @@ export async function looks(browser, site, storage, pages, folder, prefix = "") 
     const seen = await visit(browser, site, { ...options, storageState: storage, expects: ["status of 404"] });
     for (const [name, path] of Object.entries(pages)) {
       await check(`looks ${prefix}${name} ${variant}`, async () => {
-        await seen.go(path);
+        const answer = await seen.go(path);
+        assert.equal(answer.status(), path === "/no/such/page" ? 404 : 200, path);
         await seen.page.screenshot({ path: join(folder, `${prefix}${name}-${variant}.png`), fullPage: true, animations: "disabled" });
         for (const line of await accessible(seen.page, name)) {
           minor.add(line);
