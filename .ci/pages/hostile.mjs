@@ -130,14 +130,11 @@ async function reasons(seen, site, api) {
   const { page } = seen;
   const say = async (path, button, mark, fill = async () => {}) => {
     await seen.go(path);
-    const form = page.locator("form", { has: page.getByRole("button", { name: button }) }).last();
-    const closed = page.locator("details:not([open])", { has: form });
-    if (await closed.count() > 0) {
-      await closed.first().locator("summary").first().click();
-    }
+    const form = page.locator("form", { has: page.locator("button", { hasText: button }) }).last();
+    await form.evaluate((form) => form.closest("details:not([open])")?.querySelector("summary").click());
     await fill(form);
     await form.locator("[name=reason]").first().fill(payload(mark));
-    await form.getByRole("button", { name: button }).click();
+    await form.locator("button", { hasText: button }).click();
     await page.waitForLoadState("load");
     await lifeless(seen, `${path}, ${mark}`);
   };
