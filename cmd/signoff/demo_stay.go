@@ -72,7 +72,7 @@ func (d *demo) goOn(ctx context.Context) error {
 
 On Overview, “What needs a person” leads to the hold: look at who is in it, then reject it, or approve it, with a reason. Under
 Rejects, %s names somebody whom the directory of employees did not know, and knows by now: replay it, and they
-are closed. %s and %s are to be discarded.
+are closed, or held, too, once an approval has used up the limit. %s and %s are to be discarded.
 
 The same in another terminal:
 
