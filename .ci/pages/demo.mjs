@@ -232,7 +232,7 @@ async function deciding(browser, site, ana, overview, folder) {
   const { page } = seen;
   const hold = await check("a limit is passed: the hold appears on an open page", async () => {
     await seen.go("/holds");
-    await until("the hold of a limit", async () => /limit/.test(await seen.text("#list")), 120_000);
+    await page.locator("#list tr", { hasText: "limit" }).first().waitFor({ timeout: 120_000 });
     await until("it on the Overview", async () => (await overview.text("#needs")).match(new RegExp(`\\b${leavers}\\b`)), 20_000);
     await overview.page.screenshot({ path: join(folder, "limit.png"), fullPage: true });
     const all = (await listed(seen, site, "/api/v1/holds")).holds;

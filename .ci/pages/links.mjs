@@ -35,6 +35,7 @@ export async function crawl(seen, site) {
       queue.push(next);
     }
   }
+  if (process.env.KINDS) console.log([...kinds].map(([k, n]) => n + " " + k).slice(0, 400).join("\n"));
   assert.deepEqual(dead, [], "dead links");
   return `${known.size} links of ${kinds.size} kinds`;
 }

@@ -63,7 +63,7 @@ func (d *demo) goOn(ctx context.Context) error {
 		}
 	}
 	people, err := d.awaitLimit(ctx)
-	if err != nil {
+	if err != nil || people == 0 {
 		return err
 	}
 	fmt.Fprintf(d.out, `%d people are held, and none of them is closed: they would pass the limit. Now it is for you to find out why, and to decide:
@@ -89,7 +89,8 @@ The tokens of ben, another operator, and of vera, who may only look, are beside 
 	return nil
 }
 
-// awaitLimit waits for holds by a limit, and says how many users they hold.
+// awaitLimit waits for holds by a limit, and says how many users they hold; 0 if the
+// demo was ended before.
 func (d *demo) awaitLimit(ctx context.Context) (users int, err error) {
 	for {
 		holds, err := d.daemon.ledger.OpenHolds(ctx)
@@ -107,6 +108,9 @@ func (d *demo) awaitLimit(ctx context.Context) (users int, err error) {
 		}
 		select {
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return 0, nil
+			}
 			return 0, errors.New("the time was over before the limit was passed: give it more with --for")
 		case <-time.After(200 * time.Millisecond):
 		}
