@@ -3,19 +3,20 @@ import assert from "node:assert/strict";
 
 import { visit } from "./browser.mjs";
 
-const most = 12; // pages of one kind: the first thousand leavers look alike
+const most = 12; // pages of one kind: one leaver's looks like another's
+const deepest = 3; // clicks: after so many, there are but other mixtures of the same filters
 
 // crawl follows the links from the Overview on, and asserts that each is answered.
 export async function crawl(seen, site) {
-  const queue = ["/"], known = new Set(queue), kinds = new Map(), dead = [];
+  const queue = [["/", 0]], known = new Set(["/"]), kinds = new Map(), dead = [];
   while (queue.length > 0) {
-    const path = queue.shift();
+    const [path, depth] = queue.shift();
     const answer = await seen.context.request.get(site.base + path, { maxRedirects: 2 });
     const type = answer.headers()["content-type"] ?? "";
     if (answer.status() !== 200) {
       dead.push(`${path}: ${answer.status()}`);
     }
-    if (!type.startsWith("text/html") || path.startsWith("/api/")) {
+    if (!type.startsWith("text/html") || path.startsWith("/api/") || depth >= deepest) {
       continue;
     }
     const text = await answer.text();
@@ -25,17 +26,16 @@ export async function crawl(seen, site) {
     for (const [, quoted] of text.matchAll(/(?:href|src)="([^"]*)"/g)) {
       const url = new URL(quoted.replaceAll("&amp;", "&").replaceAll("&#43;", "+"), site.base + path);
       const next = url.pathname + url.search;
-      const kind = url.pathname.replace(/\d+/g, "N") + "?" + [...url.searchParams.keys()].sort().join("&");
+      const kind = url.pathname.replace(/\d+/g, "N") + "?" + [...new Set(url.searchParams.keys())].sort().join("&");
       const many = kinds.get(kind) ?? 0;
       if (url.origin !== site.base || known.has(next) || many >= most) {
         continue;
       }
       kinds.set(kind, many + 1);
       known.add(next);
-      queue.push(next);
+      queue.push([next, depth + 1]);
     }
   }
-  if (process.env.KINDS) console.log([...kinds].map(([k, n]) => n + " " + k).slice(0, 400).join("\n"));
   assert.deepEqual(dead, [], "dead links");
   return `${known.size} links of ${kinds.size} kinds`;
 }
