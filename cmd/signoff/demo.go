@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/mattn/go-isatty"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -37,29 +38,42 @@ const (
 func demoCommand(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	leavers := flags.Int("leavers", 200, "`people` who leave")
-	longest := flags.Duration("for", time.Minute, "the longest `time` it may take")
+	over := flags.Duration("over", 6*time.Second, "how `long` the HR system takes to tell of them; 30s if the demo stays")
+	longest := flags.Duration("for", time.Minute, "the longest `time` it may take; 30m if it stays")
 	logs := flags.Bool("logs", false, "show the daemon's log as well")
-	stay := flags.Bool("stay", false, "go on when all is settled, with a hold to decide on, until Ctrl-C or for half an hour")
+	stay := flags.Bool("stay", watched(out), "go on when all is settled, with a hold to decide on, until Ctrl-C or for half an hour; a terminal's default")
 	if err := parseFlags(flags, out, args); err != nil {
 		return err
 	}
 	if *stay && !isSet(flags, "for") {
 		*longest = 30 * time.Minute
 	}
+	if *stay && !isSet(flags, "over") {
+		*over = 30 * time.Second // time to open the pages while something happens on them
+	}
 	if *leavers < 20 || *leavers > 100_000 {
 		return usageError{fmt.Errorf("--leavers: %d: not in 20..100000", *leavers)}
+	}
+	if *over < 0 {
+		return usageError{fmt.Errorf("--over: %v: negative", *over)}
 	}
 	dir, err := os.MkdirTemp("", "signoff-demo-")
 	if err != nil {
 		return err
 	}
-	d := &demo{out: out, dir: dir, company: newCompany(*leavers), stay: *stay, log: zap.NewNop()}
+	d := &demo{out: out, dir: dir, company: newCompany(*leavers, *over), stay: *stay, log: zap.NewNop()}
 	if *logs {
 		d.log = newLog(logConfig{Level: "info", Format: "console"})
 	}
 	ctx, cancel := context.WithTimeout(ctx, *longest)
 	defer cancel()
 	return errors.Join(d.run(ctx), os.RemoveAll(dir))
+}
+
+// watched says whether somebody sits before what we print, and can end us.
+func watched(out io.Writer) bool {
+	file, ok := out.(*os.File)
+	return ok && isatty.IsTerminal(file.Fd()) && isatty.IsTerminal(os.Stdin.Fd())
 }
 
 // isSet says whether a flag was given.
@@ -81,11 +95,12 @@ type demo struct {
 	docusign *docusigntest.Server
 	broker   *kfake.Cluster
 	daemon   *daemon
-	token    string
+	token    string            // of the webhook
+	tokens   map[string]string // of people, by name
 }
 
 func (d *demo) run(ctx context.Context) error {
-	began := time.Now()
+	began, whole := time.Now(), ctx
 	parts, ctx := errgroup.WithContext(ctx)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -117,11 +132,18 @@ func (d *demo) run(ctx context.Context) error {
 	}
 	d.introduce(auth)
 	parts.Go(func() error { return d.company.produce(ctx, d.broker.ListenAddrs(), d.webhookURL(), d.token) })
+	parts.Go(func() error { return d.learn(ctx) })
 
 	settled := d.watch(ctx, began)
-	verdict := d.report(ctx, began, settled)
-	if verdict == nil && d.stay {
-		verdict = d.goOn(ctx)
+	var verdict error
+	switch {
+	case !settled && errors.Is(whole.Err(), context.Canceled):
+		verdict = errors.New("ended before all was settled")
+	default:
+		verdict = d.report(ctx, began, settled)
+		if verdict == nil && d.stay {
+			verdict = d.goOn(ctx)
+		}
 	}
 	stop()
 	if err := parts.Wait(); err != nil && !errors.Is(err, context.Canceled) {
@@ -172,6 +194,10 @@ func (d *demo) config(auth string) (config, error) {
 	c.Webhook = webhook.Config{Listen: "127.0.0.1:0", Endpoints: []webhook.Endpoint{
 		{Path: "/events", Auth: webhook.Auth{BearerFile: tokenFile}}}}
 	c.Events.TimeZone = "Europe/Lisbon"
+	c.Events.Directory.CSV = d.directoryFile()
+	if err := d.writeDirectory(false); err != nil {
+		return config{}, err
+	}
 	silence := time.Hour
 	c.Events.Sources = []sourceConfig{{Source: demoSource, ExpectWithin: &silence}}
 	c.Docusign.Config = docusign.Config{AuthServer: auth, IntegrationKey: demoKey, UserID: demoUser,
@@ -196,11 +222,23 @@ func (d *demo) introduce(auth string) {
   HR system  -->  Kafka %s   -->  signoff  -->  Docusign (simulated)
              -->  webhook %s        %s
 
-  metrics    http://%s/metrics
-  health     http://%s/readyz?verbose
+Open this to watch it, and to decide, as ana:
 
-`, d.company.leavers(), len(d.company.people), d.broker.ListenAddrs()[0], d.webhookURL(), auth,
-		d.daemon.console.Addr(), d.daemon.console.Addr())
+  %s
+
+  vera only looks:  %s
+  metrics           http://%s/metrics
+  health            http://%s/readyz?verbose
+  files             %s
+
+`, d.company.leavers(), len(d.company.people)+1, d.broker.ListenAddrs()[0], d.webhookURL(), auth,
+		d.link("ana"), d.link("vera"), d.daemon.console.Addr(), d.daemon.console.Addr(), d.dir)
+}
+
+// link signs somebody in and leads to the Overview. The token is behind the #, which
+// no browser sends: the page of the sign-in reads it there.
+func (d *demo) link(name string) string {
+	return fmt.Sprintf("http://%s/sign-in?next=%%2F%%3Frange%%3D5m#token=%s", d.daemon.console.Addr(), d.tokens[name])
 }
 
 // watch shows how it goes until all is settled or ctx ends, and says which.
@@ -208,6 +246,7 @@ func (d *demo) watch(ctx context.Context, began time.Time) (settled bool) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	var shown string
+	var shownAt time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -218,12 +257,12 @@ func (d *demo) watch(ctx context.Context, began time.Time) (settled bool) {
 		if err != nil {
 			continue
 		}
-		line := d.progress(stats)
-		if line != shown {
+		settled := d.company.settled(stats)
+		if line := d.progress(stats); line != shown && (settled || time.Since(shownAt) >= time.Second) {
 			fmt.Fprintf(d.out, "%6.1fs  %s\n", time.Since(began).Seconds(), line)
-			shown = line
+			shown, shownAt = line, time.Now()
 		}
-		if d.company.settled(stats) {
+		if settled {
 			return true
 		}
 	}

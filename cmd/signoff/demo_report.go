@@ -46,21 +46,27 @@ func (d *demo) report(ctx context.Context, began time.Time, settled bool) error 
 	for _, e := range entries {
 		found[e.Leaver] = e
 	}
-	var wrong []string
+	wrong, replayed, err := d.wrongRejects(ctx)
+	if err != nil {
+		return err
+	}
 	tally := make(map[ledger.State]int)
 	var slowest time.Duration
-	for _, p := range d.company.people {
+	decided := 0
+	for p := range d.company.everybody() {
+		e := found[p.email]
 		if p.leaves {
-			e := found[p.email]
 			tally[e.State]++
-			if e.State != p.right {
-				wrong = append(wrong, fmt.Sprintf("%s: %q, right is %q", p.employee, e.State, p.right))
-			}
-			if e.State == ledger.Closed {
+			if e.State == ledger.Closed && p.right == ledger.Closed {
 				slowest = max(slowest, e.SettledAt.Sub(time.UnixMicro(p.sentAt.Load())))
 			}
 		}
-		wrong = append(wrong, d.wrongAtDocusign(p)...)
+		faults := d.wrongWith(p, e)
+		if len(faults) > 0 && (d.decidedBy(ctx, p) != "" || replayed && p == d.company.newcomer) {
+			decided++
+			continue
+		}
+		wrong = append(wrong, faults...)
 	}
 	fmt.Fprintln(d.out)
 	w := tabwriter.NewWriter(d.out, 0, 4, 2, ' ', tabwriter.AlignRight)
@@ -76,6 +82,10 @@ func (d *demo) report(ctx context.Context, began time.Time, settled bool) error 
 			}
 		}
 	}
+	line("events rejected", len(oddReasons))
+	if decided > 0 {
+		line("decided by people", decided)
+	}
 	line("Docusign calls", d.apiCalls())
 	line("of them refused for the quota", d.docusign.Stats().Exhausted)
 	line("slowest close, from event", slowest.Round(time.Millisecond))
@@ -83,6 +93,7 @@ func (d *demo) report(ctx context.Context, began time.Time, settled bool) error 
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	notes = append(notes, "events rejected: they could not be understood, and are kept for a person to replay or to discard.")
 	fmt.Fprintf(d.out, "\n%s\n", strings.Join(notes, "\n"))
 	switch {
 	case len(wrong) > 0:
@@ -102,6 +113,14 @@ var means = map[ledger.State]string{
 	ledger.AlreadyClosed: "somebody closed their user before",
 	ledger.NotFound:      "Docusign has no user with their email",
 	ledger.Cancelled:     "the HR system took their leaving back in time",
+}
+
+// wrongWith says what became of a person that should not have.
+func (d *demo) wrongWith(p *person, e ledger.Entry) (wrong []string) {
+	if e.State != p.right {
+		wrong = append(wrong, fmt.Sprintf("%s: %q, right is %q", p.employee, e.State, p.right))
+	}
+	return append(wrong, d.wrongAtDocusign(p)...)
 }
 
 // wrongAtDocusign says what Docusign knows of a person that should not be so.

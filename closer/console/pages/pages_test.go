@@ -82,6 +82,14 @@ func TestNobodySignedIn(t *testing.T) {
 	}
 }
 
+// What is behind the # of a link, the server never sees: it must not send a browser on.
+func TestSignInAsSomebodyElse(t *testing.T) {
+	r := open(t, true)
+	if p := r.get(t, operator, "/sign-in?next=%2F"); p.status != http.StatusOK || !strings.Contains(p.text, "data-sign-in") || !strings.Contains(p.text, "You are signed in as") {
+		t.Errorf("%d: %s", p.status, p.text)
+	}
+}
+
 func TestNobodyIsKnown(t *testing.T) {
 	r := open(t, false)
 	h := r.hold(t, ledger.Limit, consumer.Event{Email: "ann@example.com", GivenName: "Anneliese"})

@@ -11,6 +11,7 @@ type signInPage struct {
 	Ways console.Ways
 	Next string // the page that was asked for
 	Why  string // it did not work, in words; "": it was not tried
+	Here string // who is signed in already; "": nobody
 }
 
 // whyNot says in words why somebody was not signed in, by the word that the server has
@@ -30,11 +31,9 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	v := console.VisitorOf(r.Context())
 	why := q.Get("why")
-	if v.Name != "" && !v.Until.IsZero() && why == "" {
-		http.Redirect(w, r, "/", http.StatusSeeOther)
-		return nil
-	}
-	body := signInPage{Ways: v.Ways, Next: q.Get("next"), Why: whyNot[why]}
+	// Who is signed in already is not led on: behind the # of the link, which is not sent,
+	// there may be somebody else's token, and a browser would take it along.
+	body := signInPage{Ways: v.Ways, Next: q.Get("next"), Why: whyNot[why], Here: v.Name}
 	p.show(w, r, http.StatusOK, view{Template: "sign-in", Title: "Sign in", Body: body})
 	return nil
 }

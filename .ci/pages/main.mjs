@@ -1,0 +1,41 @@
+// Has a browser do what people do on the pages, and looks at them.
+//
+//   node main.mjs SIGNOFF ISSUER ARTIFACTS
+//
+// takes the paths of two programs and of a folder for pictures and logs. It ends with 0
+// if every check was passed. SIGNOFF_PAGES_ONLY, a regular expression, picks checks by
+// their names: those that they build on have to be among them.
+import { launch } from "./browser.mjs";
+import { check, total } from "./checks.mjs";
+import { demo } from "./demo.mjs";
+import { hostile, hostileUsers } from "./hostile.mjs";
+import { attempts, line, signing } from "./signing.mjs";
+import { startSite } from "./site.mjs";
+
+const [signoff, issuer, folder] = process.argv.slice(2);
+const parts = (process.env.SIGNOFF_PAGES_PARTS ?? "demo site").split(" ");
+
+setTimeout(() => {
+  console.log("FAIL all of it: not done after 15 minutes");
+  process.exit(1);
+}, 15 * 60_000).unref();
+
+const browser = await launch();
+try {
+  if (parts.includes("demo")) {
+    await demo(browser, signoff, folder);
+  }
+  if (parts.includes("site")) {
+    const site = await check("a site of its own starts", () => startSite(signoff, issuer, folder, { users: hostileUsers }));
+    if (site !== undefined) {
+      await signing(browser, site, folder);
+      await hostile(browser, site);
+      await line(browser, site, folder);
+      await attempts(browser, site);
+      await check("the site ends", () => site.stop());
+    }
+  }
+} finally {
+  await browser.close();
+}
+process.exit(total());

@@ -1,0 +1,135 @@
+// A site of its own beside the demo: the real daemon by a config, a simulated
+// Docusign whose users have markup for names, an issuer of OpenID Connect.
+import { execFileSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { start, stop } from "../foreign/processes.mjs";
+
+const account = "a11ce000-0000-4000-8000-000000000001";
+const userID = "a11ce000-0000-4000-8000-0000000000aa";
+const integrationKey = "a11ce000-0000-4000-8000-0000000000ff";
+
+// startSite starts all of it. users are those of Docusign, besides two administrators.
+export async function startSite(signoff, issuer, logs, { users = [], more = [] } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), "signoff-pages-"));
+  process.once("exit", () => rmSync(folder, { recursive: true }));
+  const inFolder = (name) => join(folder, name);
+  execFileSync("openssl", ["genrsa", "-out", inFolder("key.pem"), "2048"], { stdio: "pipe" });
+  execFileSync("openssl", ["rsa", "-in", inFolder("key.pem"), "-pubout", "-out", inFolder("public.pem")], { stdio: "pipe" });
+  const token = (name) => {
+    const text = randomBytes(24).toString("base64url");
+    return { name, text, hash: createHash("sha256").update(text).digest("hex") };
+  };
+  const [ana, ben, vera, sender] = ["ana", "ben", "vera", "sender"].map(token);
+  writeFileSync(inFolder("tokens"), `ana:operator:${ana.hash}\nben:operator:${ben.hash}\nvera:viewer:${vera.hash}\n`, { mode: 0o600 });
+  writeFileSync(inFolder("sender"), sender.text, { mode: 0o600 });
+  writeFileSync(inFolder("oidc-secret"), "secret", { mode: 0o600 });
+  writeFileSync(inFolder("people.csv"), "employee id,email\nE1,somebody@example.com\n");
+  writeFileSync(inFolder("simulate.yaml"), JSON.stringify({ // which is YAML as well
+    integration_key: integrationKey, user_id: userID, public_key_file: inFolder("public.pem"),
+    accounts: [{ id: account, name: "<b>Hostile</b> & Sons", users: [
+      { id: userID, email: "signoff@example.com", administrator: true, created: "2020-01-01T00:00:00Z" },
+      { email: "it@example.com", administrator: true, created: "2020-01-01T00:00:00Z" },
+      ...users.map((u) => ({ created: "2020-01-01T00:00:00Z", ...u })), ...more,
+    ] }],
+  }));
+  const [provider, issuerURL] = await start(join(logs, "issuer.log"), (line) => line.match(/^http:\S+$/)?.[0], issuer);
+  const [docusign, docusignURL] = await start(join(logs, "simulate.log"), (line) => line.match(/http:\S+/)?.[0],
+    signoff, "simulate", "--listen", "127.0.0.1:0", "--config", inFolder("simulate.yaml"));
+  const admin = await freePort();
+  const base = `http://127.0.0.1:${admin}`;
+  writeFileSync(inFolder("signoff.yaml"), JSON.stringify({
+    mode: "close",
+    ledger: `sqlite://${inFolder("ledger.db")}`,
+    webhook: { listen: "127.0.0.1:0", endpoints: [
+      { path: "/events", auth: { bearer_file: inFolder("sender") } },
+      { path: "/mapped", auth: { bearer_file: inFolder("sender") }, mapping: "odd" },
+    ] },
+    events: {
+      time_zone: "Europe/Lisbon",
+      directory: { csv: inFolder("people.csv") },
+      mappings: [{ name: "odd", expression: 'body.people.map(p, {"email": p.mail, "givenName": p.name, "effectiveAt": p.day})' }],
+    },
+    docusign: { auth_server: docusignURL, integration_key: integrationKey, user_id: userID, private_key_file: inFolder("key.pem"), accounts: [account] },
+    batch: { interval: "2s" },
+    admin: {
+      listen: `127.0.0.1:${admin}`, tokens_file: inFolder("tokens"),
+      oidc: {
+        issuer: issuerURL, client_id: "signoff", client_secret_file: inFolder("oidc-secret"), redirect_url: `${base}/sign-in/callback`,
+        name: "Example’s <i>sign-in</i>", viewers: ["viewers"], operators: ["operators"],
+      },
+    },
+  }));
+  const site = { base, hosts: [new URL(issuerURL).host], issuer: issuerURL, secrets: [ana.text, ben.text, vera.text], account,
+    tokens: { ana: ana.text, ben: ben.text, vera: vera.text }, link: (name, next = "/") => `${base}/sign-in?next=${encodeURIComponent(next)}#token=${site.tokens[name]}` };
+  site.run = async () => {
+    [site.daemon, site.webhook] = await start(join(logs, "daemon.log"), listener(), signoff, "run", "--config", inFolder("signoff.yaml"));
+  };
+  site.post = (path, type, body) => fetch(`http://${site.webhook}${path}`, { method: "POST", body: typeof body === "string" ? body : JSON.stringify(body),
+    headers: { "content-type": type, authorization: `Bearer ${sender.text}` } });
+  site.stop = async () => {
+    await stop(site.daemon);
+    await stop(docusign);
+    await stop(provider);
+  };
+  site.restart = async () => {
+    await stop(site.daemon);
+    await site.run();
+  };
+  await site.run();
+  return site;
+}
+
+// listener hears from the daemon's log where webhooks are taken, once all runs.
+function listener() {
+  let webhook, runs;
+  return (line) => {
+    const { msg, ...fields } = line.startsWith("{") ? JSON.parse(line) : {};
+    runs ||= msg === "signoff runs";
+    webhook ??= msg === "webhooks are taken" ? fields.address : undefined;
+    return runs ? webhook : undefined;
+  };
+}
+
+function freePort() {
+  return new Promise((found) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => found(port));
+    });
+  });
+}
+
+// startLine is a line between browsers and a site that can be cut, or go dumb.
+export async function startLine(site) {
+  const target = new URL(site.base);
+  const sockets = new Set();
+  let dumb = false, cut = false;
+  const { connect } = await import("node:net");
+  const server = createServer((near) => {
+    if (cut) {
+      near.destroy();
+      return;
+    }
+    const far = connect(target.port, target.hostname);
+    for (const [one, other] of [[near, far], [far, near]]) {
+      sockets.add(one);
+      one.on("data", (data) => { if (!dumb) other.write(data); });
+      one.on("close", () => { sockets.delete(one); other.destroy(); });
+      one.on("error", () => other.destroy());
+    }
+  });
+  await new Promise((up) => server.listen(0, "127.0.0.1", up));
+  const drop = () => sockets.forEach((socket) => socket.destroy());
+  return {
+    base: `http://127.0.0.1:${server.address().port}`,
+    cut: () => { cut = true; drop(); },
+    mend: () => { cut = false; if (dumb) { dumb = false; drop(); } },
+    silence: () => { dumb = true; },
+    stop: () => { drop(); server.close(); },
+  };
+}
