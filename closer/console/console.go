@@ -83,6 +83,9 @@ type Server struct {
 	startedAt time.Time
 	live      *live
 
+	counting sync.Mutex // of what is counted for all who ask
+	lately   map[string]lately
+
 	exporting sync.Mutex // held by the one export that there is at a time: it is work, and keeps the ledger's log from being emptied
 }
 
@@ -124,7 +127,8 @@ func New(cfg Config, l *ledger.Ledger, d Daemon, log *zap.Logger) (*Server, erro
 	if err != nil {
 		return nil, fmt.Errorf("admin.listen: %w", err)
 	}
-	s := &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener, web: kept, passwords: newPasswords(log), startedAt: time.Now().UTC()}
+	s := &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener, web: kept, passwords: newPasswords(log), startedAt: time.Now().UTC(),
+		lately: make(map[string]lately)}
 	s.live = newLive(s.pulse)
 	return s, nil
 }
