@@ -123,6 +123,7 @@ func TestSecretsFiles(t *testing.T) {
     optional: true
     items:
       - {key: acme, path: secrets/acme}
+      - {key: oidc, path: secrets/oidc}
       - {key: outcomes, path: secrets/outcomes}
       - {key: scim, path: secrets/scim}
       - {key: tokens, path: secrets/tokens}

@@ -213,7 +213,7 @@ egress:
 func TestNetworkPolicyGoesByTheConfig(t *testing.T) {
 	for ci, want := range map[string][]int{
 		"kafka":      {53, 9093, 9094, 443},
-		"everything": {53, 9093, 9094, 443, 443, 8443}, // Docusign, and the receiver of outcomes
+		"everything": {53, 9093, 9094, 443, 443, 8443, 8446}, // Docusign, and the receiver of outcomes; who is asked who signs in is the last
 	} {
 		var ports []int
 		for _, way := range render(t, values{ci: ci}).named(t, "NetworkPolicy", "rel-signoff").parts("spec", "egress") {
@@ -250,6 +250,8 @@ func TestNetworkPolicyByTheValues(t *testing.T) {
 - ports: [{port: 8444, protocol: TCP}]
   to: [{ipBlock: {cidr: 203.0.113.0/24}}]
 - ports: [{port: 8445, protocol: TCP}]
+  to: [{ipBlock: {cidr: 203.0.113.0/24}}]
+- ports: [{port: 8446, protocol: TCP}]
   to: [{ipBlock: {cidr: 203.0.113.0/24}}]
 - to: [{ipBlock: {cidr: 10.0.0.0/8}}]
   ports: [{port: 8080}]`))

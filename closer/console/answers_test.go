@@ -177,7 +177,12 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/api/v1/report", viewer, ""}, {"GET", "/api/v1/report?format=csv", viewer, ""}, {"GET", "/api/v1/report?format=html", viewer, ""},
 		{"GET", "/api/v1/report?since=x", viewer, ""}, {"POST", "/api/v1/reconcile", viewer, listed},
 		{"POST", "/api/v1/explain", viewer, `{"email": "eve@example.com"}`}, {"POST", "/api/v1/explain", viewer, `{"event": "ann@example.com-0"}`},
-		{"POST", "/api/v1/explain", viewer, `{"email": "zoe@example.com"}`}, {"POST", "/api/v1/explain", viewer, `{}`},
+		{"POST", "/api/v1/explain", viewer, `{"entry": 1}`}, {"POST", "/api/v1/explain", viewer, `{"entry": 999}`}, {"POST", "/api/v1/explain", viewer, `{"email": "zoe@example.com"}`}, {"POST", "/api/v1/explain", viewer, `{}`},
+		{"GET", "/api/v1/overview", viewer, ""}, {"GET", "/api/v1/overview?range=7d", operator, ""}, {"GET", "/api/v1/overview?range=1y", viewer, ""},
+		{"GET", "/api/v1/holds?state=decided&limit=1", viewer, ""}, {"GET", "/api/v1/holds?state=lost", viewer, ""},
+		{"GET", "/api/v1/leavers", viewer, ""}, {"GET", "/api/v1/leavers?limit=1&sort=due", viewer, ""}, {"GET", "/api/v1/leavers?sort=up", viewer, ""},
+		{"POST", "/api/v1/leavers/search", viewer, `{"text": "ann"}`}, {"POST", "/api/v1/leavers/search", viewer, `{"states": ["lost"]}`},
+		{"GET", "/api/v1/live", viewer, ""},
 	} {
 		d.check(t, q.method, q.path, r.ask(t, q.method, q.path, q.token, q.body))
 	}
@@ -195,6 +200,11 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	d.ask(t, strangers, "POST", "/api/v1/reconcile", "", listed)
 	d.ask(t, strangers, "GET", "/api/v1/report?format=csv", "", "")
 	d.ask(t, strangers, "POST", "/api/v1/explain", "", `{"event": "bad"}`)
+	d.ask(t, strangers, "GET", "/api/v1/overview", "", "")
+	d.ask(t, strangers, "GET", "/api/v1/leavers", "", "")
+	d.ask(t, strangers, "POST", "/api/v1/leavers/search", "", `{"text": "ann"}`)
+	strangers.watchAll(t)
+	d.refused(t, strangers, 503, "too many watch already", "GET", "/api/v1/live", "", "")
 	d.reopenings(t)
 	d.refusals(t, r)
 	d.unwell(t)

@@ -3,9 +3,13 @@
 // and marks rows of the ledger; what follows from a mark is the closer's.
 //
 // Whoever decides is named: a decision needs a token with a name and the role
-// operator. The users of the web config file only look. Without either all of it is
-// read-only and no email is shown, and on an address other than loopback there is
-// nothing but health and metrics, unless whoever connects needs a certificate.
+// operator, or somebody whom an issuer of OpenID Connect says to be one. The users of
+// the web config file only look. Without any of these all of it is read-only and no
+// email is shown, and on an address other than loopback there is nothing but health and
+// metrics, unless whoever connects needs a certificate.
+//
+// The pages are made elsewhere. Here is who may see them: people sign in and have a
+// session for a while, in whose name a page then asks the API.
 package console
 
 import (

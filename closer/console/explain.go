@@ -85,6 +85,7 @@ type StoryEvent struct {
 // StoryLeaver is one leaver.
 type StoryLeaver struct {
 	Emails       []string       `json:"emails"`
+	Name         string         `json:"name,omitempty"`
 	Leavings     []StoryLeaving `json:"leavings"`
 	MoreLeavings int            `json:"moreLeavings,omitempty"` // older ones that are left out
 }
@@ -117,6 +118,8 @@ type StoryPlace struct {
 	At      time.Time `json:"at,omitzero"`     // when something happens next, as far as that is known
 	Hold    int64     `json:"hold,omitempty"`  // that it waits in
 	DueAt   time.Time `json:"dueAt,omitzero"`  //
+	NextAt  time.Time `json:"nextAt,omitzero"` // before which it is not tried again
+	Urgent  bool      `json:"urgent,omitempty"`
 	Frozen  time.Time `json:"frozen,omitzero"` // until when nothing is closed in the account without a person's word
 }
 
@@ -131,7 +134,7 @@ func Explain(told ledger.Story, pace Pace) Story {
 		if len(l.Emails) > 0 && plain(l.Emails[0]) {
 			w.whom = l.Emails[0]
 		}
-		leaver := StoryLeaver{Emails: append([]string{}, l.Emails...), Leavings: []StoryLeaving{}, MoreLeavings: l.More}
+		leaver := StoryLeaver{Emails: append([]string{}, l.Emails...), Name: l.Name, Leavings: []StoryLeaving{}, MoreLeavings: l.More}
 		for _, leaving := range l.Leavings {
 			leaver.Leavings = append(leaver.Leavings, w.leaving(leaving))
 		}

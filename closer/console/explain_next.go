@@ -16,7 +16,7 @@ const (
 
 // place says how an entry stands, and what happens next.
 func (n narrator) place(l ledger.StoryLeaving, e ledger.StoryEntry) StoryPlace {
-	p := StoryPlace{Entry: e.ID, Account: e.Account, State: string(e.State), Next: []string{}, DueAt: e.DueAt, Hold: e.Hold, Frozen: n.frozenUntil(e.Account)}
+	p := StoryPlace{Entry: e.ID, Account: e.Account, State: string(e.State), Next: []string{}, DueAt: e.DueAt, Hold: e.Hold, Urgent: e.Urgent, Frozen: n.frozenUntil(e.Account)}
 	switch e.State {
 	case ledger.Waiting:
 		n.waits(l, e, &p)
@@ -35,6 +35,9 @@ func (n narrator) place(l ledger.StoryLeaving, e ledger.StoryEntry) StoryPlace {
 			n.command("once the cause is mended", "retry"), n.command("to leave the user open", "skip")}
 	default:
 		n.isSettled(l, e, &p)
+	}
+	if e.State == ledger.Due && e.NextAt.After(n.told.At) || e.State == ledger.Failed {
+		p.NextAt = e.NextAt
 	}
 	if e.State.Open() {
 		n.obstacles(e, &p)

@@ -27,6 +27,9 @@ type LeaverFilter struct {
 	Returned bool     `json:"returned,omitempty"`
 	Urgent   bool     `json:"urgent,omitempty"`
 
+	EffectiveFrom time.Time `json:"effectiveFrom,omitzero"` // when the leaving takes effect
+	EffectiveTo   time.Time `json:"effectiveTo,omitzero"`
+
 	ReceivedFrom time.Time `json:"receivedFrom,omitzero"`
 	ReceivedTo   time.Time `json:"receivedTo,omitzero"`
 	SettledFrom  time.Time `json:"settledFrom,omitzero"`
@@ -79,7 +82,7 @@ const (
 const MostLeavers = 1000
 
 func (s *Server) listLeavers(w http.ResponseWriter, r *http.Request, who principal) {
-	f, err := leaverFilterOf(r.URL.Query())
+	f, err := ReadLeaverFilter(r.URL.Query())
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
@@ -117,10 +120,11 @@ func (s *Server) leavers(w http.ResponseWriter, r *http.Request, who principal, 
 func (s *Server) listed(r *http.Request, f ledger.LeaverFilter, show func(ledger.Listed) LeaverRow) (Leavers, error) {
 	page := Leavers{Leavers: []LeaverRow{}}
 	f.Limit++ // one more tells that there is one
-	found, err := s.ledger.List(r.Context(), f)
+	found, total, err := s.ledger.List(r.Context(), f)
 	if err != nil {
 		return page, err
 	}
+	page.Total = total
 	if len(found) == f.Limit {
 		found = found[:f.Limit-1]
 		page.Next = cursorText(found[len(found)-1].Cursor())
@@ -128,8 +132,7 @@ func (s *Server) listed(r *http.Request, f ledger.LeaverFilter, show func(ledger
 	for _, l := range found {
 		page.Leavers = append(page.Leavers, show(l))
 	}
-	page.Total, err = s.ledger.Count(r.Context(), f)
-	return page, err
+	return page, nil
 }
 
 // showLeaver is an entry as the API shows it, to those who have signed in or to others.
@@ -157,14 +160,17 @@ func showLeaver(l ledger.Listed, now time.Time, deadline time.Duration, signedIn
 // asked is the filter as the ledger has it.
 func (f LeaverFilter) asked(now time.Time, deadline time.Duration) (ledger.LeaverFilter, error) {
 	asked := ledger.LeaverFilter{Text: f.Text, Account: f.Account, Open: f.Open, Returned: f.Returned, Urgent: f.Urgent,
-		ReceivedFrom: f.ReceivedFrom, ReceivedTo: f.ReceivedTo, SettledFrom: f.SettledFrom, SettledTo: f.SettledTo,
+		EffectiveFrom: f.EffectiveFrom, EffectiveTo: f.EffectiveTo, ReceivedFrom: f.ReceivedFrom, ReceivedTo: f.ReceivedTo, SettledFrom: f.SettledFrom, SettledTo: f.SettledTo,
 		TookFrom: time.Duration(f.TookFrom) * time.Second, TookTo: time.Duration(f.TookTo) * time.Second, Limit: cmp.Or(f.Limit, leaverPage)}
 	set(&asked.Order, cmp.Or(f.Sort, string(ledger.ByNews)))
 	for _, state := range f.States {
 		asked.States = append(asked.States, ledger.State(state))
 	}
-	if f.Overdue && deadline > 0 {
-		asked.Late = now.Add(-deadline)
+	if f.Overdue {
+		asked.Late = time.UnixMicro(1) // without a deadline nobody is
+		if deadline > 0 {
+			asked.Late = now.Add(-deadline)
+		}
 	}
 	if f.Ready {
 		asked.Ready = now
@@ -209,14 +215,14 @@ func cursorOf(text string, _ ledger.Order) (c ledger.Cursor, err error) {
 	return c, nil
 }
 
-// leaverFilterOf reads a filter from a query.
-func leaverFilterOf(q url.Values) (LeaverFilter, error) {
+// ReadLeaverFilter reads a filter from a query, as Query makes it. Its Text is not in it.
+func ReadLeaverFilter(q url.Values) (LeaverFilter, error) {
 	f := LeaverFilter{Account: q.Get("account"), Sort: q.Get("sort"), After: q.Get("after"), States: slices.Clone(q["state"])}
 	var errs []error
 	for name, into := range map[string]*bool{"open": &f.Open, "overdue": &f.Overdue, "ready": &f.Ready, "returned": &f.Returned, "urgent": &f.Urgent} {
 		errs = append(errs, read(q, name, into, strconv.ParseBool, "neither true nor false"))
 	}
-	for name, into := range map[string]*time.Time{"received_from": &f.ReceivedFrom, "received_to": &f.ReceivedTo, "settled_from": &f.SettledFrom, "settled_to": &f.SettledTo} {
+	for name, into := range f.times() {
 		errs = append(errs, read(q, name, into, func(text string) (time.Time, error) { return time.Parse(time.RFC3339, text) }, "not a time such as 2026-11-28T09:00:00Z"))
 	}
 	for name, into := range map[string]*int{"took_from": &f.TookFrom, "took_to": &f.TookTo} {
@@ -224,6 +230,12 @@ func leaverFilterOf(q url.Values) (LeaverFilter, error) {
 	}
 	errs = append(errs, read(q, "limit", &f.Limit, positive, fmt.Sprintf("not a number from 1 to %d", MostLeavers)))
 	return f, cmp.Or(errs...)
+}
+
+// times are the ends of its spans, by how a query names them.
+func (f *LeaverFilter) times() map[string]*time.Time {
+	return map[string]*time.Time{"effective_from": &f.EffectiveFrom, "effective_to": &f.EffectiveTo, "received_from": &f.ReceivedFrom,
+		"received_to": &f.ReceivedTo, "settled_from": &f.SettledFrom, "settled_to": &f.SettledTo}
 }
 
 // read reads a value of a query, where it is there.
@@ -264,7 +276,7 @@ func (f LeaverFilter) Query() url.Values {
 			q.Set(name, "true")
 		}
 	}
-	for name, value := range map[string]time.Time{"received_from": f.ReceivedFrom, "received_to": f.ReceivedTo, "settled_from": f.SettledFrom, "settled_to": f.SettledTo} {
+	for name, value := range f.times() {
 		if !value.IsZero() {
 			q.Set(name, value.Format(time.RFC3339Nano))
 		}

@@ -96,6 +96,7 @@ func (o *stream) say(pulse string) error {
 	if !o.begun { // how soon to come back after the daemon has gone, in milliseconds
 		o.begun, retry = true, "retry: 2000\n"
 	}
+	//nolint:gosec // a pulse is of hex digits
 	if _, err := fmt.Fprintf(o.w, "%sid: %s\nevent: %s\ndata: %s\n\n", retry, pulse, event, text); err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"signoff/closer/ledger"
-	"signoff/consumer"
 )
 
 // Need is something that a person has to do, or to see to.
@@ -54,6 +53,13 @@ const (
 
 const dryRunMode = "dry-run"
 
+// What may be wrong with the reading of Kafka, in the ledger's words.
+const (
+	kafkaNeedsFrom = "needs_from"
+	kafkaAway      = "away"
+	kafkaPaused    = "paused"
+)
+
 // askedFirst is the order in which people are asked about holds: those that let the
 // wrong people sign for longest, and those with the most people, first.
 var askedFirst = []ledger.Kind{
@@ -78,7 +84,7 @@ func (s *Server) needsOfDaemon(_ time.Time, o Overview, found ledger.Overview) (
 		all = append(all, Need{What: needDisk, Text: fmt.Sprintf(
 			"Only %.1f MiB are left on the ledger's disk: when it is full, no event is taken in and nobody is closed. Make room, or the disk larger.", float64(found.Free)/(1<<20))})
 	}
-	if r := found.Reading; r.State == consumer.NeedsFrom {
+	if r := found.Reading; r.State == kafkaNeedsFrom {
 		all = append(all, Need{What: needFrom, Since: r.Since,
 			Text: "Nothing is read from Kafka: the ledger does not know how far it had read. Start signoff with --from committed or --from earliest."})
 	}
@@ -169,9 +175,9 @@ func openIn(account string) string { return "/leavers?open=true&account=" + url.
 // needsOfIntake are about what may not have been heard.
 func needsOfIntake(_ time.Time, o Overview, found ledger.Overview) (all []Need) {
 	switch r := found.Reading; r.State {
-	case consumer.Away:
+	case kafkaAway:
 		all = append(all, Need{What: needKafka, Since: cmp.Or(r.Away, r.Since), Text: "Kafka does not answer: what HR says there is not heard. It goes on by itself once a broker can be reached."})
-	case consumer.Paused:
+	case kafkaPaused:
 		all = append(all, Need{What: needKafka, Since: cmp.Or(r.Away, r.Since), Text: "Reading from Kafka is paused, since too many rejects are open or the ledger cannot be written: " +
 			"replay or discard rejects, and see to the disk."})
 	}

@@ -187,9 +187,26 @@ func (i *issuer) take(state, browser string, now time.Time) (pending, bool) {
 	return p, now.Sub(p.began) < pendingAtMost
 }
 
+// elsewhere is where to begin to sign in if it is not here: the issuer sends browsers back
+// to the host of redirect_url, which must have given them their cookie. It is said once
+// only: a proxy may have us see another host than browsers do.
+func (i *issuer) elsewhere(r *http.Request, next string) string {
+	const sent = "sent"
+	to, err := url.Parse(i.cfg.RedirectURL)
+	if err != nil || strings.EqualFold(to.Host, r.Host) || r.URL.Query().Has(sent) {
+		return ""
+	}
+	to.Path, to.RawQuery = oidcPath, url.Values{"next": {next}, sent: {"1"}}.Encode()
+	return to.String()
+}
+
 // oidcBegin sends a browser to the issuer.
 func (s *Server) oidcBegin(w http.ResponseWriter, r *http.Request) {
 	next := localPath(r.URL.Query().Get("next"))
+	if there := s.oidc.elsewhere(r, next); there != "" {
+		http.Redirect(w, r, there, http.StatusSeeOther)
+		return
+	}
 	if !keepsCookies(r) {
 		s.back(w, r, whyNeedsHTTPS, next)
 		return

@@ -50,7 +50,7 @@ func (o OIDC) validate() error {
 		return errors.New("client_id: not set")
 	}
 	if o.ClientSecretFile != "" {
-		if _, err := readSecret(o.ClientSecretFile); err != nil {
+		if _, err := os.ReadFile(o.ClientSecretFile); err != nil { // what is in it is for each sign-in
 			return fmt.Errorf("client_secret_file: %w", err)
 		}
 	}

@@ -274,6 +274,48 @@ func TestASignInIsGoodOnceAndInItsBrowser(t *testing.T) {
 	}
 }
 
+// The issuer sends browsers to the host of redirect_url, whatever they call us.
+func TestSigningInBeginsWhereItEnds(t *testing.T) {
+	r := issue(t, ana(), setup{}, nil)
+	if at, s := r.browser(t).visit(t, r.url+"/sign-in/oidc?next=/holds"); at.String() != home+"/holds" || s.Name == "" {
+		t.Errorf("at %s: %+v", at, s)
+	}
+	r.staying()
+	a := r.askAs(t, "GET", "/sign-in/oidc?next=/holds", nil, "")
+	if to := a.header.Get("Location"); to != home+"/sign-in/oidc?next=%2Fholds&sent=1" || len(given(a)) > 0 {
+		t.Errorf("sent to %s with %v", to, given(a))
+	}
+	// A proxy that has us see another host than browsers do must not send them round and round.
+	a = r.askAs(t, "GET", "/sign-in/oidc?next=/holds&sent=1", nil, "")
+	if to := a.header.Get("Location"); !strings.HasPrefix(to, r.issuer.URL+"/authorize?") || given(a)["signoff-oidc"] == nil {
+		t.Errorf("sent to %s with %v", to, given(a))
+	}
+	if c := given(a)["signoff-oidc"]; !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.MaxAge != 600 || c.Path != "/" || len(c.Value) < 43 {
+		t.Errorf("the cookie is %v", c)
+	}
+	to, err := url.Parse(a.header.Get("Location"))
+	if err != nil || to.Query().Get("code_challenge_method") != "S256" || len(to.Query().Get("state")) < 43 || len(to.Query().Get("nonce")) < 43 || to.Query().Get("scope") != "openid profile email" {
+		t.Errorf("asked for %v, %v", to, err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), "GET", r.url+"/sign-in/oidc?sent=1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "signoff.example.com"
+	resp, err := r.http.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if to := resp.Header.Get("Location"); to != "/sign-in?why=needs_https" || len(resp.Cookies()) > 0 {
+		t.Errorf("in the clear: sent to %s with %v", to, resp.Cookies())
+	}
+	a = r.askAs(t, "GET", "/sign-in/oidc?sent=1", http.Header{"X-Forwarded-Proto": {"https"}}, "")
+	if c := given(a)["__Host-signoff-oidc"]; c == nil || !c.Secure {
+		t.Errorf("over https the cookies are %v", given(a))
+	}
+}
+
 // Somebody else's code, put in place of one's own, is of another sign-in.
 func TestACodeIsGoodForItsSignIn(t *testing.T) {
 	r := issue(t, ana(), setup{}, nil)
@@ -286,6 +328,23 @@ func TestACodeIsGoodForItsSignIn(t *testing.T) {
 	other.CheckRedirect = nil
 	if at, s := other.visit(t, own.String()); at.Query().Get("why") != "oidc_refused" || s.Name != "" {
 		t.Errorf("at %s: %+v", at, s)
+	}
+}
+
+func TestEachComesInAsThemselves(t *testing.T) {
+	r := issue(t, ana(), setup{}, nil)
+	r.issuer.Asks = true
+	r.issuer.People = append(r.issuer.People, oidctest.Person{Subject: "2", Email: "vera@example.com", Groups: []string{"all"}}, oidctest.Person{Subject: "3", Email: "nick@example.com"})
+	for login, want := range map[string]string{"1": "ana@example.com operator", "2": "vera@example.com viewer", "3": " "} {
+		b := r.browser(t)
+		asked, _ := b.visit(t, "/sign-in/oidc")
+		if !strings.HasPrefix(asked.String(), r.issuer.URL+"/authorize?") {
+			t.Fatalf("at %s", asked)
+		}
+		at, s := b.visit(t, asked.String()+"&login="+login)
+		if s.Name+" "+s.Role != want || want == " " && at.Query().Get("why") != "oidc_no_role" {
+			t.Errorf("%s: at %s: %+v, want %s", login, at, s, want)
+		}
 	}
 }
 
@@ -357,7 +416,7 @@ func TestOIDCAloneTellsPeopleApart(t *testing.T) {
 	r := issue(t, ana(), setup{noTokens: true, anywhere: true}, nil)
 	id := r.hold(t, ledger.Limit, "zoe")
 	a := r.ask(t, "GET", "/api/v1/holds", "", "")
-	if a.status != 401 || !strings.Contains(a.body, "a session, by /sign-in is needed") || a.header.Get("WWW-Authenticate") == "" {
+	if a.status != 401 || !strings.Contains(a.body, "a sign-in at /sign-in is needed") || a.header.Get("WWW-Authenticate") == "" {
 		t.Errorf("the API: %d %v %s", a.status, a.header, a.body)
 	}
 	if a := r.ask(t, "GET", "/metrics", "", ""); a.status != 200 {
@@ -409,10 +468,6 @@ func TestNobodyDecidesAboutThemselvesByOIDC(t *testing.T) {
 }
 
 func TestOIDCConfigMistakes(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(file, []byte("\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for name, c := range map[string]struct {
 		change func(*console.OIDC)
 		want   string
@@ -428,7 +483,6 @@ func TestOIDCConfigMistakes(t *testing.T) {
 		"its description":         {func(o *console.OIDC) { o.Issuer = "https://login.example.com/?x=s3cret" }, "admin.oidc.issuer: a user, a query"},
 		"no client":               {func(o *console.OIDC) { o.ClientID = "" }, "admin.oidc.client_id: not set"},
 		"no such file":            {func(o *console.OIDC) { o.ClientSecretFile = "/nowhere/secret" }, "admin.oidc.client_secret_file: open /nowhere/secret"},
-		"an empty file":           {func(o *console.OIDC) { o.ClientSecretFile = file }, "admin.oidc.client_secret_file: " + file + ": empty"},
 		"no way back":             {func(o *console.OIDC) { o.RedirectURL = "" }, "admin.oidc.redirect_url: not set"},
 		"a way to somewhere else": {func(o *console.OIDC) { o.RedirectURL = "https://signoff.example.com/" }, "admin.oidc.redirect_url: its path is not /sign-in/callback"},
 		"a way in the clear":      {func(o *console.OIDC) { o.RedirectURL = "http://signoff.example.com/sign-in/callback" }, "admin.oidc.redirect_url: http is"},

@@ -186,16 +186,19 @@ func (s *Server) overviewOf(ctx context.Context, name string, signedIn bool) (Ov
 	now, pace := time.Now().UTC(), s.daemon.Pace()
 	late := now.Add(-pace.Deadline)
 	if pace.Deadline == 0 {
-		late = time.Unix(0, 0)
+		late = time.Time{} // nobody is
 	}
 	found, err := s.ledger.Overview(ctx, now, late, s.daemon.Accounts)
 	if err != nil {
 		return Overview{}, err
 	}
-	o := Overview{At: now, Version: s.daemon.About.Version, Mode: s.daemon.About.Mode, StartedAt: s.startedAt, Deadline: inHours(pace.Deadline),
+	o := Overview{At: now, Version: s.daemon.About.Version, Mode: s.daemon.About.Mode, StartedAt: s.startedAt,
 		Audit: AuditHead{Seq: found.Head, Hash: found.Hash}, Range: name, Sources: []SourceNow{}, Received: []ReceivedNow{}, States: []InState{},
 		Overdue: OverdueNow{found.Late, found.LateFrom}, Due: found.Ready, Accounts: []AccountNow{}, Holds: []HoldsNow{}, Rejects: found.Rejects,
 		Freezes: []Freeze{}, Disk: DiskNow{found.Free, found.Free < fewBytes}, Behind: []SinkNow{}, Closes: []Bucket{}, Took: []TookBucket{}}
+	if pace.Deadline > 0 {
+		o.Deadline = inHours(pace.Deadline)
+	}
 	s.addIntake(&o, found)
 	s.addAccounts(&o, found)
 	for _, state := range ledger.States() {
@@ -213,7 +216,8 @@ func (s *Server) overviewOf(ctx context.Context, name string, signedIn bool) (Ov
 		}
 	}
 	o.Needs = s.needs(now, o, found)
-	return o, s.addCloses(ctx, &o)
+	err = s.addCloses(ctx, &o)
+	return o, err
 }
 
 func (s *Server) addIntake(o *Overview, found ledger.Overview) {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/csv"
 	"errors"
@@ -36,6 +37,16 @@ type Report struct {
 	Totals   Totals       `json:"totals"`
 	Accounts []OfAccount  `json:"accounts"`
 	Rows     []LeavingRow `json:"rows,omitempty"` // none for those who have not signed in
+
+	RowCounts *RowCounts `json:"rowCounts,omitempty"` // of each list, where Rows has only the first ones of each; nil: it has all
+}
+
+// RowCounts are how many rows the lists of a report have.
+type RowCounts struct {
+	All      int `json:"all"`
+	LoggedIn int `json:"loggedIn"`
+	Open     int `json:"open"`
+	Skipped  int `json:"skipped"`
 }
 
 // AuditHead is the end of the audit's chain when a report was made.
@@ -185,6 +196,9 @@ func inHours(d time.Duration) string {
 	return d.String()
 }
 
+// AllRows are the rows of everybody.
+func (r Report) AllRows() []LeavingRow { return r.Rows }
+
 // LoggedInRows are the rows of those who logged in after leaving.
 func (r Report) LoggedInRows() []LeavingRow {
 	return r.rows(func(l LeavingRow) bool { return l.LoggedIn })
@@ -198,6 +212,23 @@ func (r Report) OpenRows() []LeavingRow {
 // SkippedRows are the rows of those whom a person left open.
 func (r Report) SkippedRows() []LeavingRow {
 	return r.rows(func(l LeavingRow) bool { return l.Class == string(ledger.LeftOpen) })
+}
+
+// cut leaves no more rows than it takes for the first n of each list.
+func (r Report) cut(n int) Report {
+	lists := [][]LeavingRow{r.Rows, r.LoggedInRows(), r.OpenRows(), r.SkippedRows()}
+	if len(r.Rows) <= n {
+		return r
+	}
+	r.RowCounts = &RowCounts{len(lists[0]), len(lists[1]), len(lists[2]), len(lists[3])}
+	kept := make(map[int64]bool)
+	for _, list := range lists {
+		for _, l := range list[:min(n, len(list))] {
+			kept[l.Entry] = true
+		}
+	}
+	r.Rows = r.rows(func(l LeavingRow) bool { return kept[l.Entry] })
+	return r
 }
 
 func (r Report) rows(which func(LeavingRow) bool) []LeavingRow {
@@ -260,15 +291,41 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-//go:embed report.html
-var reportPage string
+var (
+	//go:embed report.html
+	reportFile string
 
-var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
-	"when":  minute,
-	"day":   func(t time.Time) string { return strings.TrimSuffix(minute(t), " 00:00") },
-	"hours": func(h float64) string { return strconv.FormatFloat(h, 'f', 1, 64) },
-	"words": func(word string) string { return strings.ReplaceAll(word, "_", " ") },
-}).Parse(reportPage))
+	// ReportBody is what is in a report, as templates: "report" is of a Report. Of the
+	// functions that it asks for, ReportFunctions has those of a file that needs nothing
+	// beside it; a page may have others in their place.
+	//go:embed report_body.html
+	ReportBody string
+
+	// What a report looks like, beside what it has in common with all pages.
+	//go:embed pages/assets/report.css
+	reportStyle string
+)
+
+var reportTemplate = template.Must(template.Must(template.New("body").Funcs(ReportFunctions()).Parse(ReportBody)).
+	New("file").Parse(strings.Replace(reportFile, "/* report.css */\n", reportStyle, 1)))
+
+// ReportFunctions are those that ReportBody asks for.
+func ReportFunctions() template.FuncMap {
+	return template.FuncMap{
+		"when":   minute,
+		"day":    func(t time.Time) string { return strings.TrimSuffix(minute(t), " 00:00") },
+		"hours":  func(h float64) string { return strconv.FormatFloat(h, 'f', 1, 64) },
+		"words":  func(word string) string { return strings.ReplaceAll(word, "_", " ") },
+		"zone":   func() string { return "All times are UTC." },
+		"leaver": func(l LeavingRow) string { return cmp.Or(l.Email, "erased") },
+		"hold":   func(id int64) string { return fmt.Sprint("hold ", id) },
+		// How many there are of a class, a state or "all", in an account or in whichever.
+		"rows": func(_ any, _, _ string, n int) int { return n },
+		// Where the heading of a list can be found, and what is not in the list.
+		"anchor": func(string) template.HTMLAttr { return "" },
+		"cut":    func(any, string) string { return "" },
+	}
+}
 
 // minute is a time as a page shows it, in UTC.
 func minute(t time.Time) string {
@@ -318,12 +375,20 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request, who principal) {
 	query := r.URL.Query()
 	format := query.Get("format")
 	since, until, err := Period(query.Get("since"), query.Get("until"), time.Now())
+	var most int
+	wrong := read(query, "rows", &most, positive, "not a number from 1 on")
+	if most > 0 && format != "" && format != "json" {
+		wrong = errors.New("rows: goes with json alone: a document has them all")
+	}
 	switch {
 	case err != nil:
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	case format != "" && format != "json" && format != "csv" && format != "html":
 		problem(w, http.StatusBadRequest, fmt.Sprintf("format: %q: none of json, csv, html", format))
+		return
+	case wrong != nil:
+		problem(w, http.StatusBadRequest, wrong.Error())
 		return
 	case format == "csv" && who.name == "":
 		problem(w, http.StatusForbidden, "the rows name people: they need a token, see admin.tokens_file; json and html have the counts")
@@ -344,6 +409,9 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request, who principal) {
 		document(w, "text/html; charset=utf-8")
 		_ = shown.WriteHTML(w)
 	default:
+		if most > 0 {
+			shown = shown.cut(most)
+		}
 		answer(w, shown)
 	}
 }

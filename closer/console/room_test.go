@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -67,6 +68,7 @@ type room struct {
 	lists   reconciler
 	logs    *observer.ObservedLogs
 	close   func() error // closes the ledger
+	stop    func()       // ends the listener
 }
 
 // word is a verdict as a request has it.
@@ -137,6 +139,7 @@ func open(t *testing.T, s setup) *room {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	r.stop = cancel
 	go func() { done <- server.Run(ctx) }()
 	r.close = sync.OnceValue(r.ledger.Close)
 	t.Cleanup(func() {
@@ -217,9 +220,9 @@ func (r *room) ask(t *testing.T, method, path, token, body string) answer {
 	return r.askAs(t, method, path, header, body)
 }
 
-func (r *room) askAs(t *testing.T, method, path string, header http.Header, body string) answer {
+func (r *room) askAs(t *testing.T, method, path string, header http.Header, said string) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(said))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,9 +232,27 @@ func (r *room) askAs(t *testing.T, method, path string, header http.Header, body
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	body := io.Reader(resp.Body)
+	if resp.Header.Get("Content-Type") == "text/event-stream" && method == http.MethodGet { // which has no end: the first event
+		body = &firstEvent{bufio.NewReader(resp.Body)}
+	}
+	text, err := io.ReadAll(body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return answer{resp.StatusCode, resp.Header, string(text)}
+}
+
+// firstEvent is what a stream says until an empty line.
+type firstEvent struct{ *bufio.Reader }
+
+func (f *firstEvent) Read(into []byte) (int, error) {
+	if f.Reader == nil {
+		return 0, io.EOF
+	}
+	line, err := f.ReadString('\n')
+	if line == "\n" || err != nil {
+		f.Reader = nil
+	}
+	return copy(into, line), nil
 }

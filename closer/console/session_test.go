@@ -101,19 +101,54 @@ func withTokens(t *testing.T) http.Handler {
 	return s.handler()
 }
 
+// asks asks a handler as a browser on this machine would.
+func asks(t *testing.T, handler http.Handler) func(method, path, body string, header http.Header) *httptest.ResponseRecorder {
+	t.Helper()
+	return func(method, path, body string, header http.Header) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), method, "http://localhost"+path, strings.NewReader(body))
+		r.Header = header
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		return w
+	}
+}
+
+func form() http.Header { return http.Header{"Content-Type": {"application/x-www-form-urlencoded"}} }
+
+func TestTokensAreTriedAFewTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ask := asks(t, withTokens(t))
+		try := func(token string) string {
+			return ask("POST", "/sign-in", "token="+token, form()).Header().Get("Location")
+		}
+		for i := range triesAtOnce {
+			if to := try(fmt.Sprint("guess", i)); to != "/sign-in?why=wrong" {
+				t.Errorf("guess %d: to %s", i, to)
+			}
+		}
+		if to := try("right"); to != "/sign-in?why=too_many" {
+			t.Errorf("a guess that hits: to %s", to)
+		}
+		w := ask("GET", "/holds", "", http.Header{"Authorization": {"Bearer right"}})
+		if w.Code != 200 {
+			t.Errorf("a command is kept out by who guesses: %d", w.Code)
+		}
+		time.Sleep(tryAgainAfter)
+		if to := try("right"); to != "/" {
+			t.Errorf("after a while: to %s", to)
+		}
+		if to := try("right"); to != "/sign-in?why=too_many" {
+			t.Errorf("and at once again: to %s", to)
+		}
+	})
+}
+
 func TestPagesEndWithTheSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		handler := withTokens(t)
-		ask := func(method, path, body string, header http.Header) *httptest.ResponseRecorder {
-			r := httptest.NewRequestWithContext(t.Context(), method, "http://localhost"+path, strings.NewReader(body))
-			r.Header = header
-			w := httptest.NewRecorder()
-			handler.ServeHTTP(w, r)
-			return w
-		}
-		in := ask("POST", "/sign-in", "token=right", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}})
+		ask := asks(t, withTokens(t))
+		in := ask("POST", "/sign-in", "token=right", form())
 		secret, _, _ := strings.Cut(in.Header().Get("Set-Cookie"), ";")
-		asks := http.Header{"Cookie": {secret}}
+		byHand := http.Header{"Cookie": {secret}}
 		live := http.Header{"Cookie": {secret}, "Signoff-Live": {"1"}}
 		expect := func(header http.Header, status int, body string) {
 			t.Helper()
@@ -121,16 +156,16 @@ func TestPagesEndWithTheSession(t *testing.T) {
 				t.Errorf("%d %s, want %d %s", w.Code, w.Body, status, body)
 			}
 		}
-		expect(asks, 200, "ann 1h0m0s")
+		expect(byHand, 200, "ann 1h0m0s")
 		time.Sleep(40 * time.Minute)
 		expect(live, 200, "ann 20m0s")
-		expect(asks, 200, "ann 1h0m0s")
+		expect(byHand, 200, "ann 1h0m0s")
 		for range 10 {
 			time.Sleep(45 * time.Minute)
-			ask("GET", "/holds", "", asks)
+			ask("GET", "/holds", "", byHand)
 		}
-		expect(asks, 303, "")
-		in = ask("POST", "/sign-in", "token=right", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}})
+		expect(byHand, 303, "")
+		in = ask("POST", "/sign-in", "token=right", form())
 		secret, _, _ = strings.Cut(in.Header().Get("Set-Cookie"), ";")
 		live.Set("Cookie", secret)
 		for range 59 {
@@ -140,6 +175,56 @@ func TestPagesEndWithTheSession(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		expect(live, 401, "")
+	})
+}
+
+func TestASessionByPasswordIsGoodForItsHash(t *testing.T) {
+	before := usersOf(t, map[string]string{"ann": "right", "ben": "right"})
+	hash := before.config.Users["ann"]
+	another := usersOf(t, map[string]string{"ben": "right"})
+	another.config.Users["ben"] = hash
+	in := session{who: principal{name: "ann", role: viewer, byPassword: true}, way: byPassword, hash: string(hash)}
+	for name, c := range map[string]struct {
+		users *webFile
+		want  bool
+	}{
+		"as it was":            {before, true},
+		"hashed anew":          {usersOf(t, map[string]string{"ann": "right"}), false},
+		"the user is gone":     {usersOf(t, map[string]string{"ben": "right"}), false},
+		"there are none":       {&webFile{}, false},
+		"somebody else has it": {another, false},
+	} {
+		if _, ok, err := (&Server{}).stillIn(in, c.users); err != nil || ok != c.want {
+			t.Errorf("%s: %v, %v", name, ok, err)
+		}
+	}
+	if _, ok, _ := (&Server{}).stillIn(session{way: byOIDC}, before); ok {
+		t.Error("one by OIDC is good where that is not configured")
+	}
+	if _, ok, _ := (&Server{}).stillIn(session{}, before); ok {
+		t.Error("one by nothing is good")
+	}
+}
+
+// What goes on for as long as a page is open is asked for anew from time to time.
+func TestTheStreamEndsWithTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := newTries(zap.NewNop())
+		users := usersOf(t, map[string]string{"ann": "right"})
+		s := &Server{log: zap.NewNop(), web: &keptWeb{inForce: users}, tries: tries, passwords: newPasswords(tries), sessions: newSessions(8 * time.Hour)}
+		secret := s.sessions.begin(session{who: principal{name: "ann", role: viewer}, way: byPassword, hash: string(users.config.Users["ann"])}, time.Now())
+		begun := time.Now()
+		serve := s.may(viewer, func(_ http.ResponseWriter, r *http.Request, _ principal) { <-r.Context().Done() })
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "http://localhost"+livePath, nil)
+		r.AddCookie(&http.Cookie{Name: sessionCookie, Value: secret})
+		serve(httptest.NewRecorder(), r)
+		if open := time.Since(begun); open != idleAtMost {
+			t.Errorf("it was open for %v, want %v", open, idleAtMost)
+		}
+		w := httptest.NewRecorder()
+		if serve(w, r); w.Code != 401 {
+			t.Errorf("and then %d", w.Code)
+		}
 	})
 }
 

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -28,12 +29,12 @@ const (
 	scraper  role = "scraper"  // a viewer or anybody, by admin.open_metrics
 )
 
-// principal is a person, or a program, with a token or a password; without a name
-// where neither tokens nor users are configured.
+// principal is a person, or a program, with a session, a token or a password; without a
+// name where nobody can be told from others.
 type principal struct {
 	name string
 	role role
-	hash []byte // of the token
+	hash []byte // of the token; nil: they came by another way
 
 	byPassword bool      // a user of the web config
 	until      time.Time // when their session ends; zero: they bring a token or a password each time
@@ -103,10 +104,22 @@ func (s *Server) may(needed role, next func(http.ResponseWriter, *http.Request, 
 			problem(w, http.StatusForbidden, "read-only: a decision needs a named person, see admin.tokens_file and admin.oidc")
 		default:
 			if who, ok := s.known(w, r, in); ok && who.allowed(w, needed) {
+				r, cancel := endingWith(r, who)
+				defer cancel()
 				next(w, r, who)
 			}
 		}
 	}
+}
+
+// endingWith has the answer that goes on for as long as a page is open end with the
+// session: the page then asks for it anew, and so it is asked again who they are.
+func endingWith(r *http.Request, who principal) (*http.Request, context.CancelFunc) {
+	if r.URL.Path != livePath || who.until.IsZero() {
+		return r, func() {}
+	}
+	ctx, cancel := context.WithDeadline(r.Context(), who.until)
+	return r.WithContext(ctx), cancel
 }
 
 // knowsPeople says whether people can be told from each other: then nobody else gets
@@ -215,7 +228,7 @@ func (s *Server) asks(r *http.Request, in *webFile) *stranger {
 		ways = append(ways, `Cookie realm="signoff", form-action="`+signInPath+`"`)
 	}
 	if s.oidc != nil {
-		needed = append(needed, "a session, by "+signInPath)
+		needed = append(needed, "a sign-in at "+signInPath)
 	}
 	return &stranger{http.StatusUnauthorized, strings.Join(needed, ", or ") + " is needed", http.Header{"Www-Authenticate": ways}}
 }

@@ -157,7 +157,11 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, deta
 		return
 	}
 	seal(w.Header())
-	s.page(w, r, visit{fault: &Fault{Status: status, Detail: detail}})
+	v := visit{fault: &Fault{Status: status, Detail: detail}}
+	if who, ok, err := s.signedIn(r, s.web.now()); err == nil && ok {
+		v.visitor = who.visitor()
+	}
+	s.page(w, r, v)
 }
 
 // inside makes a client that calls the API without leaving the process, in the name of

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"signoff/consumer"
@@ -55,6 +56,7 @@ type StoryEvent struct {
 // StoryLeaver is one leaver.
 type StoryLeaver struct {
 	Emails   []string // all that the leaver goes by, the first one first; none once they were erased
+	Name     string   // by the newest word; "" if none had it, or once it was erased
 	Leavings []StoryLeaving
 	More     int // older leavings that are left out
 }
@@ -167,6 +169,7 @@ const (
 	storyEntries = `SELECT id, hold, deferred_until, watched_at, watch_over, erased_at, state = 'cancelled' AND reason = '` + sameAsOpen + `',
 		split_from, COALESCE((SELECT c.effective_at FROM cancels c WHERE entries.cancel > 0 AND c.id = entries.cancel), 0), EXISTS (SELECT 1 FROM memberships m JOIN batches b ON b.id = m.batch JOIN imports i ON i.id = b.import
 			WHERE m.entry = entries.id AND m.outcome = '' AND i.ended_at = 0) FROM entries WHERE leaver = $1`
+	storyName   = `SELECT given_name, family_name FROM entries WHERE leaver = $1 AND given_name || family_name <> '' ORDER BY id DESC LIMIT 1`
 	storySteps  = `SELECT seq, at, action, entry, actor, facts FROM audit WHERE entry IN (SELECT value FROM json_each($1))`
 	storyShared = `SELECT seq, at, action, entry, actor, facts FROM audit WHERE seq >= $1 AND ` + sharedActions + ` AND json_valid(facts)
 		AND (json_extract(facts, '$.hold') IN (SELECT value FROM json_each($2)) OR json_extract(facts, '$.account') IN (SELECT value FROM json_each($3)))
@@ -297,6 +300,14 @@ func (t *teller) leaver(name string) error {
 		if err == nil && !slices.Contains(one.Emails, address) {
 			one.Emails = append(one.Emails, address)
 		}
+		return err
+	}, name); err != nil {
+		return err
+	}
+	if err := t.each(storyName, func(rows *sql.Rows) error {
+		var given, family string
+		err := rows.Scan(&given, &family)
+		one.Name = strings.TrimSpace(given + " " + family)
 		return err
 	}, name); err != nil {
 		return err

@@ -35,9 +35,10 @@ type LeaverFilter struct {
 	Returned bool // closed before, and open again
 	Urgent   bool
 
-	ReceivedFrom, ReceivedTo time.Time // To is not in it; zero: no end
-	SettledFrom, SettledTo   time.Time
-	TookFrom, TookTo         time.Duration // from due until settled; 0: no end
+	EffectiveFrom, EffectiveTo time.Time // To is not in it; zero: no end
+	ReceivedFrom, ReceivedTo   time.Time
+	SettledFrom, SettledTo     time.Time
+	TookFrom, TookTo           time.Duration // from due until settled; 0: no end
 
 	Order Order  // "": ByNews
 	After Cursor // the zero value: from the beginning
@@ -75,51 +76,57 @@ func (f LeaverFilter) Validate() error {
 	return nil
 }
 
-// List returns a page of entries.
-func (l *Ledger) List(ctx context.Context, f LeaverFilter) ([]Listed, error) {
-	q := newListing(f)
+// List returns a page of entries, and how many there are on all pages; -1: too many, of
+// those whom a text speaks of, to be counted.
+func (l *Ledger) List(ctx context.Context, f LeaverFilter) (page []Listed, total int, err error) {
+	var hits found
+	if text := strings.TrimSpace(f.Text); text != "" {
+		if hits, err = l.search(ctx, text); err != nil {
+			return nil, 0, err
+		}
+	}
+	q := newListing(f, hits)
 	if len(q.states) == 0 {
-		return nil, nil
+		return nil, 0, nil
+	}
+	total = -1
+	if !hits.broad {
+		// Not by the statements that are kept: there are more filters than room for them.
+		if err := l.read.DB.QueryRowContext(ctx, q.count(), q.args...).Scan(&total); err != nil {
+			return nil, 0, err
+		}
 	}
 	var ids []int64
-	// Not by the statements that are kept: there are more filters than room for them.
+	q = newListing(f, hits)
 	if err := eachRow(ctx, l.read.DB, func(rows *sql.Rows) error {
 		var id, due int64
 		err := rows.Scan(&id, &due)
 		ids = append(ids, id)
 		return err
 	}, q.page(f), q.args...); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return l.listed(ctx, ids, f.Order)
-}
-
-// Count returns how many entries a list has in all.
-func (l *Ledger) Count(ctx context.Context, f LeaverFilter) (n int, err error) {
-	f.After = Cursor{}
-	q := newListing(f)
-	if len(q.states) == 0 {
-		return 0, nil
-	}
-	err = l.read.DB.QueryRowContext(ctx, q.count(), q.args...).Scan(&n)
-	return n, err
+	page, err = l.listed(ctx, ids, f.Order)
+	return page, total, err
 }
 
 // listing is the text of a query of a list, and what goes into it.
 type listing struct {
-	with   string // finds whom a text speaks of; "": it speaks of nobody in particular
+	hits   string // entries that were searched for, a JSON list; "": it is about all
 	states []State
 	where  []string
 	args   []any
 }
 
-func newListing(f LeaverFilter) *listing {
+func newListing(f LeaverFilter, hits found) *listing {
 	q := &listing{states: slices.Compact(slices.Sorted(slices.Values(f.States)))}
 	if len(f.States) == 0 {
 		q.states = States()
 	}
-	if text := strings.TrimSpace(f.Text); text != "" {
-		q.search(text)
+	if hits.broad {
+		q.speaksOf(hits.text)
+	} else {
+		q.hits = hits.ids
 	}
 	if f.Open {
 		q.only(State.Open)
@@ -141,6 +148,7 @@ func newListing(f LeaverFilter) *listing {
 	if f.Urgent {
 		q.and(`e.urgent = 1`)
 	}
+	q.between(`e.effective_at`, micros(f.EffectiveFrom), micros(f.EffectiveTo))
 	q.between(`e.received_at`, micros(f.ReceivedFrom), micros(f.ReceivedTo))
 	q.between(`e.settled_at`, micros(f.SettledFrom), micros(f.SettledTo))
 	if f.TookFrom > 0 || f.TookTo > 0 {
@@ -191,40 +199,36 @@ func (q *listing) page(f LeaverFilter) string {
 	} else if f.After.Entry != 0 {
 		q.and(`e.id < ?`, f.After.Entry)
 	}
-	limit := q.arg(f.Limit)
-	end := ` ORDER BY ` + order + ` LIMIT ` + limit
-	if q.with != "" {
-		return q.with + `SELECT e.id, e.due_at FROM hits CROSS JOIN entries e ON e.id = hits.id WHERE ` + q.conditions() + end
-	}
-	// A state at a time: within one, an index has them in order, and no more of them are
-	// read than are shown.
-	var each []string
-	for _, s := range q.states {
-		each = append(each, `SELECT id, due_at FROM (SELECT e.id, e.due_at FROM entries e WHERE `+
-			strings.Join(append([]string{`e.state = ` + q.arg(string(s))}, q.where...), ` AND `)+end+`)`)
-	}
-	return strings.Join(each, ` UNION ALL `) + end
+	end := ` ORDER BY ` + order + ` LIMIT ` + q.arg(f.Limit)
+	return q.each(`id, due_at`, `e.id AS id, e.due_at AS due_at`, end) + end
 }
 
+// count counts on all pages.
 func (q *listing) count() string {
-	if q.with != "" {
-		return q.with + `SELECT COUNT(*) FROM hits CROSS JOIN entries e ON e.id = hits.id WHERE ` + q.conditions()
-	}
-	if len(q.where) == 0 && len(q.states) == len(States()) {
+	if len(q.where) == 0 && q.hits == "" && len(q.states) == len(States()) {
 		return `SELECT COUNT(*) FROM entries`
 	}
-	return `SELECT COUNT(*) FROM entries e WHERE ` + q.conditions()
+	return `SELECT SUM(n) FROM (` + q.each(`n`, `COUNT(*) AS n`, ``) + `)`
 }
 
-func (q *listing) conditions() string {
-	if len(q.states) == len(States()) {
-		return strings.Join(append([]string{`true`}, q.where...), ` AND `)
+// each selects something of those searched for, or of all, a state at a time: within one,
+// an index has them in order, and no more of them are read than are shown.
+func (q *listing) each(outer, inner, end string) string {
+	from := `SELECT ` + inner + ` FROM entries e WHERE `
+	if q.hits != "" {
+		names := make([]string, 0, len(q.states))
+		for _, s := range q.states {
+			names = append(names, q.arg(string(s)))
+		}
+		// By their ids alone, and not by each state and id.
+		return `SELECT ` + inner + ` FROM json_each(` + q.arg(q.hits) + `) hit CROSS JOIN entries e ON e.id = hit.value WHERE ` +
+			strings.Join(append([]string{`CASE WHEN e.state IN (` + strings.Join(names, `, `) + `) THEN 1 ELSE 0 END = 1`}, q.where...), ` AND `)
 	}
-	names := make([]string, 0, len(q.states))
+	var each []string
 	for _, s := range q.states {
-		names = append(names, q.arg(string(s)))
+		each = append(each, `SELECT `+outer+` FROM (`+from+strings.Join(append([]string{`e.state = ` + q.arg(string(s))}, q.where...), ` AND `)+end+`)`)
 	}
-	return strings.Join(append([]string{`e.state IN (` + strings.Join(names, `, `) + `)`}, q.where...), ` AND `)
+	return strings.Join(each, ` UNION ALL `)
 }
 
 // listed reads the entries of a page.

@@ -154,7 +154,7 @@ func TestReadmeNamesEveryConfigKeyAndNoOther(t *testing.T) {
 }
 
 // TestReadmeConfigLoads loads the config of the README as it stands there, but
-// for the tokens and the web config, which are read at once.
+// for the tokens, the web config and the secret, which are read at once.
 func TestReadmeConfigLoads(t *testing.T) {
 	text, _ := readme(t)
 	for _, m := range fence.FindAllStringSubmatch(text, -1) {
@@ -169,7 +169,11 @@ func TestReadmeConfigLoads(t *testing.T) {
 		if err := os.WriteFile(web, []byte("basic_auth_users: {ann: "+annsHash+"}"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		whole := strings.NewReplacer("/etc/signoff/tokens", tokens, "/etc/signoff/web.yml", web).Replace(m[2])
+		secret := filepath.Join(t.TempDir(), "oidc-secret")
+		if err := os.WriteFile(secret, []byte("a secret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		whole := strings.NewReplacer("/etc/signoff/tokens", tokens, "/etc/signoff/web.yml", web, "/run/secrets/oidc-secret", secret).Replace(m[2])
 		if _, err := loadConfig(writeConfig(t, whole)); err != nil {
 			t.Error(err)
 		}

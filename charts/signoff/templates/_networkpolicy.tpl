@@ -15,6 +15,9 @@
 {{- $directory := list }}
 {{- with (($config.events).directory).scim }}{{ $directory = append $directory (include "signoff.urlPort" .) }}{{ end }}
 {{- include "signoff.way" (list . (include "signoff.tcp" (list $ways.directory.ports $directory) | fromJsonArray) $ways.directory.to) }}
+{{- $oidc := list }}
+{{- with (($config.admin).oidc).issuer }}{{ $oidc = append $oidc (include "signoff.urlPort" .) }}{{ end }}
+{{- include "signoff.way" (list . (include "signoff.tcp" (list $ways.oidc.ports $oidc) | fromJsonArray) $ways.oidc.to) }}
 {{- with $ways.extra }}
 {{ include "signoff.tpl" (list $ .) }}
 {{- end }}

@@ -77,10 +77,11 @@ type grant struct {
 
 // New makes an issuer that still needs its URL.
 func New(clientID, secret string, people ...Person) *Issuer {
-	i := &Issuer{ClientID: clientID, ClientSecret: secret, People: people, codes: make(map[string]grant), asked: make(map[string]int)}
-	i.Rotate()
-	return i
+	return &Issuer{ClientID: clientID, ClientSecret: secret, People: people, key: firstKey(), codes: make(map[string]grant), asked: make(map[string]int)}
 }
+
+// All begin with the same key: to make one takes a while.
+var firstKey, strangersKey = sync.OnceValue(newKey), sync.OnceValue(newKey)
 
 // Change has it do this wrong from now on.
 func (i *Issuer) Change(wrong Wrong) {
@@ -260,7 +261,7 @@ func (i *Issuer) idToken(g grant, wrong Wrong) string {
 	var by any = crypto.PrivateKey(key)
 	switch {
 	case wrong.Signature:
-		by = newKey()
+		by = strangersKey()
 	case wrong.Secret:
 		method, by = jwt.SigningMethodHS256, []byte(i.ClientSecret)
 	case wrong.Unsigned:

@@ -36,6 +36,11 @@ var functions = template.FuncMap{
 	"until":    until,
 	"left":     left,
 	"grave":    grave,
+	"took":     took,
+	"step":     stepClass,
+	"because":  because,
+	"prose":    prose,
+	"later":    later,
 }
 
 // moment is a time as a page has it: in UTC, which the script turns into the reader's
@@ -45,8 +50,13 @@ func moment(t time.Time) template.HTML {
 		return ""
 	}
 	t = t.UTC()
-	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, //nolint:gosec // a time has no markup
-		t.Format(time.RFC3339Nano), t.Format(time.RFC3339Nano), t.Format("2006-01-02 15:04 UTC")))
+	return timeElement(t, t.Format("2006-01-02 15:04 UTC"))
+}
+
+// timeElement is a time that is shown as text, with the exact one beside it.
+func timeElement(t time.Time, text string) template.HTML {
+	exact := t.UTC().Format(time.RFC3339Nano)
+	return template.HTML(`<time datetime="` + exact + `" title="` + exact + `">` + text + `</time>`) //nolint:gosec // a time has no markup
 }
 
 // until is how long it is until a time, as m:ss.
@@ -63,6 +73,15 @@ func until(now, then time.Time) string {
 
 // words is a word of the code as people read it.
 func words(word any) string { return strings.ReplaceAll(fmt.Sprint(word), "_", " ") }
+
+// because is why an entry stands as it does: a word of ours, or a code of Docusign's,
+// which stays as one may look it up.
+func because(reason string) string {
+	if reason == strings.ToUpper(reason) {
+		return reason
+	}
+	return words(reason)
+}
 
 // count groups the digits of a number.
 func count(n any) string {
@@ -149,7 +168,7 @@ func dict(all ...any) (map[string]any, error) {
 	return made, nil
 }
 
-// class is the look of a state: a page never tells by colour alone, the word is there.
+// class is the look of a state: a page never tells by color alone, the word is there.
 func class(state string) string {
 	switch ledger.State(state) {
 	case ledger.Closed, ledger.AlreadyClosed:

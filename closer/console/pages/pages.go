@@ -177,7 +177,11 @@ func parseTemplates() map[string]*template.Template {
 		if name == "layout" || name == "parts" {
 			continue
 		}
-		all[name] = template.Must(template.Must(common.Clone()).ParseFS(templateFiles, file))
+		own := template.Must(common.Clone())
+		if name == "report" {
+			template.Must(own.Funcs(reportFunctions).New("body").Parse(console.ReportBody))
+		}
+		all[name] = template.Must(own.ParseFS(templateFiles, file))
 	}
 	return all
 }

@@ -131,7 +131,7 @@ func (p *Pages) settleReject(w http.ResponseWriter, r *http.Request) error {
 		return errNoPage
 	}
 	if err == nil {
-		http.Redirect(w, r, fmt.Sprintf("/rejects/%d?done=%s", id, settled.State), http.StatusSeeOther)
+		http.Redirect(w, r, fmt.Sprintf("/rejects/%d?done=%s", id, settled.State), http.StatusSeeOther) //nolint:gosec // to a path of ours, always
 		return nil
 	}
 	status, detail := refusal(err)

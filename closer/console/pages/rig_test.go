@@ -39,13 +39,18 @@ type rig struct {
 // whoever asks.
 func open(t *testing.T, tokens bool) *rig {
 	t.Helper()
+	return openIn(t, "close", tokens)
+}
+
+func openIn(t *testing.T, mode string, tokens bool) *rig {
+	t.Helper()
 	dir := t.TempDir()
-	r := &rig{about: console.About{Version: "0.0.1", Mode: "close", Deadline: 24 * time.Hour}}
+	r := &rig{about: console.About{Version: "0.0.1", Mode: mode, Deadline: 24 * time.Hour}}
 	var err error
 	if r.ledger, err = ledger.Open(t.Context(), ledger.Config{URL: "sqlite://" + filepath.Join(dir, "ledger.db")}, ledger.Observe{}); err != nil {
 		t.Fatal(err)
 	}
-	cfg := console.Config{Listen: "127.0.0.1:0"}
+	cfg := console.Config{Listen: "127.0.0.1:0", Session: time.Hour}
 	if tokens {
 		cfg.TokensFile = filepath.Join(dir, "tokens")
 		lines := fmt.Sprintf("alice:operator:%x\nbob:viewer:%x\n", sha256.Sum256([]byte(operator)), sha256.Sum256([]byte(viewer)))

@@ -5,9 +5,10 @@ ALTER TABLE accounts ADD COLUMN next_at BIGINT NOT NULL DEFAULT 0;
 
 -- By which entries are listed and counted, whatever is asked of them, without reading all
 -- that is in them.
-CREATE INDEX entries_list ON entries (state, id, account, urgent, returned, due_at, received_at, settled_at);
-CREATE INDEX entries_settled ON entries (settled_at, state, due_at, id) WHERE settled_at > 0;
-CREATE INDEX entries_held ON entries (hold, urgent, id) WHERE state = 'held';
+CREATE INDEX entries_list ON entries (state, id, account, urgent, returned, due_at, received_at, settled_at, effective_at);
+CREATE INDEX entries_settled ON entries (settled_at, state, due_at);
+CREATE INDEX entries_held ON entries (hold, id) WHERE state = 'held';
+CREATE INDEX entries_urgent ON entries (state, id, held_at) WHERE urgent = 1;
 
 -- By which people are searched for.
 CREATE INDEX entries_family ON entries (family_name COLLATE NOCASE) WHERE family_name <> '';

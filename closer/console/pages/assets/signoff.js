@@ -86,6 +86,7 @@
 	let fetching = false;
 	let again = false;
 	const renew = async () => {
+		if (!document.querySelector("[data-live][id]")) return; // such as a report: it is as of when it was made
 		if (fetching) {
 			again = true;
 			return;
@@ -93,14 +94,14 @@
 		fetching = true;
 		try {
 			const asked = { headers: { "Signoff-Live": "1" } };
-			if (search && sought()) Object.assign(asked, { method: "POST", body: new URLSearchParams(new FormData(search)) });
+			if (search && sought()) Object.assign(asked, { method: "POST", body: searchBody() });
 			const answer = await fetch(asked.method ? search.action : location.pathname + location.search, asked);
 			if (answer.redirected || answer.status === 401) {
 				offline("You are signed out: what you see is old. Load the page again to sign in.");
 				stream?.close();
 				return;
 			}
-			if (!answer.ok) return;
+			if (!answer.ok && !asked.method) return;
 			const date = Date.parse(answer.headers.get("Date"));
 			if (!isNaN(date) && Math.abs(date - Date.now()) > 2000) skew = date - Date.now();
 			place(new DOMParser().parseFromString(await answer.text(), "text/html"));
@@ -109,6 +110,7 @@
 			// the stream says so, if the daemon is away
 		} finally {
 			fetching = false;
+			document.getElementById("list")?.removeAttribute("aria-busy");
 			if (again) {
 				again = false;
 				setTimeout(renew, 500);
@@ -166,7 +168,20 @@
 	// A search is posted, since an address must not be in a URL that servers log. It stands
 	// behind the #, which no browser sends: so it can be sent to a colleague all the same.
 	const search = document.querySelector("form[data-search]");
-	const sought = () => location.hash.startsWith("#q=") ? decodeURIComponent(location.hash.slice("#q=".length)) : "";
+	const sought = () => {
+		if (!location.hash.startsWith("#q=")) return "";
+		try {
+			return decodeURIComponent(location.hash.slice("#q=".length));
+		} catch {
+			return ""; // a link that was cut off
+		}
+	};
+	const page = () => new URLSearchParams(location.search).get("after"); // of the list, that is shown
+	const searchBody = () => {
+		const body = new URLSearchParams(new FormData(search));
+		if (page()) body.set("after", page());
+		return body;
+	};
 	const seek = () => {
 		search.elements.text.value = search.elements.text.defaultValue = sought();
 		keepSought();
@@ -180,11 +195,19 @@
 		search.addEventListener("submit", (event) => {
 			event.preventDefault();
 			const text = search.elements.text.value.trim();
-			history.pushState(null, "", text ? "#q=" + encodeURIComponent(text) : location.pathname + location.search);
+			const query = new URLSearchParams(location.search);
+			query.delete("after"); // what is sought begins with a first page
+			history.pushState(null, "", location.pathname + (query.size ? "?" + query : "") + (text ? "#q=" + encodeURIComponent(text) : ""));
 			seek();
 		});
 		addEventListener("popstate", seek);
-		if (sought()) seek();
+		if (sought()) {
+			document.getElementById("list")?.setAttribute("aria-busy", "true"); // these are not those sought
+			seek();
+		} else if (search.elements.text.defaultValue) { // this page is the answer to a form
+			history.replaceState(null, "", search.dataset.here + "#q=" + encodeURIComponent(search.elements.text.defaultValue));
+			keepSought();
+		}
 	}
 
 	// A token behind the # of a link to sign in by, such as a demo prints, is never sent
@@ -212,6 +235,12 @@
 		all.hidden = false;
 		all.addEventListener("change", () => { for (const box of boxes()) box.checked = all.checked; });
 	}
+
+	// A printed report is in UTC, as it says: whoever reads the paper has no zone to go by.
+	addEventListener("beforeprint", () => {
+		for (const at of document.querySelectorAll(".report time[datetime]")) at.textContent = at.dateTime.slice(0, 16).replace("T", " ");
+	});
+	addEventListener("afterprint", () => localTimes(document));
 
 	const zoneLine = document.getElementById("zone");
 	const here = Intl.DateTimeFormat().resolvedOptions().timeZone;

@@ -1,0 +1,146 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const annsToken = "ann:viewer:2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90" // alice
+
+func TestWatchingNeedsToBeAllowedStill(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := Config{TokensFile: file}
+	web, err := keepWeb(cfg, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{cfg: cfg, web: web, log: zap.NewNop(), passwords: newPasswords(newTries(zap.NewNop()))}
+	r := httptest.NewRequest("GET", "/api/v1/live", nil)
+	r.Header.Set("Authorization", "Bearer alice")
+	ann := principal{name: "ann", role: viewer}
+	for _, c := range []struct {
+		tokens string
+		want   bool
+	}{
+		{annsToken, true}, {strings.Replace(annsToken, "viewer", "operator", 1), true},
+		{strings.Replace(annsToken, "ann", "ben", 1), false}, {strings.Replace(annsToken, ":2b", ":00", 1), false}, {"", false}, {"broken", false}, {annsToken, true},
+	} {
+		write(c.tokens)
+		if may := s.mayStill(r, ann); may != c.want {
+			t.Errorf("with %q ann may watch: %t", c.tokens, may)
+		}
+	}
+}
+
+// pulses is what one looks at who looks whether something has changed.
+type pulses struct {
+	now    string
+	err    error
+	looked int
+}
+
+func (p *pulses) look(context.Context) (string, error) {
+	p.looked++
+	return p.now, p.err
+}
+
+func TestOneLooksForAllAndWhileAnybodyWatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pulses{now: "a"}
+		l := newLive(p.look)
+		join := func() (<-chan string, func()) {
+			news, leave, err := l.join()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return news, leave
+		}
+		is := func(news <-chan string, want string) {
+			t.Helper()
+			synctest.Wait()
+			got := ""
+			select {
+			case got = <-news:
+			default:
+			}
+			if got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		}
+		first, leaveFirst := join()
+		is(first, "a")
+		second, leaveSecond := join()
+		is(second, "a")
+		time.Sleep(lookEvery)
+		is(first, "")
+		p.now = "b"
+		time.Sleep(lookEvery)
+		is(first, "b")
+		p.now = "c"
+		time.Sleep(lookEvery) // who is slow hears of the last one alone
+		is(second, "c")
+		is(second, "")
+		is(first, "c")
+		p.err, p.now = errors.New("disk I/O error"), "d"
+		time.Sleep(lookEvery)
+		is(first, "")
+		leaveFirst()
+		leaveFirst()
+		p.err = nil
+		time.Sleep(lookEvery)
+		is(second, "d")
+		leaveSecond()
+		synctest.Wait()
+		looked := p.looked
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if p.looked > looked {
+			t.Errorf("looked %d times for nobody", p.looked-looked)
+		}
+		third, _ := join()
+		is(third, "d")
+		l.end()
+		if _, more := <-third; more {
+			t.Error("the end is not told")
+		}
+		if _, _, err := l.join(); err == nil {
+			t.Error("watching goes on after the end")
+		}
+	})
+}
+
+func TestNotMoreWatchThanMay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLive((&pulses{now: "a"}).look)
+		var leaves []func()
+		for range mostLive {
+			_, leave, err := l.join()
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaves = append(leaves, leave)
+		}
+		if _, _, err := l.join(); !errors.Is(err, errTooMany) {
+			t.Errorf("one more: %v", err)
+		}
+		leaves[7]()
+		if _, _, err := l.join(); err != nil {
+			t.Errorf("once one has left: %v", err)
+		}
+		l.end()
+	})
+}
