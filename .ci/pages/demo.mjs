@@ -364,7 +364,9 @@ async function looking(browser, site, ana, folder) {
   await times(browser, site, ana, pages);
   await check("each page is the same by its link, in another's browser", () => sameElsewhere(browser, site, site.ana, seen, pages), 180_000);
   await check("every link leads somewhere", () => crawl(seen, site), 240_000);
+  await check("every number leads to as many rows", () => numbers(seen, site));
   await searching(browser, site, ana, seen);
+  await check("what a person types outlives what changes around it", () => typing(browser, site, ana, pages));
   await check("the report prints as a clean page", async () => {
     await seen.go("/report");
     await seen.page.emulateMedia({ media: "print" });
@@ -377,6 +379,54 @@ async function looking(browser, site, ana, folder) {
     assert.ok(pdf.length > 10_000, "an empty report");
     await seen.page.emulateMedia({ media: null });
   });
+  await seen.leave();
+}
+
+// numbers compares what Overview and the report count with how many leavers the links
+// of the numbers list.
+async function numbers(seen, site) {
+  let compared = 0;
+  for (const path of ["/?range=24h", "/report"]) {
+    await seen.go(path);
+    const links = await seen.page.locator("main a[href^='/leavers?']").evaluateAll((all) => all.map((a) => [a.getAttribute("href"), a.getAttribute("aria-label") ?? a.textContent]));
+    for (const [href, text] of links) {
+      const counted = [...text.split(": ").pop().replaceAll("\u2009", "").matchAll(/\d+/g)].reduce((sum, [n]) => sum + Number(n), 0);
+      const { total } = await listed(seen, site, `/api/v1${href}${href.includes("limit=") ? "" : "&limit=1"}`);
+      assert.equal(total, counted, `${path} says “${text}”, and ${href} lists`);
+      compared++;
+    }
+  }
+  const { holds } = await listed(seen, site, "/api/v1/holds");
+  await seen.go("/");
+  const held = number(await seen.page.locator("#path a[href='/holds']").innerText());
+  assert.equal(held, new Set(holds.flatMap((h) => h.users.map((u) => u.entry))).size, "held");
+  assert.ok(compared >= 10, `only ${compared} numbers`);
+  return `${compared} numbers`;
+}
+
+// typing has the daemon change what a page shows while somebody writes in it.
+async function typing(browser, site, ana, pages) {
+  const seen = await visit(browser, site, { storageState: ana });
+  const other = await visit(browser, site, { storageState: ana });
+  await seen.go(pages.hold);
+  const field = seen.page.getByLabel("Reason");
+  await field.fill("Half a thou");
+  await other.go("/holds");
+  await other.page.locator("details:has(form[action='/freezes']) summary").click();
+  const freeze = other.page.locator("form[action='/freezes']");
+  await freeze.locator("[type=datetime-local]").fill(new Date(Date.now() + 86_400_000).toISOString().slice(0, 16));
+  await freeze.locator("[name=reason]").fill("Nothing on a Sunday.");
+  const asked = seen.page.waitForRequest((request) => request.headers()["signoff-live"] === "1");
+  await freeze.getByRole("button").click();
+  await other.page.waitForURL((url) => url.searchParams.get("done") === "frozen");
+  await asked;
+  await seen.page.waitForTimeout(1000);
+  assert.equal(await field.inputValue(), "Half a thou");
+  assert.ok(await field.evaluate((e) => e === document.activeElement), "the field has lost the focus");
+  await other.page.locator("form[action$='/end'] [name=reason]").fill("It is Monday.");
+  await other.page.locator("form[action$='/end'] button").click();
+  await other.page.waitForURL((url) => url.searchParams.get("done") === "unfrozen");
+  await other.leave();
   await seen.leave();
 }
 

@@ -34,6 +34,12 @@ export async function hostile(browser, site) {
   await seen.page.goto(site.link("ana"), { waitUntil: "load" });
   await seen.page.waitForURL((url) => url.pathname === "/");
   const api = async (path) => (await seen.context.request.get(site.base + path)).json();
+  await check("XSS: what comes to life would be seen", async () => {
+    await seen.page.evaluate(() => document.body.insertAdjacentHTML("beforeend", '<img src=x onerror="window.hacked=1"><p style="color: red"></p>'));
+    await assert.rejects(() => lifeless(seen, "markup"), /onerror/);
+    await until("offences against the policy", () => seen.faults.filter((f) => f.startsWith("CSP: ")).length >= 2);
+    seen.faults.length = 0;
+  });
   await check("XSS: the first plan is held, with Docusign’s words in it", async () => {
     await until("hold", async () => (await api("/api/v1/holds")).holds.length > 0);
     const [hold] = (await api("/api/v1/holds")).holds;

@@ -29,6 +29,9 @@ export async function looks(browser, site, storage, pages, folder, prefix = "") 
         }
         const { scroll, wide } = await seen.page.evaluate(() => ({ scroll: document.documentElement.scrollWidth, wide: document.documentElement.clientWidth }));
         assert.ok(scroll <= wide + 1, `wider than the window: ${scroll} of ${wide} pixels`);
+        const cut = await seen.page.locator("main *").evaluateAll((all) => all.filter((e) => e.scrollWidth > e.clientWidth + 1 && ["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX) && e.clientWidth > 1 && e.tagName !== "PRE" && !["INPUT", "SELECT"].includes(e.tagName))
+          .map((e) => `${e.tagName}.${e.className}: ${e.textContent.trim().slice(0, 40)}`));
+        assert.ok(options.isMobile || cut.length === 0, `cut off on the right: ${cut.join("; ")}`);
       });
     }
     await seen.leave();

@@ -9,12 +9,13 @@ import { launch } from "./browser.mjs";
 import { check, total } from "./checks.mjs";
 import { demo } from "./demo.mjs";
 import { hostile, hostileUsers } from "./hostile.mjs";
-import { attempts, line, signing } from "./signing.mjs";
+import { attempts, line, secure, signing } from "./signing.mjs";
 import { startSite } from "./site.mjs";
 
 const [signoff, issuer, folder] = process.argv.slice(2);
 const parts = (process.env.SIGNOFF_PAGES_PARTS ?? "demo site").split(" ");
 
+const began = Date.now();
 setTimeout(() => {
   console.log("FAIL all of it: not done after 15 minutes");
   process.exit(1);
@@ -34,8 +35,14 @@ try {
       await attempts(browser, site);
       await check("the site ends", () => site.stop());
     }
+    const other = await check("a site by https starts", () => startSite(signoff, issuer, folder, { secure: true }));
+    if (other !== undefined) {
+      await secure(browser, other);
+      await check("the site by https ends", () => other.stop());
+    }
   }
 } finally {
   await browser.close();
 }
+console.log(`   ${Math.round((Date.now() - began) / 1000)} s`);
 process.exit(total());

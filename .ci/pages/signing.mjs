@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { accessible, visit } from "./browser.mjs";
 import { check, until } from "./checks.mjs";
 import { looks } from "./looks.mjs";
-import { startLine } from "./site.mjs";
+import { password, startLine } from "./site.mjs";
 
 // byProvider signs in as one of the issuer's people, from the page that was asked for.
 async function byProvider(browser, site, name, path, options = {}) {
@@ -60,6 +60,33 @@ async function empty(browser, site, folder) {
   await seen.leave();
 }
 
+// secure looks at a site by https, whose web config has a user.
+export async function secure(browser, site) {
+  await check("by https the session’s cookie is one that only this host can set", async () => {
+    const seen = await visit(browser, site, { ignoreHTTPSErrors: true });
+    await seen.page.goto(site.link("ana", "/holds"), { waitUntil: "load" });
+    await seen.page.waitForURL((url) => url.pathname === "/holds");
+    const cookies = (await seen.context.cookies()).map(({ name, httpOnly, sameSite, path, secure }) => ({ name, httpOnly, sameSite, path, secure }));
+    assert.deepEqual(cookies, [{ name: "__Host-signoff", httpOnly: true, sameSite: "Lax", path: "/", secure: true }]);
+    await seen.leave();
+  });
+  await check("a password lets in who may look", async () => {
+    const seen = await visit(browser, site, { ignoreHTTPSErrors: true });
+    await seen.go("/rejects?state=discarded");
+    const form = seen.page.locator("form", { has: seen.page.getByLabel("Password") });
+    for (const word of ["not it", password]) {
+      await form.getByLabel("Name").fill("grafana");
+      await form.getByLabel("Password").fill(word);
+      await form.getByRole("button").click();
+      await seen.page.waitForURL((url) => word === password ? url.pathname === "/rejects" : url.searchParams.get("why") === "wrong");
+    }
+    assert.equal(seen.path(), "/rejects?state=discarded");
+    assert.match(await seen.text("header"), /grafana\s+viewer/);
+    await accessible(seen.page, "rejects");
+    await seen.leave();
+  });
+}
+
 // line looks at pages while the daemon can't be heard.
 export async function line(browser, site, folder) {
   const between = await startLine(site);
@@ -100,14 +127,20 @@ export async function attempts(browser, site) {
   await check("too many attempts are told of, and the right token waits like all others", async () => {
     const seen = await visit(browser, site);
     await seen.go("/sign-in");
-    for (let i = 0; i < 200 && !seen.path().includes("why=too_many"); i++) {
-      await seen.page.getByLabel("Token").fill(`wrong-${i}`);
+    const tryToken = async (token) => {
+      await seen.page.getByLabel("Token").fill(token);
       await seen.page.getByRole("button", { name: "Sign in", exact: true }).first().click();
       await seen.page.waitForURL((url) => url.searchParams.has("why"));
       await seen.page.waitForLoadState("load");
+    };
+    for (let i = 0; i < 200 && !seen.path().includes("why=too_many"); i++) {
+      await tryToken(`wrong-${i}`);
     }
     assert.match(seen.path(), /why=too_many/);
     assert.match(await seen.text("[role=alert]"), /Too many attempts/);
+    await seen.go("/sign-in");
+    await tryToken(site.tokens.ana);
+    assert.match(seen.path(), /why=too_many/, "with the right token");
     await seen.leave();
   }, 120_000);
 }

@@ -13,8 +13,13 @@ const account = "a11ce000-0000-4000-8000-000000000001";
 const userID = "a11ce000-0000-4000-8000-0000000000aa";
 const integrationKey = "a11ce000-0000-4000-8000-0000000000ff";
 
-// startSite starts all of it. users are those of Docusign, besides two administrators.
-export async function startSite(signoff, issuer, logs, { users = [], more = [] } = {}) {
+// password is that of grafana, who looks by the web config of a secure site.
+export const password = "a password for tests";
+const passwordHash = "$2a$10$6Z.jaaigVtdD9uL61MyFMOdtEEb8Br2i8.8jZPheNVgti79tIjbdW";
+
+// startSite starts all of it. users are those of Docusign, besides two administrators;
+// secure: by https, and with a user of a web config.
+export async function startSite(signoff, issuer, logs, { users = [], secure = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "signoff-pages-"));
   process.once("exit", () => rmSync(folder, { recursive: true }));
   const inFolder = (name) => join(folder, name);
@@ -34,14 +39,18 @@ export async function startSite(signoff, issuer, logs, { users = [], more = [] }
     accounts: [{ id: account, name: "<b>Hostile</b> & Sons", users: [
       { id: userID, email: "signoff@example.com", administrator: true, created: "2020-01-01T00:00:00Z" },
       { email: "it@example.com", administrator: true, created: "2020-01-01T00:00:00Z" },
-      ...users.map((u) => ({ created: "2020-01-01T00:00:00Z", ...u })), ...more,
+      ...users.map((u) => ({ created: "2020-01-01T00:00:00Z", ...u })),
     ] }],
   }));
   const [provider, issuerURL] = await start(join(logs, "issuer.log"), (line) => line.match(/^http:\S+$/)?.[0], issuer);
   const [docusign, docusignURL] = await start(join(logs, "simulate.log"), (line) => line.match(/http:\S+/)?.[0],
     signoff, "simulate", "--listen", "127.0.0.1:0", "--config", inFolder("simulate.yaml"));
   const admin = await freePort();
-  const base = `http://127.0.0.1:${admin}`;
+  const base = `${secure ? "https" : "http"}://127.0.0.1:${admin}`;
+  if (secure) {
+    execFileSync("openssl", ["req", "-x509", "-newkey", "rsa:2048", "-noenc", "-keyout", inFolder("tls.key"), "-out", inFolder("tls.crt"), "-subj", "/CN=127.0.0.1", "-days", "1"], { stdio: "pipe" });
+    writeFileSync(inFolder("web.yml"), JSON.stringify({ tls_server_config: { cert_file: "tls.crt", key_file: "tls.key" }, basic_auth_users: { grafana: passwordHash } }));
+  }
   writeFileSync(inFolder("signoff.yaml"), JSON.stringify({
     mode: "close",
     ledger: `sqlite://${inFolder("ledger.db")}`,
@@ -57,7 +66,7 @@ export async function startSite(signoff, issuer, logs, { users = [], more = [] }
     docusign: { auth_server: docusignURL, integration_key: integrationKey, user_id: userID, private_key_file: inFolder("key.pem"), accounts: [account] },
     batch: { interval: "2s" },
     admin: {
-      listen: `127.0.0.1:${admin}`, tokens_file: inFolder("tokens"),
+      listen: `127.0.0.1:${admin}`, tokens_file: inFolder("tokens"), ...(secure ? { web_config_file: inFolder("web.yml") } : {}),
       oidc: {
         issuer: issuerURL, client_id: "signoff", client_secret_file: inFolder("oidc-secret"), redirect_url: `${base}/sign-in/callback`,
         name: "Example’s <i>sign-in</i>", viewers: ["viewers"], operators: ["operators"],

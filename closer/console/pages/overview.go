@@ -44,6 +44,11 @@ func (o overviewPage) In(state string) int {
 	return 0
 }
 
+// Unheard says that no event was ever recorded, nor rejected.
+func (o overviewPage) Unheard() bool {
+	return o.Rejects == 0 && o.Recorded() == 0 && !slices.ContainsFunc(o.States, func(c console.InState) bool { return c.Entries > 0 })
+}
+
 // Ends are the states that end an entry, but for closed, which stands in the path.
 func (overviewPage) Ends() []ledger.State {
 	return slices.DeleteFunc(ledger.Outcomes(), func(s ledger.State) bool { return s == ledger.Closed })
