@@ -167,8 +167,14 @@ func Ranges() []string {
 	})
 }
 
-// tookFrom are where the buckets of Took begin.
-var tookFrom = []time.Duration{0, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 12 * time.Hour, day, 3 * day}
+// tookFrom are where the buckets of Took begin: in a range of minutes, whoever looks wants
+// to see seconds.
+func tookFrom(name string) []time.Duration {
+	if name == "5m" || name == "1h" {
+		return []time.Duration{0, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 15 * time.Minute, time.Hour}
+	}
+	return []time.Duration{0, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 12 * time.Hour, day, 3 * day}
+}
 
 func (s *Server) overview(w http.ResponseWriter, r *http.Request, who principal) {
 	name := cmp.Or(r.URL.Query().Get("range"), defaultRange)
@@ -313,12 +319,12 @@ func (s *Server) addCloses(ctx context.Context, o *Overview) error {
 	for _, c := range found.closes {
 		o.Closes = append(o.Closes, Bucket{c.From, c.To, c.Closed, c.Failed, c.Other})
 	}
-	rest := found.took
-	for i, begins := range tookFrom {
+	rest, from := found.took, tookFrom(o.Range)
+	for i, begins := range from {
 		b := TookBucket{FromSeconds: int(begins.Seconds()), Closed: len(rest)}
-		if i+1 < len(tookFrom) {
-			b.ToSeconds = int(tookFrom[i+1].Seconds())
-			b.Closed, _ = slices.BinarySearch(rest, tookFrom[i+1])
+		if i+1 < len(from) {
+			b.ToSeconds = int(from[i+1].Seconds())
+			b.Closed, _ = slices.BinarySearch(rest, from[i+1])
 		}
 		rest = rest[b.Closed:]
 		o.Took = append(o.Took, b)

@@ -8,9 +8,6 @@ import (
 	"signoff/closer/ledger"
 )
 
-// overviewRanges are those that the charts may be of.
-var overviewRanges = []string{"5m", "1h", "24h", "7d", "30d"}
-
 // overviewPage is the whole path at a glance.
 type overviewPage struct {
 	console.Overview
@@ -20,18 +17,11 @@ type overviewPage struct {
 }
 
 func (p *Pages) overview(w http.ResponseWriter, r *http.Request) error {
-	rng := r.URL.Query().Get("range")
-	if rng == "" {
-		rng = "24h"
-	}
-	if !slices.Contains(overviewRanges, rng) {
-		return &inputError{"range: none of 5m, 1h, 24h, 7d and 30d"}
-	}
-	o, err := console.ClientOf(r.Context()).Overview(r.Context(), rng)
+	o, err := console.ClientOf(r.Context()).Overview(r.Context(), r.URL.Query().Get("range"))
 	if err != nil {
 		return err
 	}
-	return p.page(w, r, "overview", "overview", "Overview", overviewPage{Overview: o, Ranges: overviewRanges, Closes: closesChart(o.Closes), Took: tookChart(o)})
+	return p.page(w, r, "overview", "overview", "Overview", overviewPage{Overview: o, Ranges: console.Ranges(), Closes: closesChart(o.Closes), Took: tookChart(o)})
 }
 
 // In is how many entries are in a state.
