@@ -111,6 +111,9 @@ type Server struct {
 	startedAt time.Time
 	live      *live
 
+	counting sync.Mutex // of what is counted for all who ask
+	lately   map[string]lately
+
 	exporting sync.Mutex // held by the one export that there is at a time: it is work, and keeps the ledger's log from being emptied
 }
 
@@ -154,7 +157,7 @@ func New(cfg Config, l *ledger.Ledger, d Daemon, log *zap.Logger) (*Server, erro
 		return nil, fmt.Errorf("admin.listen: %w", err)
 	}
 	tries := newTries(log)
-	s := &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener, web: kept, startedAt: time.Now().UTC(),
+	s := &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener, web: kept, startedAt: time.Now().UTC(), lately: make(map[string]lately),
 		tries: tries, passwords: newPasswords(tries), sessions: newSessions(cfg.Session), refusals: newRefusals(), oidc: newIssuer(cfg.OIDC)}
 	s.live = newLive(s.pulse)
 	return s, nil

@@ -305,6 +305,20 @@ func TestRejectsInWords(t *testing.T) {
 	}
 }
 
+func TestAStoryNamesTheLeaver(t *testing.T) {
+	p := past{room: open(t, setup{}), t: t}
+	p.answered(ledger.Result{Reason: "SOME_CODE"}, 1)
+	told, err := p.ledger.Explain(t.Context(), ledger.Question{Email: "ann@example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told.Leavers[0].Name = "Ann Lee"
+	l := console.Explain(told, console.Pace{}).Leavers[0]
+	if place := l.Leavings[0].Places[0]; l.Name != "Ann Lee" || place.Urgent || time.Until(place.NextAt) < 23*time.Hour {
+		t.Errorf("%+v", l)
+	}
+}
+
 func TestWhoMayAskForAStory(t *testing.T) {
 	r, strangers := open(t, setup{}), open(t, setup{noTokens: true})
 	r.hold(t, ledger.Protected, "ann")

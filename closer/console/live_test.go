@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,7 +29,8 @@ func TestWatchingNeedsToBeAllowedStill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{cfg: cfg, web: web, log: zap.NewNop(), passwords: newPasswords(newTries(zap.NewNop()))}
+	tries := newTries(zap.NewNop())
+	s := &Server{cfg: cfg, web: web, log: zap.NewNop(), tries: tries, passwords: newPasswords(tries), sessions: newSessions(time.Hour)}
 	r := httptest.NewRequest("GET", "/api/v1/live", nil)
 	r.Header.Set("Authorization", "Bearer alice")
 	ann := principal{name: "ann", role: viewer}
@@ -48,14 +50,29 @@ func TestWatchingNeedsToBeAllowedStill(t *testing.T) {
 
 // pulses is what one looks at who looks whether something has changed.
 type pulses struct {
+	mu     sync.Mutex
 	now    string
 	err    error
 	looked int
 }
 
 func (p *pulses) look(context.Context) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.looked++
 	return p.now, p.err
+}
+
+func (p *pulses) set(now string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now, p.err = now, err
+}
+
+func (p *pulses) looks() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.looked
 }
 
 func TestOneLooksForAllAndWhileAnybodyWatches(t *testing.T) {
@@ -87,29 +104,29 @@ func TestOneLooksForAllAndWhileAnybodyWatches(t *testing.T) {
 		is(second, "a")
 		time.Sleep(lookEvery)
 		is(first, "")
-		p.now = "b"
+		p.set("b", nil)
 		time.Sleep(lookEvery)
 		is(first, "b")
-		p.now = "c"
+		p.set("c", nil)
 		time.Sleep(lookEvery) // who is slow hears of the last one alone
 		is(second, "c")
 		is(second, "")
 		is(first, "c")
-		p.err, p.now = errors.New("disk I/O error"), "d"
+		p.set("d", errors.New("disk I/O error"))
 		time.Sleep(lookEvery)
 		is(first, "")
 		leaveFirst()
 		leaveFirst()
-		p.err = nil
+		p.set("d", nil)
 		time.Sleep(lookEvery)
 		is(second, "d")
 		leaveSecond()
 		synctest.Wait()
-		looked := p.looked
+		looked := p.looks()
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if p.looked > looked {
-			t.Errorf("looked %d times for nobody", p.looked-looked)
+		if again := p.looks(); again > looked {
+			t.Errorf("looked %d times for nobody", again-looked)
 		}
 		third, _ := join()
 		is(third, "d")

@@ -95,12 +95,12 @@ func needsOfAccounts(_ time.Time, o Overview, found ledger.Overview) (all []Need
 	for _, a := range o.Accounts {
 		if a.Parked != "" {
 			all = append(all, Need{What: needParked, Account: a.ID, Count: a.Open, Since: a.ParkedAt,
-				Text: fmt.Sprintf("Nobody is closed in this account (%s): %s. It goes on by itself once that is mended.", a.Parked, a.Advice), Path: openIn(a.ID)})
+				Text: fmt.Sprintf("Nobody is closed in this account (%s): %s. It goes on by itself once that is mended.", a.Parked, a.Advice), Path: openIn(a.ID, a.Open)})
 		}
 	}
 	for _, out := range found.Outside {
 		all = append(all, Need{What: needOutside, Account: out.Account, Count: out.Entries,
-			Text: "Leavers wait in an account that nobody is closed in any more: name it in docusign.accounts again, or skip them.", Path: openIn(out.Account)})
+			Text: "Leavers wait in an account that nobody is closed in any more: name it in docusign.accounts again, or skip them.", Path: openIn(out.Account, out.Entries)})
 	}
 	return all
 }
@@ -168,9 +168,21 @@ func holdNeed(kind ledger.Kind, h HoldsNow) Need {
 		"%s held for a person: %s. Approve or reject.", users(h.Users), KindInWords(string(kind)))}
 }
 
-func holdsOf(kind ledger.Kind) string { return "/holds?kind=" + string(kind) }
+// holdsOf is the page of the holds of a kind that somebody may be late with.
+func holdsOf(kind ledger.Kind) string {
+	if kind == ledger.Self {
+		return "/holds?kind=" + string(kind)
+	}
+	return "/holds?kind=" + string(kind) + "&ahead=false"
+}
 
-func openIn(account string) string { return "/leavers?open=true&account=" + url.QueryEscape(account) }
+// openIn is the page of so many open entries in an account; "" if there are none.
+func openIn(account string, open int) string {
+	if open == 0 {
+		return ""
+	}
+	return "/leavers?open=true&account=" + url.QueryEscape(account)
+}
 
 // needsOfIntake are about what may not have been heard.
 func needsOfIntake(_ time.Time, o Overview, found ledger.Overview) (all []Need) {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"signoff/closer/ledger"
 )
 
@@ -256,22 +258,62 @@ func (s *Server) addAccounts(o *Overview, found ledger.Overview) {
 	}
 }
 
+// lately is what became of leavers over a range.
+type lately struct {
+	at     time.Time
+	closes []ledger.Closes
+	took   []time.Duration
+}
+
+const (
+	longSpan = 6 * time.Hour    // of spans as wide as that, what is in them is kept a while: it takes long to count
+	keptFor  = 20 * time.Second // and in so wide a span is not seen
+)
+
+// latelyOver counts what became of leavers over a range, once for all who ask meanwhile.
+func (s *Server) latelyOver(ctx context.Context, name string, now time.Time) (lately, error) {
+	over := ranges[name]
+	if over.width < longSpan {
+		return s.countLately(ctx, over, now)
+	}
+	s.counting.Lock()
+	defer s.counting.Unlock()
+	if kept, ok := s.lately[name]; ok && now.Sub(kept.at) < keptFor {
+		return kept, nil
+	}
+	found, err := s.countLately(ctx, over, now)
+	if err == nil {
+		s.lately[name] = found
+	}
+	return found, err
+}
+
+func (s *Server) countLately(ctx context.Context, over spans, now time.Time) (lately, error) {
+	found := lately{at: now}
+	from := now.Truncate(over.width).Add(-time.Duration(over.n-1) * over.width)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		found.closes, err = s.ledger.Settled(ctx, from, over.width, over.n)
+		return err
+	})
+	group.Go(func() (err error) {
+		found.took, err = s.ledger.Took(ctx, from, from.Add(time.Duration(over.n)*over.width))
+		return err
+	})
+	err := group.Wait()
+	return found, err
+}
+
 // addCloses adds what became of leavers over the range.
 func (s *Server) addCloses(ctx context.Context, o *Overview) error {
-	over := ranges[o.Range]
-	from := o.At.Truncate(over.width).Add(-time.Duration(over.n-1) * over.width)
-	closes, err := s.ledger.Settled(ctx, from, over.width, over.n)
+	found, err := s.latelyOver(ctx, o.Range, o.At)
 	if err != nil {
 		return err
 	}
-	for _, c := range closes {
+	for _, c := range found.closes {
 		o.Closes = append(o.Closes, Bucket{c.From, c.To, c.Closed, c.Failed, c.Other})
 	}
-	took, err := s.ledger.Took(ctx, from, from.Add(time.Duration(over.n)*over.width))
-	if err != nil {
-		return err
-	}
-	rest := took
+	rest := found.took
 	for i, begins := range tookFrom {
 		b := TookBucket{FromSeconds: int(begins.Seconds()), Closed: len(rest)}
 		if i+1 < len(tookFrom) {
@@ -281,7 +323,7 @@ func (s *Server) addCloses(ctx context.Context, o *Overview) error {
 		rest = rest[b.Closed:]
 		o.Took = append(o.Took, b)
 	}
-	o.TookMedian, o.TookP95, o.TookMost = share(took, .5), share(took, .95), share(took, 1)
+	o.TookMedian, o.TookP95, o.TookMost = share(found.took, .5), share(found.took, .95), share(found.took, 1)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -33,6 +34,51 @@ func TestOverviewAndListsAgree(t *testing.T) {
 				t.Errorf("%s: %d in the overview, %d of %d in the list, %v", s.State, s.Entries, len(page.Leavers), page.Total, err)
 			}
 		}
+	}
+}
+
+// Every number leads to the rows behind it.
+func TestNeedsLeadToTheirRows(t *testing.T) {
+	r := open(t, setup{deadline: time.Nanosecond})
+	r.hold(t, ledger.Limit, "ann", "ben")
+	r.hold(t, ledger.Protected, "eve")
+	r.hold(t, ledger.Self, "sue")
+	r.reject(t, "x")
+	if err := r.ledger.KeepAccounts(t.Context(), []string{"another"}); err != nil {
+		t.Fatal(err)
+	}
+	client, err := console.NewClient(r.url, viewer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := client.Overview(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, n := range o.Needs {
+		all = append(all, n.What)
+		var list struct {
+			Total          int
+			Holds, Rejects []any
+		}
+		a := r.ask(t, "GET", "/api/v1"+n.Path, viewer, "")
+		if err := json.Unmarshal([]byte(a.body), &list); err != nil {
+			t.Fatal(err)
+		}
+		if rows := list.Total + len(list.Holds) + len(list.Rejects); a.status != 200 || rows != n.Count {
+			t.Errorf("%+v leads to %d rows: %d", n, rows, a.status)
+		}
+	}
+	if want := "outside self_leaving overdue hold hold reject"; strings.Join(all, " ") != want {
+		t.Errorf("%v, want %s", all, want)
+	}
+	if o.Overdue.Entries != 4 {
+		t.Errorf("%+v are overdue", o.Overdue)
+	}
+	page, err := client.Leavers(t.Context(), console.LeaverFilter{Overdue: true})
+	if err != nil || page.Total != 4 || !page.Leavers[0].Overdue || page.Leavers[0].DeadlineAt.IsZero() || page.Leavers[0].Email != "sue@example.com" {
+		t.Errorf("%+v, %v", page, err)
 	}
 }
 

@@ -69,6 +69,31 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// TestReportOfFewRows has of each list the first ones, and says how many there are.
+func TestReportOfFewRows(t *testing.T) {
+	r := open(t, setup{})
+	leavings(t, r)
+	r.hold(t, ledger.Protected, "cem", "dan", "eve")
+	var got console.Report
+	if a := r.ask(t, http.MethodGet, period+"&rows=2", viewer, ""); json.Unmarshal([]byte(a.body), &got) != nil || a.status != http.StatusOK {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if got.RowCounts == nil || *got.RowCounts != (console.RowCounts{All: 5, LoggedIn: 1, Open: 4}) || got.Totals.Leavers != 5 {
+		t.Errorf("counts %+v of %+v", got.RowCounts, got.Totals)
+	}
+	var emails []string
+	for _, l := range got.AllRows() {
+		emails = append(emails, l.Email)
+	}
+	if all := strings.Join(emails, " "); all != "ann@example.com bob@example.com cem@example.com" {
+		t.Errorf("rows %s, want the first two of all, of those who logged in and of those who are open", all)
+	}
+	got = console.Report{}
+	if a := r.ask(t, http.MethodGet, period+"&rows=5", viewer, ""); json.Unmarshal([]byte(a.body), &got) != nil || got.RowCounts != nil || len(got.Rows) != 5 {
+		t.Errorf("all of them: %s", a.body)
+	}
+}
+
 func TestReportAsCSV(t *testing.T) {
 	r := open(t, setup{})
 	leavings(t, r)
@@ -150,6 +175,9 @@ func TestReportIsRefused(t *testing.T) {
 		"since=2026-01-02&until=2026-01-01": "until: is not after since",
 		"since=9000-01-01":                  "until: is not after since",
 		"since=2026-01-01&format=pdf":       "format: ",
+		"rows=few":                          "rows: ",
+		"rows=0":                            "rows: ",
+		"rows=1&format=html":                "rows: goes with json alone",
 	} {
 		if a := r.ask(t, http.MethodGet, "/api/v1/report?"+query, viewer, ""); a.status != http.StatusBadRequest || !strings.Contains(a.body, want) {
 			t.Errorf("%s: %d %s, want %s", query, a.status, a.body, want)

@@ -50,6 +50,8 @@ type setup struct {
 	badTokens   bool // the tokens file gets unreadable
 	oidc        *console.OIDC
 	openMetrics *bool
+
+	deadline time.Duration
 }
 
 func (s setup) people() int { return max(1, s.approvals) }
@@ -91,7 +93,7 @@ func (r *room) verdict(t *testing.T, id int64, reason string) console.Verdict {
 	return console.Verdict{Digest: h.Digest, Reason: reason}
 }
 
-func open(t *testing.T, s setup) *room {
+func open(t testing.TB, s setup) *room {
 	t.Helper()
 	dir := t.TempDir()
 	r := &room{tokens: filepath.Join(dir, "tokens"), dir: dir, http: http.DefaultClient}
@@ -120,7 +122,7 @@ func open(t *testing.T, s setup) *room {
 	r.logs = logs
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "some_metric 1\n") })
 	server, err := console.New(cfg, r.ledger, console.Daemon{Metrics: metrics, Pages: s.pages, Terms: func() ledger.Terms { return ledger.Terms{People: s.people(), Expires: 24 * time.Hour} },
-		Stopping: func() bool { return s.stopping }, Pace: func() console.Pace { return console.Pace{} }, Leavers: &r.leavers, Rejects: &r.replays, Plans: &r.plans,
+		Stopping: func() bool { return s.stopping }, Pace: func() console.Pace { return console.Pace{Deadline: s.deadline} }, Leavers: &r.leavers, Rejects: &r.replays, Plans: &r.plans,
 		Sources: func(context.Context) ([]string, error) { return []string{"source hr: ok"}, s.noSources },
 		Alive:   func(time.Time) error { return s.stuck },
 		Skipped: func(settled []ledger.Settled) { r.skipped.Add(int64(len(settled))) },
@@ -156,7 +158,7 @@ func hashOf(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (r *room) setTokens(t *testing.T, lines ...string) {
+func (r *room) setTokens(t testing.TB, lines ...string) {
 	t.Helper()
 	if err := os.WriteFile(r.tokens, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 		t.Fatal(err)

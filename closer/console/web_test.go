@@ -45,7 +45,7 @@ func basic(name, password string) http.Header {
 	return http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password))}}
 }
 
-func (r *room) setWeb(t *testing.T, text string) (file string) {
+func (r *room) setWeb(t testing.TB, text string) (file string) {
 	t.Helper()
 	file = filepath.Join(r.dir, "web.yml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -63,7 +63,7 @@ type authority struct {
 var serial int64
 
 // sign writes NAME.crt and NAME.key.
-func (a *authority) sign(t *testing.T, dir, name string, template *x509.Certificate) *authority {
+func (a *authority) sign(t testing.TB, dir, name string, template *x509.Certificate) *authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -99,14 +99,14 @@ func (a *authority) sign(t *testing.T, dir, name string, template *x509.Certific
 	return &authority{cert, key}
 }
 
-func newAuthority(t *testing.T, dir, name string) *authority {
+func newAuthority(t testing.TB, dir, name string) *authority {
 	t.Helper()
 	return (*authority)(nil).sign(t, dir, name, &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
 }
 
 // makeCertificates writes those of a server on loopback and of two clients of its
 // authority, and that of a client of another.
-func makeCertificates(t *testing.T, dir string) {
+func makeCertificates(t testing.TB, dir string) {
 	t.Helper()
 	ca := newAuthority(t, dir, "ca")
 	asClient := []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
@@ -117,7 +117,7 @@ func makeCertificates(t *testing.T, dir string) {
 }
 
 // clientTLS trusts the server, and shows the certificate of this name; "": none.
-func clientTLS(t *testing.T, dir, name string) *tls.Config {
+func clientTLS(t testing.TB, dir, name string) *tls.Config {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
 	if err != nil {
@@ -136,7 +136,7 @@ func clientTLS(t *testing.T, dir, name string) *tls.Config {
 	return c
 }
 
-func (r *room) client(t *testing.T, name string) *http.Client {
+func (r *room) client(t testing.TB, name string) *http.Client {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: clientTLS(t, r.dir, name), ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)

@@ -54,14 +54,9 @@ func (o Outside) Advice() string {
 // of none named, those that KeepAccounts has kept. Nothing is sent for such
 // entries: they wait until their account is there again.
 func (l *Ledger) OutsideAccounts(ctx context.Context, named []string) ([]Outside, error) {
-	if len(named) == 0 {
-		kept, err := l.fact(ctx, factAccounts)
-		if err != nil || kept == "" {
-			return nil, err
-		}
-		if err := json.Unmarshal([]byte(kept), &named); err != nil {
-			return nil, fmt.Errorf("fact %s: %w", factAccounts, err)
-		}
+	named, err := l.insideAccounts(ctx, named)
+	if err != nil || len(named) == 0 {
+		return nil, err
 	}
 	rows, err := l.read.QueryContext(ctx, `SELECT account, COUNT(*) FROM entries WHERE account <> ''
 		AND state IN ('waiting', 'due', 'held', 'submitted', 'would_close', 'failed') GROUP BY account ORDER BY account`)
@@ -80,4 +75,20 @@ func (l *Ledger) OutsideAccounts(ctx context.Context, named []string) ([]Outside
 		}
 	}
 	return all, rows.Err()
+}
+
+// insideAccounts are those that leavers are closed in: the named ones or, of none, those
+// that KeepAccounts has kept; none if it has not yet.
+func (l *Ledger) insideAccounts(ctx context.Context, named []string) ([]string, error) {
+	if len(named) > 0 {
+		return named, nil
+	}
+	kept, err := l.fact(ctx, factAccounts)
+	if err != nil || kept == "" {
+		return nil, err
+	}
+	if err := json.Unmarshal([]byte(kept), &named); err != nil {
+		return nil, fmt.Errorf("fact %s: %w", factAccounts, err)
+	}
+	return named, nil
 }

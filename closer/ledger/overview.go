@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -59,7 +60,7 @@ func (l *Ledger) Overview(ctx context.Context, now, late time.Time, named []stri
 	var failed error
 	o.Accounts, failed = l.Accounts(ctx)
 	note(failed)
-	o.Outside, failed = l.OutsideAccounts(ctx, named)
+	inside, failed := l.insideAccounts(ctx, named)
 	note(failed)
 	o.Reading, failed = l.Reading(ctx)
 	note(failed)
@@ -76,6 +77,11 @@ func (l *Ledger) Overview(ctx context.Context, now, late time.Time, named []stri
 	note(failed)
 	o.Head, o.Hash = head.Seq, head.Hash
 	note(l.countStates(ctx, &o))
+	for _, account := range slices.Sorted(maps.Keys(o.ByOpen)) {
+		if account != "" && len(inside) > 0 && !slices.Contains(inside, account) {
+			o.Outside = append(o.Outside, Outside{account, o.ByOpen[account]})
+		}
+	}
 	note(l.countLate(ctx, &o, now, late))
 	note(l.countHolds(ctx, &o))
 	note(l.countRejects(ctx, &o))

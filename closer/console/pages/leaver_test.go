@@ -167,6 +167,7 @@ func TestErasedLeaver(t *testing.T) {
 	if p := r.post(t, operator, path+"/retry", url.Values{"reason": {"x"}}); p.status != http.StatusBadRequest || !strings.Contains(p.text, "were erased") {
 		t.Errorf("%d %s", p.status, p.text)
 	}
+	r.get(t, operator, "/leavers/"+number(cast[ledger.Closed])).shows(t, []string{"emails and names were erased"}, []string{"Costa", "<bdi>carla@"})
 	r.get(t, operator, "/leavers?state=not_found").shows(t, []string{">Entry " + number(cast[ledger.NotFound]) + "</a>", "erased"}, nil)
 }
 

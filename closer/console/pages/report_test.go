@@ -47,7 +47,7 @@ func TestReportLeadsToItsRows(t *testing.T) {
 
 func TestPeriodsOfAReport(t *testing.T) {
 	r := open(t, true)
-	tomorrow := time.Now().UTC().Truncate(24 * time.Hour).AddDate(0, 0, 1)
+	tomorrow := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)
 	r.get(t, viewer, "/report").shows(t, []string{`value="` + tomorrow.Format(time.DateOnly) + `"`, `value="` + tomorrow.AddDate(0, 0, -90).Format(time.DateOnly) + `"`,
 		`aria-current="true">last 90 days`, "last quarter</a>", "Nobody left in this period"}, nil)
 	r.get(t, viewer, "/report?since=2026-01-01").shows(t, []string{"<h1>Who left from 2026-01-01 until "}, nil)
