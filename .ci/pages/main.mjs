@@ -3,8 +3,9 @@
 //   node main.mjs SIGNOFF ISSUER ARTIFACTS
 //
 // takes the paths of two programs and of a folder for pictures and logs. It ends with 0
-// if every check was passed. SIGNOFF_PAGES_ONLY, a regular expression, picks checks by
-// their names: those that they build on have to be among them.
+// if every check was passed. SIGNOFF_PAGES_PARTS is "demo", "site" or both, which it is by
+// default; SIGNOFF_PAGES_ONLY, a regular expression, picks checks by their names: those
+// that they build on have to be among them.
 import { launch } from "./browser.mjs";
 import { check, total } from "./checks.mjs";
 import { demo } from "./demo.mjs";

@@ -62,10 +62,21 @@ async function empty(browser, site, folder) {
 
 // secure looks at a site by https, whose web config has a user.
 export async function secure(browser, site) {
+  const open = async (name, path) => {
+    const seen = await visit(browser, site, { ignoreHTTPSErrors: true, expects: ["status of 401"] });
+    await seen.page.goto(site.link(name, path), { waitUntil: "load" });
+    await seen.page.waitForURL((url) => url.pathname === path);
+    return seen;
+  };
+  const signedOut = async (seen, limit) => {
+    const banner = seen.page.locator("#offline");
+    await until("that one is signed out", async () => (await banner.isVisible()) && /signed out/.test(await banner.innerText()), limit);
+    await seen.page.reload();
+    await seen.page.waitForURL((url) => url.pathname === "/sign-in");
+  };
+  const lasting = await check("one signs in by https", () => open("vera", "/"));
   await check("by https the session’s cookie is one that only this host can set", async () => {
-    const seen = await visit(browser, site, { ignoreHTTPSErrors: true });
-    await seen.page.goto(site.link("ana", "/holds"), { waitUntil: "load" });
-    await seen.page.waitForURL((url) => url.pathname === "/holds");
+    const seen = await open("ana", "/holds");
     const cookies = (await seen.context.cookies()).map(({ name, httpOnly, sameSite, path, secure }) => ({ name, httpOnly, sameSite, path, secure }));
     assert.deepEqual(cookies, [{ name: "__Host-signoff", httpOnly: true, sameSite: "Lax", path: "/", secure: true }]);
     await seen.leave();
@@ -85,6 +96,16 @@ export async function secure(browser, site) {
     await accessible(seen.page, "rejects");
     await seen.leave();
   });
+  await check("a token that is taken away ends its sessions, and an open page says so", async () => {
+    const seen = await open("ana", "/leavers");
+    site.revoke();
+    await signedOut(seen, 60_000);
+    await seen.leave();
+  });
+  await check("a session ends at its time, and an open page says so", async () => {
+    await signedOut(lasting, 90_000);
+    await lasting.leave();
+  }, 120_000);
 }
 
 // line looks at pages while the daemon can't be heard.

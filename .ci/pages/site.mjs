@@ -18,7 +18,7 @@ export const password = "a password for tests";
 const passwordHash = "$2a$10$6Z.jaaigVtdD9uL61MyFMOdtEEb8Br2i8.8jZPheNVgti79tIjbdW";
 
 // startSite starts all of it. users are those of Docusign, besides two administrators;
-// secure: by https, and with a user of a web config.
+// secure: by https, with a user of a web config, and with sessions that soon end.
 export async function startSite(signoff, issuer, logs, { users = [], secure = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "signoff-pages-"));
   process.once("exit", () => rmSync(folder, { recursive: true }));
@@ -66,7 +66,7 @@ export async function startSite(signoff, issuer, logs, { users = [], secure = fa
     docusign: { auth_server: docusignURL, integration_key: integrationKey, user_id: userID, private_key_file: inFolder("key.pem"), accounts: [account] },
     batch: { interval: "2s" },
     admin: {
-      listen: `127.0.0.1:${admin}`, tokens_file: inFolder("tokens"), ...(secure ? { web_config_file: inFolder("web.yml") } : {}),
+      listen: `127.0.0.1:${admin}`, tokens_file: inFolder("tokens"), ...(secure ? { web_config_file: inFolder("web.yml"), session: "1m" } : {}),
       oidc: {
         issuer: issuerURL, client_id: "signoff", client_secret_file: inFolder("oidc-secret"), redirect_url: `${base}/sign-in/callback`,
         name: "Example’s <i>sign-in</i>", viewers: ["viewers"], operators: ["operators"],
@@ -75,6 +75,8 @@ export async function startSite(signoff, issuer, logs, { users = [], secure = fa
   }));
   const site = { base, hosts: [new URL(issuerURL).host], issuer: issuerURL, secrets: [ana.text, ben.text, vera.text], account,
     tokens: { ana: ana.text, ben: ben.text, vera: vera.text }, link: (name, next = "/") => `${base}/sign-in?next=${encodeURIComponent(next)}#token=${site.tokens[name]}` };
+  // Takes ana's token away from her, as an edit of the file would.
+  site.revoke = () => writeFileSync(inFolder("tokens"), `ben:operator:${ben.hash}\nvera:viewer:${vera.hash}\n`, { mode: 0o600 });
   site.run = async () => {
     [site.daemon, site.webhook] = await start(join(logs, "daemon.log"), listener(), signoff, "run", "--config", inFolder("signoff.yaml"));
   };
