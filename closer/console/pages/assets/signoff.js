@@ -97,8 +97,9 @@
 			if (search && sought()) Object.assign(asked, { method: "POST", body: searchBody() });
 			const answer = await fetch(asked.method ? search.action : location.pathname + location.search, asked);
 			if (answer.redirected || answer.status === 401) {
-				offline("You are signed out: what you see is old. Load the page again to sign in.");
+				signedOut = true;
 				stream?.close();
+				offline("You are signed out: what you see is old. Load the page again to sign in.");
 				return;
 			}
 			if (!answer.ok && !asked.method) return;
@@ -130,7 +131,9 @@
 		banner.hidden = true;
 		return was;
 	};
+	let signedOut = false; // then nothing more is asked for
 	const away = () => {
+		if (signedOut) return;
 		const t = new Date(heard);
 		offline(`No connection to signoff: what you see is as of ${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}. Trying again…`);
 	};
@@ -139,7 +142,7 @@
 	let stream = null;
 	const follow = () => {
 		const path = document.body.dataset.follow;
-		if (!path || stream) return;
+		if (!path || stream || signedOut) return;
 		stream = new EventSource(path);
 		stream.addEventListener("change", () => {
 			online();
