@@ -108,6 +108,27 @@ export async function secure(browser, site) {
   }, 120_000);
 }
 
+// nameless looks at a site where nobody is told from anybody else.
+export async function nameless(browser, site, folder) {
+  await check("without tokens or sign-in whoever comes looks, and sees no address", async () => {
+    const answer = await site.post("/events", "application/cloudevents+json", { specversion: "1.0", type: "dev.signoff.employee.terminated.v1", source: "https://hr.example.com",
+      id: "of.secret@example.com", subject: "E1", time: new Date().toISOString(), datacontenttype: "application/json", data: { email: "secret@example.com", givenName: "Secretgiven", familyName: "Secretfamily" } });
+    assert.equal(answer.status, 202);
+    const seen = await visit(browser, site, { expects: ["status of 403"] });
+    await seen.go("/");
+    await until("that the leaver would be closed", async () => /Would close\s+1\b/.test(await seen.text("#path")));
+    for (const path of ["/", "/leavers", "/leavers/1", "/holds", "/rejects", "/report"]) {
+      assert.equal((await seen.go(path)).status(), path === "/leavers/1" ? 403 : 200, path); // a story names people
+      const text = await seen.page.content();
+      assert.ok(!/secret(@|given|family)/i.test(text), `${path} names somebody`);
+      assert.equal(await seen.page.locator("form[method=post]:not([role=search])").count(), 0, `forms of ${path}`);
+      assert.match(await seen.text("body"), /Dry run.*Nobody is closed/s);
+    }
+    await seen.leave();
+  });
+  await looks(browser, site, undefined, { overview: "/", leavers: "/leavers", report: "/report" }, folder, "nameless-");
+}
+
 // line looks at pages while the daemon can't be heard.
 export async function line(browser, site, folder) {
   const between = await startLine(site);
