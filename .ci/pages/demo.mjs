@@ -29,7 +29,7 @@ async function startDemo(signoff, log) {
     seen.docusign ??= line.match(/webhook http\S+ +(http\S+)/)?.[1];
     seen.files ??= line.match(/^ +files +(\S+)$/)?.[1];
     return seen.files;
-  }, signoff, "demo", "--stay", "--leavers", String(leavers), "--over", "20s", "--for", "15m");
+  }, signoff, "demo", "--stay", "--leavers", String(leavers), "--over", "30s", "--for", "15m");
   const token = (link) => link.split("#token=")[1];
   return { ...seen, job, began, base: new URL(seen.ana).origin, secrets: [token(seen.ana), token(seen.vera)], token };
 }

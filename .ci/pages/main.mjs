@@ -3,13 +3,14 @@
 //   node main.mjs SIGNOFF ISSUER ARTIFACTS
 //
 // takes the paths of two programs and of a folder for pictures and logs. It ends with 0
-// if every check was passed. SIGNOFF_PAGES_ONLY, a regular expression, picks checks by
-// their names: those that they build on have to be among them.
+// if every check was passed. SIGNOFF_PAGES_PARTS is "demo", "site" or both, which it is by
+// default; SIGNOFF_PAGES_ONLY, a regular expression, picks checks by their names: those
+// that they build on have to be among them.
 import { launch } from "./browser.mjs";
 import { check, total } from "./checks.mjs";
 import { demo } from "./demo.mjs";
 import { hostile, hostileUsers } from "./hostile.mjs";
-import { attempts, line, secure, signing } from "./signing.mjs";
+import { attempts, line, nameless, secure, signing } from "./signing.mjs";
 import { startSite } from "./site.mjs";
 
 const [signoff, issuer, folder] = process.argv.slice(2);
@@ -39,6 +40,11 @@ try {
     if (other !== undefined) {
       await secure(browser, other);
       await check("the site by https ends", () => other.stop());
+    }
+    const open = await check("a site for whoever comes starts", () => startSite(signoff, issuer, folder, { open: true, users: [{ email: "secret@example.com" }] }));
+    if (open !== undefined) {
+      await nameless(browser, open, folder);
+      await check("the site for whoever comes ends", () => open.stop());
     }
   }
 } finally {

@@ -62,10 +62,21 @@ async function empty(browser, site, folder) {
 
 // secure looks at a site by https, whose web config has a user.
 export async function secure(browser, site) {
+  const open = async (name, path) => {
+    const seen = await visit(browser, site, { ignoreHTTPSErrors: true, expects: ["status of 401"] });
+    await seen.page.goto(site.link(name, path), { waitUntil: "load" });
+    await seen.page.waitForURL((url) => url.pathname === path);
+    return seen;
+  };
+  const signedOut = async (seen, limit) => {
+    const banner = seen.page.locator("#offline");
+    await until("that one is signed out", async () => (await banner.isVisible()) && /signed out/.test(await banner.innerText()), limit);
+    await seen.page.reload();
+    await seen.page.waitForURL((url) => url.pathname === "/sign-in");
+  };
+  const lasting = await check("one signs in by https", () => open("vera", "/"));
   await check("by https the session’s cookie is one that only this host can set", async () => {
-    const seen = await visit(browser, site, { ignoreHTTPSErrors: true });
-    await seen.page.goto(site.link("ana", "/holds"), { waitUntil: "load" });
-    await seen.page.waitForURL((url) => url.pathname === "/holds");
+    const seen = await open("ana", "/holds");
     const cookies = (await seen.context.cookies()).map(({ name, httpOnly, sameSite, path, secure }) => ({ name, httpOnly, sameSite, path, secure }));
     assert.deepEqual(cookies, [{ name: "__Host-signoff", httpOnly: true, sameSite: "Lax", path: "/", secure: true }]);
     await seen.leave();
@@ -85,6 +96,37 @@ export async function secure(browser, site) {
     await accessible(seen.page, "rejects");
     await seen.leave();
   });
+  await check("a token that is taken away ends its sessions, and an open page says so", async () => {
+    const seen = await open("ana", "/leavers");
+    site.revoke();
+    await signedOut(seen, 60_000);
+    await seen.leave();
+  });
+  await check("a session ends at its time, and an open page says so", async () => {
+    await signedOut(lasting, 90_000);
+    await lasting.leave();
+  }, 120_000);
+}
+
+// nameless looks at a site where nobody is told from anybody else.
+export async function nameless(browser, site, folder) {
+  await check("without tokens or sign-in whoever comes looks, and sees no address", async () => {
+    const answer = await site.post("/events", "application/cloudevents+json", { specversion: "1.0", type: "dev.signoff.employee.terminated.v1", source: "https://hr.example.com",
+      id: "of.secret@example.com", subject: "E1", time: new Date().toISOString(), datacontenttype: "application/json", data: { email: "secret@example.com", givenName: "Secretgiven", familyName: "Secretfamily" } });
+    assert.equal(answer.status, 202);
+    const seen = await visit(browser, site, { expects: ["status of 403"] });
+    await seen.go("/");
+    await until("that the leaver would be closed", async () => /Would close\s+1\b/.test(await seen.text("#path")));
+    for (const path of ["/", "/leavers", "/leavers/1", "/holds", "/rejects", "/report"]) {
+      assert.equal((await seen.go(path)).status(), path === "/leavers/1" ? 403 : 200, path); // a story names people
+      const text = await seen.page.content();
+      assert.ok(!/secret(@|given|family)/i.test(text), `${path} names somebody`);
+      assert.equal(await seen.page.locator("form[method=post]:not([role=search])").count(), 0, `forms of ${path}`);
+      assert.match(await seen.text("body"), /Dry run.*Nobody is closed/s);
+    }
+    await seen.leave();
+  });
+  await looks(browser, site, undefined, { overview: "/", leavers: "/leavers", report: "/report" }, folder, "nameless-");
 }
 
 // line looks at pages while the daemon can't be heard.

@@ -18,8 +18,9 @@ export const password = "a password for tests";
 const passwordHash = "$2a$10$6Z.jaaigVtdD9uL61MyFMOdtEEb8Br2i8.8jZPheNVgti79tIjbdW";
 
 // startSite starts all of it. users are those of Docusign, besides two administrators;
-// secure: by https, and with a user of a web config.
-export async function startSite(signoff, issuer, logs, { users = [], secure = false } = {}) {
+// secure: by https, with a user of a web config, and with sessions that soon end;
+// open: in a dry run, to whoever comes.
+export async function startSite(signoff, issuer, logs, { users = [], secure = false, open = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "signoff-pages-"));
   process.once("exit", () => rmSync(folder, { recursive: true }));
   const inFolder = (name) => join(folder, name);
@@ -52,7 +53,7 @@ export async function startSite(signoff, issuer, logs, { users = [], secure = fa
     writeFileSync(inFolder("web.yml"), JSON.stringify({ tls_server_config: { cert_file: "tls.crt", key_file: "tls.key" }, basic_auth_users: { grafana: passwordHash } }));
   }
   writeFileSync(inFolder("signoff.yaml"), JSON.stringify({
-    mode: "close",
+    mode: open ? "dry-run" : "close",
     ledger: `sqlite://${inFolder("ledger.db")}`,
     webhook: { listen: "127.0.0.1:0", endpoints: [
       { path: "/events", auth: { bearer_file: inFolder("sender") } },
@@ -65,8 +66,8 @@ export async function startSite(signoff, issuer, logs, { users = [], secure = fa
     },
     docusign: { auth_server: docusignURL, integration_key: integrationKey, user_id: userID, private_key_file: inFolder("key.pem"), accounts: [account] },
     batch: { interval: "2s" },
-    admin: {
-      listen: `127.0.0.1:${admin}`, tokens_file: inFolder("tokens"), ...(secure ? { web_config_file: inFolder("web.yml") } : {}),
+    admin: open ? { listen: `127.0.0.1:${admin}` } : {
+      listen: `127.0.0.1:${admin}`, tokens_file: inFolder("tokens"), ...(secure ? { web_config_file: inFolder("web.yml"), session: "1m" } : {}),
       oidc: {
         issuer: issuerURL, client_id: "signoff", client_secret_file: inFolder("oidc-secret"), redirect_url: `${base}/sign-in/callback`,
         name: "Example’s <i>sign-in</i>", viewers: ["viewers"], operators: ["operators"],
@@ -75,6 +76,8 @@ export async function startSite(signoff, issuer, logs, { users = [], secure = fa
   }));
   const site = { base, hosts: [new URL(issuerURL).host], issuer: issuerURL, secrets: [ana.text, ben.text, vera.text], account,
     tokens: { ana: ana.text, ben: ben.text, vera: vera.text }, link: (name, next = "/") => `${base}/sign-in?next=${encodeURIComponent(next)}#token=${site.tokens[name]}` };
+  // Takes ana's token away from her, as an edit of the file would.
+  site.revoke = () => writeFileSync(inFolder("tokens"), `ben:operator:${ben.hash}\nvera:viewer:${vera.hash}\n`, { mode: 0o600 });
   site.run = async () => {
     [site.daemon, site.webhook] = await start(join(logs, "daemon.log"), listener(), signoff, "run", "--config", inFolder("signoff.yaml"));
   };
