@@ -31,23 +31,24 @@ const (
 // rig is the pages of a console over a real ledger, as a browser finds them.
 type rig struct {
 	ledger *ledger.Ledger
+	file   string // of the ledger
 	url    string
 	about  console.About
 }
 
 // open serves the pages until the test ends; to people with tokens or, with none, to
 // whoever asks.
-func open(t *testing.T, tokens bool) *rig {
+func open(t testing.TB, tokens bool) *rig {
 	t.Helper()
 	return openIn(t, "close", tokens)
 }
 
-func openIn(t *testing.T, mode string, tokens bool) *rig {
+func openIn(t testing.TB, mode string, tokens bool) *rig {
 	t.Helper()
 	dir := t.TempDir()
-	r := &rig{about: console.About{Version: "0.0.1", Mode: mode, Deadline: 24 * time.Hour}}
+	r := &rig{file: filepath.Join(dir, "ledger.db"), about: console.About{Version: "0.0.1", Mode: mode, Deadline: 24 * time.Hour}}
 	var err error
-	if r.ledger, err = ledger.Open(t.Context(), ledger.Config{URL: "sqlite://" + filepath.Join(dir, "ledger.db")}, ledger.Observe{}); err != nil {
+	if r.ledger, err = ledger.Open(t.Context(), ledger.Config{URL: "sqlite://" + r.file}, ledger.Observe{}); err != nil {
 		t.Fatal(err)
 	}
 	cfg := console.Config{Listen: "127.0.0.1:0", Session: time.Hour}
@@ -104,18 +105,18 @@ type page struct {
 }
 
 // get asks for a page in the name of a token's owner; "" is nobody.
-func (r *rig) get(t *testing.T, token, path string) page {
+func (r *rig) get(t testing.TB, token, path string) page {
 	t.Helper()
 	return r.ask(t, http.MethodGet, token, path, nil)
 }
 
 // post sends a form.
-func (r *rig) post(t *testing.T, token, path string, form url.Values) page {
+func (r *rig) post(t testing.TB, token, path string, form url.Values) page {
 	t.Helper()
 	return r.ask(t, http.MethodPost, token, path, form)
 }
 
-func (r *rig) ask(t *testing.T, method, token, path string, form url.Values) page {
+func (r *rig) ask(t testing.TB, method, token, path string, form url.Values) page {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(form.Encode()))
 	if err != nil {
