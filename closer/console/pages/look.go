@@ -33,6 +33,7 @@ var functions = template.FuncMap{
 	"kind":     console.KindInWords,
 	"why":      func(reason string) string { return reasons[consumer.Reason(reason)] },
 	"means":    func(state string) string { return means[ledger.State(state)] },
+	"shown":    func(text string) string { return console.Printable([]byte(text)) },
 	"until":    until,
 	"left":     left,
 	"grave":    grave,
