@@ -89,6 +89,9 @@ func because(reason string) string {
 
 // sentence is what the API says, as a sentence of its own.
 func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
 	r, size := utf8.DecodeRuneInString(text)
 	text = string(unicode.ToUpper(r)) + text[size:]
 	if strings.ContainsRune(".!?", rune(text[len(text)-1])) {
