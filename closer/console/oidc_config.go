@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -37,6 +38,14 @@ func (o OIDC) withDefaults() OIDC {
 		o.Scopes = []string{"openid", "profile", "email"}
 	}
 	return o
+}
+
+// Check asks the issuer whether people could be sent to it. It takes 10 s at most.
+func (o OIDC) Check(ctx context.Context) error {
+	if _, err := newIssuer(&o).discover(ctx); err != nil {
+		return errors.New(toldBy(err))
+	}
+	return nil
 }
 
 const longestButton = 60 // characters

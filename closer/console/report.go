@@ -317,7 +317,7 @@ func ReportFunctions() template.FuncMap {
 		"hours":  func(h float64) string { return strconv.FormatFloat(h, 'f', 1, 64) },
 		"words":  func(word string) string { return strings.ReplaceAll(word, "_", " ") },
 		"zone":   func() string { return "All times are UTC." },
-		"leaver": func(l LeavingRow) string { return cmp.Or(l.Email, "erased") },
+		"leaver": func(l LeavingRow) string { return Printable([]byte(cmp.Or(l.Email, "erased"))) },
 		"hold":   func(id int64) string { return fmt.Sprint("hold ", id) },
 		// How many there are of a class, a state or "all", in an account or in whichever.
 		"rows": func(_ any, _, _ string, n int) int { return n },

@@ -93,7 +93,7 @@ func (r *room) verdict(t *testing.T, id int64, reason string) console.Verdict {
 	return console.Verdict{Digest: h.Digest, Reason: reason}
 }
 
-func open(t testing.TB, s setup) *room {
+func open(t *testing.T, s setup) *room {
 	t.Helper()
 	dir := t.TempDir()
 	r := &room{tokens: filepath.Join(dir, "tokens"), dir: dir, http: http.DefaultClient}
@@ -158,7 +158,7 @@ func hashOf(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (r *room) setTokens(t testing.TB, lines ...string) {
+func (r *room) setTokens(t *testing.T, lines ...string) {
 	t.Helper()
 	if err := os.WriteFile(r.tokens, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 		t.Fatal(err)

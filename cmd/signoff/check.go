@@ -39,7 +39,7 @@ func checkCommand(ctx context.Context, args []string, out io.Writer) error {
 	}
 	checks := []check{
 		{"config", checkMode}, {"events", checkEvents}, {"ledger", checkLedger}, {"kafka", checkKafka}, {"webhook", checkWebhook},
-		{"docusign", checkDocusign}, {"outcomes", checkOutcomes}, {"audit", checkSigning},
+		{"docusign", checkDocusign}, {"outcomes", checkOutcomes}, {"admin", checkAdmin}, {"audit", checkSigning},
 	}
 	switch {
 	case *sendTest != "":
@@ -209,6 +209,27 @@ func checkOutcomes(ctx context.Context, cfg config) (string, error) {
 		return "not published", nil
 	}
 	return strings.Join(found, ", "), errors.Join(errs...)
+}
+
+// checkAdmin says how people sign in to the pages, and asks the issuer where there is one.
+func checkAdmin(ctx context.Context, cfg config) (string, error) {
+	var ways []string
+	if cfg.Admin.TokensFile != "" {
+		ways = append(ways, "by a token")
+	}
+	if cfg.Admin.WebConfigFile != "" {
+		ways = append(ways, "as web_config_file has it")
+	}
+	if cfg.Admin.OIDC != nil {
+		if err := cfg.Admin.OIDC.Check(ctx); err != nil {
+			return "", fmt.Errorf("admin.oidc.issuer: %w", err)
+		}
+		ways = append(ways, "by "+cfg.Admin.OIDC.Issuer)
+	}
+	if len(ways) == 0 {
+		return "nobody signs in: on this machine one may look, and sees no names", nil
+	}
+	return "people come in " + strings.Join(ways, ", "), nil
 }
 
 // checkDocusign signs in, and finds out whether the user may close others in

@@ -36,7 +36,8 @@ func TestCheckIsContent(t *testing.T) {
 		noLeak(t, "check", out)
 	}
 	wants("config    ok      mode close", "events    ok      mappings compiled: 0, no directory", "ledger    ok      not there yet, can be made",
-		"kafka     ok      "+demoTopic+" (2 partitions)", "webhook   ok      1 endpoints on 127.0.0.1:0", "docusign  ok      account "+demoAccount+", 5 active users, 9999")
+		"kafka     ok      "+demoTopic+" (2 partitions)", "webhook   ok      1 endpoints on 127.0.0.1:0", "docusign  ok      account "+demoAccount+", 5 active users, 9999",
+		"admin     ok      people come in by a token")
 	if left, err := os.ReadDir(s.dir); err != nil || len(left) != 6 {
 		t.Errorf("check leaves %v behind, %v", left, err)
 	}
@@ -124,6 +125,14 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 			s.docusign.SetUser(demoAccount, docusigntest.User{ID: demoUser, Email: "signoff@example.com"})
 			return nil
 		}, "docusign", "administrator"},
+		"an issuer that is away": {func(t *testing.T, _ *site) map[string]string {
+			return map[string]string{"admin.oidc": oidcOf(fmt.Sprintf("http://127.0.0.1:%d", freePort(t)))}
+		}, "admin", "admin.oidc.issuer: "},
+		"an issuer that is none": {func(t *testing.T, _ *site) map[string]string {
+			nothing := httptest.NewServer(http.NotFoundHandler())
+			t.Cleanup(nothing.Close)
+			return map[string]string{"admin.oidc": oidcOf(nothing.URL)}
+		}, "admin", "404 Not Found"},
 		"a clock that is wrong": {func(_ *testing.T, s *site) map[string]string {
 			s.docusign.SetClockSkew(3 * time.Minute)
 			return nil
@@ -150,6 +159,11 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 			noLeak(t, "check", out)
 		})
 	}
+}
+
+// oidcOf is admin.oidc with this issuer.
+func oidcOf(issuer string) string {
+	return "{issuer: '" + issuer + "', client_id: signoff, redirect_url: 'http://127.0.0.1/sign-in/callback', operators: [identity-team]}"
 }
 
 // stranger is a server whose certificate nobody trusts by default.

@@ -53,6 +53,7 @@ func BenchmarkPages(b *testing.B) {
 
 // shownAt is a page, or what is found where something is sought.
 func shownAt(b *testing.B, r *rig, path, sought string) page {
+	b.Helper()
 	if sought == "" {
 		return r.get(b, operator, path)
 	}

@@ -157,3 +157,16 @@ func TestFreezeByPage(t *testing.T) {
 		t.Errorf("ended twice: %d", p.status)
 	}
 }
+
+// An address may hold what turns round or hides what is shown beside it: nobody is to
+// approve somebody else than they see.
+func TestAddressesAreShownAsTheyAre(t *testing.T) {
+	r := open(t, true)
+	h := r.hold(t, ledger.Limit, consumer.Event{Email: "ann" + bidi + "moc.elpmaxe@x.example.com", GivenName: "A\u200bnn" + bidi})
+	for _, path := range []string{"/holds/" + number(h.ID), "/leavers", "/leavers/" + number(h.Users[0].Entry)} {
+		p := r.get(t, operator, path)
+		if strings.Contains(p.text, bidi) || strings.Contains(p.text, "\u200b") || !strings.Contains(p.text, `ann\u202emoc`) {
+			t.Errorf("%s: an address turns round what is beside it", path)
+		}
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"signoff/closer/console"
 	"signoff/closer/ledger"
@@ -33,6 +35,8 @@ var functions = template.FuncMap{
 	"kind":     console.KindInWords,
 	"why":      func(reason string) string { return reasons[consumer.Reason(reason)] },
 	"means":    func(state string) string { return means[ledger.State(state)] },
+	"sentence": sentence,
+	"shown":    func(text string) string { return console.Printable([]byte(text)) },
 	"until":    until,
 	"left":     left,
 	"grave":    grave,
@@ -81,6 +85,19 @@ func because(reason string) string {
 		return reason
 	}
 	return words(reason)
+}
+
+// sentence is what the API says, as a sentence of its own.
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	r, size := utf8.DecodeRuneInString(text)
+	text = string(unicode.ToUpper(r)) + text[size:]
+	if strings.ContainsRune(".!?", rune(text[len(text)-1])) {
+		return text
+	}
+	return text + "."
 }
 
 // count groups the digits of a number.

@@ -138,6 +138,7 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request, room, name, title s
 // show writes a page whole or, where its template fails, not at all.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, v view) {
 	f := frame{view: v, About: p.about, Visitor: console.VisitorOf(r.Context()), Done: done(r)}
+	f.Title = console.Printable([]byte(f.Title)) // it may be an address
 	var text bytes.Buffer
 	if err := templates[v.Template].ExecuteTemplate(&text, "layout", f); err != nil {
 		panic(err) // a defect: the server's own guard says so in the log, without what was to be shown

@@ -132,7 +132,7 @@ var reportFunctions = func() template.FuncMap {
 		"when": inReport,
 		"zone": func() template.HTML { return `<span class="printed">All times are UTC.</span>` },
 		"leaver": func(l console.LeavingRow) template.HTML {
-			return template.HTML(fmt.Sprintf(`<a href="/leavers/%d"><bdi>%s</bdi></a>`, l.Entry, template.HTMLEscapeString(cmp.Or(l.Email, "erased")))) //nolint:gosec // escaped
+			return template.HTML(fmt.Sprintf(`<a href="/leavers/%d"><bdi>%s</bdi></a>`, l.Entry, template.HTMLEscapeString(console.Printable([]byte(cmp.Or(l.Email, "erased")))))) //nolint:gosec // escaped
 		},
 		"hold": func(id int64) template.HTML {
 			return template.HTML(fmt.Sprintf(`<a href="/holds/%d">hold %d</a>`, id, id)) //nolint:gosec // a number has no markup
