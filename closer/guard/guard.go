@@ -441,7 +441,11 @@ func (l Limit) passedBy(plan []Candidate, f Facts, more int) (detail string, ove
 	}
 	for source, n := range fresh {
 		if total := len(leavers[source]) + more; total > allowed {
-			return fmt.Sprintf("%d new leavers make %d within %v, allowed are %d", n, total, l.Window, allowed), true
+			who := "new leavers make"
+			if n == 1 {
+				who = "new leaver makes"
+			}
+			return fmt.Sprintf("%d %s %d within %v, allowed are %d", n, who, total, l.Window, allowed), true
 		}
 	}
 	return "", false

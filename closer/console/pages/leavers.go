@@ -94,6 +94,9 @@ func (b *leaversPage) choose(o console.Overview) {
 	for _, s := range o.States {
 		all += s.Entries
 		chosen := slices.Contains(f.States, s.State)
+		if s.State == string(ledger.WouldClose) && o.Mode == "close" && s.Entries == 0 && !chosen {
+			continue // a word of dry runs
+		}
 		b.States = append(b.States, b.choice(words(s.State), means[ledger.State(s.State)], known(s.Entries), chosen, func(f *console.LeaverFilter) {
 			one := chosen && len(f.States) == 1
 			if f.States = []string{s.State}; one {
