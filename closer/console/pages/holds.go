@@ -177,7 +177,7 @@ func (p *Pages) leftOut(r *http.Request, id int64) ([]string, error) {
 		}
 	}
 	if len(out) == len(h.Users) {
-		return nil, &inputError{"Nobody is ticked: tick those who may go, or reject the hold."}
+		return out, &inputError{"Nobody is ticked: tick those who may go, or reject the hold."}
 	}
 	return out, nil
 }

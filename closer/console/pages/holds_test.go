@@ -60,6 +60,8 @@ func TestApproveThoseTicked(t *testing.T) {
 	path := "/holds/" + number(h.ID)
 	if p := r.post(t, operator, path+"/approve", verdict(h, "checked")); p.status != http.StatusBadRequest || !strings.Contains(p.text, "Nobody is ticked") {
 		t.Errorf("nobody ticked: %d %s", p.status, p.text)
+	} else if strings.Contains(p.text, `value="user-0" checked`) {
+		t.Error("the page ticks again those who were unticked")
 	}
 	p := r.post(t, operator, path+"/approve", verdict(h, "checked", "user-0", "user-2"))
 	if p.status != http.StatusSeeOther {
