@@ -27,16 +27,36 @@ export async function looks(browser, site, storage, pages, folder, prefix = "") 
         for (const line of await accessible(seen.page, name)) {
           minor.add(line);
         }
-        const { scroll, wide } = await seen.page.evaluate(() => ({ scroll: document.documentElement.scrollWidth, wide: document.documentElement.clientWidth }));
-        assert.ok(scroll <= wide + 1, `wider than the window: ${scroll} of ${wide} pixels`);
-        const cut = await seen.page.locator("main *").evaluateAll((all) => all.filter((e) => e.scrollWidth > e.clientWidth + 1 && ["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX) && e.clientWidth > 1 && e.tagName !== "PRE" && !["INPUT", "SELECT"].includes(e.tagName))
-          .map((e) => `${e.tagName}.${e.className}: ${e.textContent.trim().slice(0, 40)}`));
-        assert.ok(options.isMobile || cut.length === 0, `cut off on the right: ${cut.join("; ")}`);
+        await fits(seen.page, options.isMobile);
       });
     }
     await seen.leave();
   }
+  const seen = await visit(browser, site, { storageState: storage, expects: ["status of 404"] });
+  for (const [name, path] of Object.entries(pages)) {
+    await check(`looks ${prefix}${name} in windows of any width`, async () => {
+      await seen.go(path);
+      for (const width of [1600, 1210, 1120, 1000, 800, 740, 600, 360]) {
+        await seen.page.setViewportSize({ width, height: 900 });
+        await fits(seen.page, width < 740);
+      }
+    });
+  }
+  await seen.leave();
   for (const line of minor) {
     console.log(`   axe-core, less serious: ${line}`);
   }
+}
+
+// fits asserts that nothing of a page is beyond the window's right edge; but on a phone,
+// what can be pushed aside may be.
+async function fits(page, narrow) {
+  const { scroll, width, cut } = await page.evaluate(() => {
+    const cut = [...document.querySelectorAll("main *")].filter((e) => ["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX)
+      && e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 1 && !e.matches("pre, input, select, textarea"));
+    return { scroll: document.documentElement.scrollWidth, width: document.documentElement.clientWidth,
+      cut: cut.map((e) => `${e.tagName} ${e.className}: ${e.textContent.trim().slice(0, 40)}`) };
+  });
+  assert.ok(scroll <= width + 1, `wider than the window: ${scroll} of ${width} pixels`);
+  assert.ok(narrow || cut.length === 0, `cut off in a window of ${width} pixels: ${cut.join("; ")}`);
 }
