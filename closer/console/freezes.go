@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,9 +28,16 @@ type Freeze struct {
 func ShowFreeze(f ledger.Freeze, signedIn bool) Freeze {
 	shown := Freeze{ID: f.ID, Account: f.Account, Until: f.Until, Since: f.At, By: f.By, Reason: f.Reason}
 	if !signedIn {
-		shown.Reason = ""
+		shown.By, shown.Reason = withoutAddress(shown.By), ""
 	}
 	return shown
+}
+
+// withoutAddress is the name of who decided, as those are told it who have not signed in:
+// whoever signs in by OIDC is called by their address.
+func withoutAddress(by string) string {
+	name, _, _ := strings.Cut(by, "@")
+	return name
 }
 
 func (s *Server) listFreezes(w http.ResponseWriter, r *http.Request, who principal) {

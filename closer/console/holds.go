@@ -74,10 +74,10 @@ func Show(h ledger.Hold, needed int, users bool) Hold {
 	showReopens(&shown, h, users)
 	if !users {
 		if shown.Decided != nil {
-			shown.Decided.Reason = "" // a person's words may name anybody
+			shown.Decided.By, shown.Decided.Reason = withoutAddress(shown.Decided.By), "" // a person's words may name anybody
 		}
 		for i := range shown.Approvals {
-			shown.Approvals[i].Reason = ""
+			shown.Approvals[i].By, shown.Approvals[i].Reason = withoutAddress(shown.Approvals[i].By), ""
 		}
 		return shown
 	}

@@ -213,7 +213,8 @@ func needsOfIntake(_ time.Time, o Overview, found ledger.Overview) (all []Need) 
 func (s *Server) needsOfRest(now time.Time, o Overview, _ ledger.Overview) (all []Need) {
 	if s.daemon.Refused != nil {
 		if err := s.daemon.Refused(); err != nil {
-			all = append(all, Need{What: needConfig, Text: "The config file is refused, and what was in force before stays: " + strings.Join(strings.Fields(err.Error()), " ")})
+			all = append(all, Need{What: needConfig, Text: "The config file is refused, and what was in force before stays: " +
+				address.ReplaceAllString(strings.Join(strings.Fields(err.Error()), " "), "an address")}) // it quotes the file
 		}
 	}
 	if err := s.web.fault(); err != nil {

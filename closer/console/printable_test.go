@@ -12,6 +12,7 @@ func TestPrintable(t *testing.T) {
 		"back over what was there": {"ok\r\b\x7f", `ok\r\b\x7f`},
 		"turned round":             {"a\u202egnp.exe", `a\u202egnp.exe`},
 		"nothing to be seen":       {"a\u200bb", `a\u200bb`},
+		"nothing, among letters":   {"a\ufe0fn\u034fa\u3164\u2800\U000e0101@", `a\ufe0fn\u034fa\u3164\u2800\U000e0101@`},
 		"no UTF-8":                 {"\xff\x00é", `\xff\x00é`},
 		"quotes":                   {`"it's"`, `"it's"`},
 		"nothing":                  {"", ""},

@@ -68,7 +68,7 @@ func ShowReject(r ledger.Reject, signedIn bool) Reject {
 	if !signedIn { // an attribute may be made of an address, a reason may name anybody
 		shown.EventSource, shown.EventID, shown.Payload = "", "", nil
 		if shown.Settled != nil {
-			shown.Settled.Reason = ""
+			shown.Settled.By, shown.Settled.Reason = withoutAddress(shown.Settled.By), ""
 		}
 	}
 	return shown

@@ -228,6 +228,5 @@ func (s *Server) stillIn(found session, in *webFile) (principal, bool, error) {
 
 // said is how the log names who asks: a name may be an address, which is not for it.
 func (p principal) said() string {
-	name, _, _ := strings.Cut(p.name, "@")
-	return cmp.Or(name, "nobody")
+	return cmp.Or(withoutAddress(p.name), "nobody")
 }

@@ -134,7 +134,10 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	var decided console.Hold
 	switch what {
 	case "approve":
-		if said.Except, err = p.leftOut(r, id); err == nil {
+		if said.Except, err = p.leftOut(r, id); err == nil && said.Reason == "" { // the API lets programs approve without one
+			err = &inputError{"A reason is needed: it says for the audit why these people may be closed."}
+		}
+		if err == nil {
 			decided, err = api.Approve(r.Context(), id, said)
 		}
 	case "reject":
@@ -174,7 +177,7 @@ func (p *Pages) leftOut(r *http.Request, id int64) ([]string, error) {
 		}
 	}
 	if len(out) == len(h.Users) {
-		return nil, &inputError{"Nobody is ticked: tick those who may go, or reject the hold."}
+		return out, &inputError{"Nobody is ticked: tick those who may go, or reject the hold."}
 	}
 	return out, nil
 }

@@ -39,6 +39,9 @@ func TestApproveByPage(t *testing.T) {
 	if p := r.post(t, viewer, path+"/approve", verdict(h, "checked", "user-0", "user-1", "user-2")); p.status != http.StatusForbidden {
 		t.Errorf("a viewer approves: %d", p.status)
 	}
+	if p := r.post(t, operator, path+"/approve", verdict(h, " \r\n", "user-0", "user-1", "user-2")); p.status != http.StatusBadRequest || !strings.Contains(p.text, "A reason is needed") {
+		t.Errorf("without a reason: %d %s", p.status, p.text)
+	}
 	p := r.post(t, operator, path+"/approve", verdict(h, "checked", "user-0", "user-1", "user-2"))
 	if p.status != http.StatusSeeOther || p.header.Get("Location") != path+"?done=approved" {
 		t.Fatalf("%d to %q: %s", p.status, p.header.Get("Location"), p.text)
@@ -57,6 +60,8 @@ func TestApproveThoseTicked(t *testing.T) {
 	path := "/holds/" + number(h.ID)
 	if p := r.post(t, operator, path+"/approve", verdict(h, "checked")); p.status != http.StatusBadRequest || !strings.Contains(p.text, "Nobody is ticked") {
 		t.Errorf("nobody ticked: %d %s", p.status, p.text)
+	} else if strings.Contains(p.text, `value="user-0" checked`) {
+		t.Error("the page ticks again those who were unticked")
 	}
 	p := r.post(t, operator, path+"/approve", verdict(h, "checked", "user-0", "user-2"))
 	if p.status != http.StatusSeeOther {
