@@ -226,8 +226,14 @@ var reasons = map[consumer.Reason]string{
 	consumer.MappingFailed: "the mapping stopped at it, or made what is no event",
 }
 
-// done is what a request before this one has done, by the word in the link that it led to.
-func done(r *http.Request) string { return doneWords[r.URL.Query().Get("done")] }
+// done is what a request before this one has done, by the word in the link that it led
+// to. A link of somebody else's says nothing of what was done.
+func done(r *http.Request) string {
+	if from := r.Header.Get("Sec-Fetch-Site"); from != "" && from != "same-origin" {
+		return ""
+	}
+	return doneWords[r.URL.Query().Get("done")]
+}
 
 var doneWords = map[string]string{
 	"approved":   "Approved. What follows from it happens at the next run.",

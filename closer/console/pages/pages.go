@@ -65,11 +65,35 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, r, fault.Status, fault.Detail)
 		return
 	}
-	if _, pattern := p.mux.Handler(r); pattern == "" {
-		p.refuse(w, r, errNoPage.Status, errNoPage.Detail)
+	if !p.has(r, r.Method) {
+		p.refuseUnknown(w, r)
 		return
 	}
 	p.mux.ServeHTTP(w, r)
+}
+
+// has says whether there is a page of this path that takes the method.
+func (p *Pages) has(r *http.Request, method string) bool {
+	asked := *r
+	asked.Method = method
+	_, pattern := p.mux.Handler(&asked)
+	return pattern != ""
+}
+
+// refuseUnknown says that there is no such page, or that it does not take what was sent.
+func (p *Pages) refuseUnknown(w http.ResponseWriter, r *http.Request) {
+	var allow []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		if p.has(r, method) {
+			allow = append(allow, method)
+		}
+	}
+	if len(allow) == 0 {
+		p.refuse(w, r, errNoPage.Status, errNoPage.Detail)
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	p.refuse(w, r, http.StatusMethodNotAllowed, "There is only "+strings.Join(allow, " and ")+".")
 }
 
 // served turns the error of a handler, that has answered nothing then, into a page.

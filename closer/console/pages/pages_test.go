@@ -115,6 +115,34 @@ func TestNoSuchPage(t *testing.T) {
 	}
 }
 
+func TestWrongMethod(t *testing.T) {
+	r := open(t, true)
+	for path, allow := range map[string]string{"/holds": "GET, HEAD", "/leavers": "GET, HEAD, POST", "/holds/1/approve": "POST", "/nowhere": ""} {
+		p := r.ask(t, http.MethodPut, operator, path, nil)
+		if want := map[bool]int{true: http.StatusNotFound, false: http.StatusMethodNotAllowed}[allow == ""]; p.status != want || p.header.Get("Allow") != allow {
+			t.Errorf("PUT %s: %d, allows %q, want %d, %q", path, p.status, p.header.Get("Allow"), want, allow)
+		}
+	}
+}
+
+// A link that somebody sends must not say that something was done.
+func TestWhatWasDone(t *testing.T) {
+	r := open(t, true)
+	for from, says := range map[string]bool{"": true, "same-origin": true, "cross-site": false, "none": false} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+"/holds?done=approved", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+operator)
+		if from != "" {
+			req.Header.Set("Sec-Fetch-Site", from)
+		}
+		if p := r.do(t, req); strings.Contains(p.text, "Approved. What follows") != says {
+			t.Errorf("from %q: says that it is approved: %t", from, !says)
+		}
+	}
+}
+
 func TestAssetsAreKept(t *testing.T) {
 	r := open(t, true)
 	css := regexp.MustCompile(`/assets/signoff\.css\?v=[0-9a-f]+`).FindString(r.get(t, operator, "/").text)

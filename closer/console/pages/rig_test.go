@@ -128,6 +128,11 @@ func (r *rig) ask(t testing.TB, method, token, path string, form url.Values) pag
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
+	return r.do(t, req)
+}
+
+func (r *rig) do(t testing.TB, req *http.Request) page {
+	t.Helper()
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,16 @@
 		return `UTC${minutes < 0 ? "−" : "+"}${Math.floor(Math.abs(minutes) / 60)}${rest ? ":" + two(rest) : ""}`;
 	};
 
+	// behind is what stands behind the # of this page's address, after a word; "" if it is
+	// something else, or was cut off.
+	const behind = (word) => {
+		try {
+			return location.hash.startsWith(word) ? decodeURIComponent(location.hash.slice(word.length)) : "";
+		} catch {
+			return "";
+		}
+	};
+
 	// localTimes shows the times below root as the reader's clock has them; the exact
 	// one, in UTC, is what the server has set as the title.
 	const localTimes = (root) => {
@@ -45,11 +55,16 @@
 	};
 	let skew = 0; // how far the daemon's clock is ahead of this one, in milliseconds
 
+	// changed says whether a field is not as the page came.
+	const changed = (field) => {
+		if (field.matches("select")) return field.selectedIndex !== Math.max(0, [...field.options].findIndex((one) => one.defaultSelected));
+		return field.matches("[type=checkbox], [type=radio]") ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
+	};
+
 	// busy says whether a person is in the midst of something there.
 	const busy = (part) => {
 		if (part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select")) return true;
-		return [...part.querySelectorAll("input, textarea")].some((field) =>
-			field.type === "checkbox" || field.type === "radio" ? field.checked !== field.defaultChecked : field.value !== field.defaultValue);
+		return [...part.querySelectorAll("input, textarea, select")].some(changed);
 	};
 
 	// place puts the parts of a newer version of this page where the old ones are.
@@ -171,14 +186,7 @@
 	// A search is posted, since an address must not be in a URL that servers log. It stands
 	// behind the #, which no browser sends: so it can be sent to a colleague all the same.
 	const search = document.querySelector("form[data-search]");
-	const sought = () => {
-		if (!location.hash.startsWith("#q=")) return "";
-		try {
-			return decodeURIComponent(location.hash.slice("#q=".length));
-		} catch {
-			return ""; // a link that was cut off
-		}
-	};
+	const sought = () => behind("#q=");
 	const page = () => new URLSearchParams(location.search).get("after"); // of the list, that is shown
 	const searchBody = () => {
 		const body = new URLSearchParams(new FormData(search));
@@ -217,9 +225,18 @@
 	// but in the form, and does not stay in the address bar.
 	const signIn = document.querySelector("form[data-sign-in]");
 	if (signIn && location.hash.startsWith("#token=")) {
-		signIn.elements.token.value = decodeURIComponent(location.hash.slice("#token=".length));
+		signIn.elements.token.value = behind("#token=");
 		history.replaceState(null, "", location.pathname + location.search);
-		signIn.requestSubmit();
+		// Whoever is somebody already does not become somebody else by a link alone.
+		if (!("asks" in signIn.dataset)) signIn.requestSubmit();
+	}
+
+	// What was just done is no part of what the page is: not when it is loaded again, nor
+	// for whom its link is sent to.
+	const address = new URL(location.href);
+	if (address.searchParams.has("done")) {
+		address.searchParams.delete("done");
+		history.replaceState(null, "", address);
 	}
 
 	// A time that is typed is the reader's: the form says which moment that is.
