@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -134,15 +135,27 @@ func loadConfig(file string) (config, error) {
 		return c, usageError{errors.New("--config FILE is needed")}
 	}
 	if err := decodeYAML(file, &c, notYet); err != nil {
-		return c, usageError{err}
+		return c, usageError{withoutAddresses(file, err)}
 	}
 	if err := c.validate(); err != nil {
-		return c, usageError{fmt.Errorf("%s: %w", file, err)}
+		return c, usageError{withoutAddresses(file, fmt.Errorf("%s: %w", file, err))}
 	}
 	if c.Docusign.CloseVia == viaAccount {
 		c.Docusign.Organization = "" // or the sign-in would ask for scopes that nothing needs
 	}
 	return c, nil
+}
+
+var quotedAddress = regexp.MustCompile(`"?[^\s"]*@[^\s":]*"?`)
+
+// withoutAddresses is an error about a file, as a log may have it: a value that it quotes
+// may be somebody's address.
+func withoutAddresses(file string, err error) error {
+	said, ok := strings.CutPrefix(err.Error(), file)
+	if !ok || !strings.Contains(said, "@") {
+		return err
+	}
+	return errors.New(file + quotedAddress.ReplaceAllString(said, "an address"))
 }
 
 func (c config) validate() error {

@@ -276,6 +276,7 @@ func TestConfigMistakes(t *testing.T) {
 		"a log of an unknown format":  {with("log: {format: xml}"), `log.format: "xml": neither json nor console`},
 		"a log of an unknown level":   {with("log: {level: loud}"), `log.level: "loud": none of debug`},
 		"an unknown key":              {with("log: {levels: info}"), ":8: log.levels: unknown key, is level meant?"},
+		"an address for a list":      {with("guard: {protected: {emails: ana@example.com}}"), ":8: guard.protected.emails: an address: not a list"},
 		"a pasted private key": {strings.Replace(least, "/etc/signoff/key.pem", "|\n    -----BEGIN RSA PRIVATE KEY-----\n    hunter2", 1),
 			":7: docusign.private_key_file: more than one line"},
 	} {
@@ -289,8 +290,8 @@ func TestConfigMistakes(t *testing.T) {
 			if !strings.HasPrefix(err.Error(), file+":") || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%q, want %q in it", err, c.want)
 			}
-			if strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("%q shows a secret", err)
+			if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "@") {
+				t.Errorf("%q shows a secret, or an address", err)
 			}
 		})
 	}
