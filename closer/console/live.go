@@ -18,6 +18,7 @@ const (
 	recheck    = 45 * time.Second // at most until somebody who may not watch any more is told nothing more
 	writeLimit = 10 * time.Second // for a watcher to take a word
 	mostLive   = 200              // watchers at once
+	mostOfOne  = 40               // of them, of one name: a browser has one for each page that is seen
 )
 
 // watch tells whoever watches, as server-sent events, that something has changed which
@@ -28,7 +29,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, who principal) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	news, leave, err := s.live.join()
+	news, leave, err := s.live.join(who.name)
 	if err != nil {
 		w.Header().Set("Retry-After", "30")
 		problem(w, http.StatusServiceUnavailable, err.Error())
@@ -108,31 +109,32 @@ type live struct {
 	look func(context.Context) (string, error)
 
 	mu    sync.Mutex
-	of    map[chan string]bool // who watch; each has room for the newest pulse
-	last  string               // "": it was not looked yet
-	stop  context.CancelFunc   // of the one who looks; nil: nobody does
+	of    map[chan string]string // who watch, by their names; each has room for the newest pulse
+	last  string                 // "": it was not looked yet
+	stop  context.CancelFunc     // of the one who looks; nil: nobody does
 	ended bool
 }
 
 func newLive(look func(context.Context) (string, error)) *live {
-	return &live{look: look, of: make(map[chan string]bool)}
+	return &live{look: look, of: make(map[chan string]string)}
 }
 
 var errTooMany = errors.New("too many watch already: ask again in a while, or look without watching")
 
 // join returns where each pulse comes that is another than the one before, and the one
-// that is now. It is closed when the listener ends. leave has to be called.
-func (l *live) join() (news <-chan string, leave func(), err error) {
+// that is now, to somebody of this name. It is closed when the listener ends. leave has
+// to be called.
+func (l *live) join(name string) (news <-chan string, leave func(), err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case l.ended:
 		return nil, nil, errors.New("the daemon is about to end")
-	case len(l.of) >= mostLive:
+	case len(l.of) >= mostLive, name != "" && l.count(name) >= mostOfOne:
 		return nil, nil, errTooMany
 	}
 	own := make(chan string, 1)
-	l.of[own] = true
+	l.of[own] = name
 	if l.stop == nil {
 		ctx, stop := context.WithCancel(context.Background())
 		l.stop, l.last = stop, ""
@@ -141,6 +143,15 @@ func (l *live) join() (news <-chan string, leave func(), err error) {
 		own <- l.last
 	}
 	return own, sync.OnceFunc(func() { l.leave(own) }), nil
+}
+
+func (l *live) count(name string) (n int) {
+	for _, of := range l.of {
+		if of == name {
+			n++
+		}
+	}
+	return n
 }
 
 func (l *live) leave(own chan string) {

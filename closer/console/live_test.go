@@ -80,7 +80,7 @@ func TestOneLooksForAllAndWhileAnybodyWatches(t *testing.T) {
 		p := &pulses{now: "a"}
 		l := newLive(p.look)
 		join := func() (<-chan string, func()) {
-			news, leave, err := l.join()
+			news, leave, err := l.join("")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,7 +134,7 @@ func TestOneLooksForAllAndWhileAnybodyWatches(t *testing.T) {
 		if _, more := <-third; more {
 			t.Error("the end is not told")
 		}
-		if _, _, err := l.join(); err == nil {
+		if _, _, err := l.join(""); err == nil {
 			t.Error("watching goes on after the end")
 		}
 	})
@@ -145,18 +145,36 @@ func TestNotMoreWatchThanMay(t *testing.T) {
 		l := newLive((&pulses{now: "a"}).look)
 		var leaves []func()
 		for range mostLive {
-			_, leave, err := l.join()
+			_, leave, err := l.join("")
 			if err != nil {
 				t.Fatal(err)
 			}
 			leaves = append(leaves, leave)
 		}
-		if _, _, err := l.join(); !errors.Is(err, errTooMany) {
+		if _, _, err := l.join(""); !errors.Is(err, errTooMany) {
 			t.Errorf("one more: %v", err)
 		}
 		leaves[7]()
-		if _, _, err := l.join(); err != nil {
+		if _, _, err := l.join(""); err != nil {
 			t.Errorf("once one has left: %v", err)
+		}
+		l.end()
+	})
+}
+
+func TestNobodyWatchesForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLive((&pulses{now: "a"}).look)
+		for range mostOfOne {
+			if _, _, err := l.join("ann"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, err := l.join("ann"); !errors.Is(err, errTooMany) {
+			t.Errorf("one more of ann's: %v", err)
+		}
+		if _, _, err := l.join("ben"); err != nil {
+			t.Errorf("ben cannot watch: %v", err)
 		}
 		l.end()
 	})
