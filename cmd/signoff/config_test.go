@@ -276,7 +276,7 @@ func TestConfigMistakes(t *testing.T) {
 		"a log of an unknown format":  {with("log: {format: xml}"), `log.format: "xml": neither json nor console`},
 		"a log of an unknown level":   {with("log: {level: loud}"), `log.level: "loud": none of debug`},
 		"an unknown key":              {with("log: {levels: info}"), ":8: log.levels: unknown key, is level meant?"},
-		"an address for a list":      {with("guard: {protected: {emails: ana@example.com}}"), ":8: guard.protected.emails: an address: not a list"},
+		"an address for a list":       {with("guard: {protected: {emails: ana@example.com}}"), ":8: guard.protected.emails: an address: not a list"},
 		"a pasted private key": {strings.Replace(least, "/etc/signoff/key.pem", "|\n    -----BEGIN RSA PRIVATE KEY-----\n    hunter2", 1),
 			":7: docusign.private_key_file: more than one line"},
 	} {
