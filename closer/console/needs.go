@@ -201,7 +201,7 @@ func needsOfIntake(_ time.Time, o Overview, found ledger.Overview) (all []Need) 
 	}
 	if found.Rejects > 0 {
 		all = append(all, Need{What: needReject, Count: found.Rejects, Since: found.RejectAt, Path: "/rejects",
-			Text: "Not understood, and nobody is closed by it: mend the mapping or what it lacks and replay what came, or discard it."})
+			Text: "Events were not understood, and nobody is closed by them: mend the mapping or what it lacks, and replay them, or discard them."})
 	}
 	if found.NotFound >= manyNotFound {
 		all = append(all, Need{What: needNotFound, Count: found.NotFound, Since: o.At.Add(-day), Path: "/leavers?state=not_found&settled_from=" + o.At.Add(-day).Format(time.RFC3339),
