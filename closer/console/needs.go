@@ -53,6 +53,9 @@ const (
 
 const dryRunMode = "dry-run"
 
+// adviceParked is for an account that is parked for what no advice is known of.
+const adviceParked = "signoff check says what Docusign, or the way to it, has against it"
+
 // What may be wrong with the reading of Kafka, in the ledger's words.
 const (
 	kafkaNeedsFrom = "needs_from"
@@ -95,7 +98,7 @@ func needsOfAccounts(_ time.Time, o Overview, found ledger.Overview) (all []Need
 	for _, a := range o.Accounts {
 		if a.Parked != "" {
 			all = append(all, Need{What: needParked, Account: a.ID, Count: a.Open, Since: a.ParkedAt,
-				Text: fmt.Sprintf("Nobody is closed in this account (%s): %s. It goes on by itself once that is mended.", a.Parked, a.Advice), Path: openIn(a.ID, a.Open)})
+				Text: fmt.Sprintf("Nobody is closed in this account (%s): %s. It goes on by itself once that is mended.", a.Parked, cmp.Or(a.Advice, adviceParked)), Path: openIn(a.ID, a.Open)})
 		}
 	}
 	for _, out := range found.Outside {
