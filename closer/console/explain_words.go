@@ -2,10 +2,8 @@ package console
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"signoff/closer/ledger"
 )
@@ -16,81 +14,6 @@ const (
 	rescinded  = "rescinded"
 	rehired    = "rehired"
 )
-
-// storyFacts are what rows of the audit say that is put into words.
-type storyFacts struct {
-	Origin      string   `json:"origin"`
-	Source      string   `json:"source"`
-	ID          string   `json:"id"`
-	Urgent      bool     `json:"urgent"`
-	OccurredAt  string   `json:"occurred_at"`
-	EffectiveAt string   `json:"effective_at"`
-	ReceivedAt  string   `json:"received_at"`
-	Account     string   `json:"account"`
-	State       string   `json:"state"`
-	Outcome     string   `json:"outcome"`
-	Kind        string   `json:"kind"`
-	Kinds       []string `json:"kinds"`
-	Users       []string `json:"users"`
-	User        string   `json:"user"`
-	Hold        int64    `json:"hold"`
-	Parent      int64    `json:"parent"`
-	Approvals   int      `json:"approvals"`
-	Needed      int      `json:"needed"`
-	Approval    int64    `json:"approval"`
-	ExpiresAt   string   `json:"expires_at"`
-	DryRun      bool     `json:"dry_run"`
-	Ahead       bool     `json:"ahead"`
-	Batch       int64    `json:"batch"`
-	Import      int64    `json:"import"`
-	Reason      string   `json:"reason"`
-	Trace       string   `json:"trace"`
-	TraceParent string   `json:"trace_parent"`
-	Attempts    int      `json:"attempts"`
-	Notes       []string `json:"notes"`
-	Until       string   `json:"until"`
-	DueAt       string   `json:"due_at"`
-	As          int64    `json:"as"`
-	To          int64    `json:"to"`
-	Cancel      int64    `json:"cancel"`
-	Reject      int64    `json:"reject"`
-	Events      int      `json:"events"`
-	Freeze      int64    `json:"freeze"`
-	Advice      string   `json:"advice"`
-	How         string   `json:"how"`
-	Mode        string   `json:"mode"`
-	Version     string   `json:"version"`
-
-	LastLogins  map[string]string `json:"last_logins"`
-	Memberships []struct {
-		User    string `json:"user"`
-		Outcome string `json:"outcome"`
-		Reason  string `json:"reason"`
-		Trace   string `json:"trace"`
-	} `json:"memberships"`
-
-	From entryOrTime `json:"from"`
-}
-
-// entryOrTime is what a step came from: an entry, a state or a time.
-type entryOrTime struct {
-	Entry int64
-	Text  string
-}
-
-// UnmarshalJSON takes a number or a text.
-func (f *entryOrTime) UnmarshalJSON(text []byte) error {
-	if json.Unmarshal(text, &f.Entry) == nil {
-		return nil
-	}
-	return json.Unmarshal(text, &f.Text)
-}
-
-func factsOf(s ledger.Step) storyFacts {
-	var f storyFacts
-	_ = json.Unmarshal([]byte(s.Facts), &f) // what was made unreadable is for audit verify to find
-	return f
-}
 
 // told is one step with all that it is told by.
 type told struct {
@@ -260,11 +183,6 @@ func (t told) event(what string) string {
 	return text
 }
 
-// from says where an event came from.
-func from(origin, source, id string) string {
-	return fmt.Sprintf(", by event %s of %s (%s)", cmp.Or(id, "(erased)"), source, origin)
-}
-
 // idOf is an event's id, which stands apart where it is an address.
 func idOf(s ledger.Step, f storyFacts) string { return cmp.Or(f.ID, s.Personal["id"]) }
 
@@ -276,58 +194,10 @@ func (t told) person(what string) string {
 	return what + because(t.step.Personal["reason"])
 }
 
-func because(reason string) string {
-	if reason == "" {
-		return ""
-	}
-	return ": “" + reason + "”"
-}
-
 // why is a fixed word of the closer or of Docusign, in words where we have some.
 func (t told) why() string { return inWords(t.facts.Reason) }
 
-func inWords(reason string) string {
-	if words, ok := reasonWords[reason]; ok {
-		return words
-	}
-	return cmp.Or(reason, "for a reason that is not known")
-}
-
-// reasonWords are words for reasons of retries and failures. Others are codes of
-// Docusign, and stay as they are.
-var reasonWords = map[string]string{
-	"network":             "Docusign could not be reached (network)",
-	"timeout":             "Docusign did not answer in time (timeout)",
-	"interrupted":         "signoff was stopped meanwhile (interrupted)",
-	"server_error":        "Docusign had an error of its own (server_error)",
-	"blocked":             "Docusign wants to be left alone for a while (blocked)",
-	"unreadable":          "the answer could not be read (unreadable)",
-	"hour_quota":          "the hour's quota of calls is used up (hour_quota)",
-	"burst_quota":         "too many calls at once for Docusign (burst_quota)",
-	"sign_in":             "signing in is out of order (sign_in)",
-	"permissions":         "signoff's user may not do it (permissions)",
-	"no_member":           "the user is no member of the account (no_member)",
-	"refused":             "Docusign refuses by a code that we do not know (refused)",
-	"unknown":             "Docusign's answer does not mention the user (unknown)",
-	"no_effect":           "looked up: the user is still open (no_effect)",
-	"managed_by_scim":     "an identity provider manages the user: close them there (managed_by_scim)",
-	"last_administrator":  "the last active administrator cannot be closed (last_administrator)",
-	"own_user":            "it is the user that signoff signs in as (own_user)",
-	"awaiting_activation": "the user never activated (awaiting_activation)",
-	"new_address":         "another address of the person became known meanwhile: it is looked up, too",
-	"address_in_use":      "an open user has an address of the person's (address_in_use)",
-	"already_open":        "the user is open already (already_open)",
-	"terminated":          "the person leaves again, by a later word",
-}
-
 func (t told) trace() string { return traced(t.facts.Trace) }
-
-func traced(token string) string {
-	if token == "" {
-		return ""
-	}
-	return " (Docusign's trace token " + token + ")"
-}
 
 func confirmedWords(t told) string {
 	if t.facts.From.Entry != 0 && t.facts.ReceivedAt == "" {
@@ -356,42 +226,6 @@ func heldWords(t told) string {
 		text += "; made in a dry run"
 	}
 	return text
-}
-
-// heldFor is why something is held, with the detail of the hold if that says more.
-func heldFor(detail string, kinds []string) string {
-	text := kindWords(kinds)
-	if detail == "" || detail == text {
-		return text
-	}
-	return text + " (" + detail + ")"
-}
-
-// kindWords says why something is held.
-func kindWords(kinds []string) string {
-	var all []string
-	for _, k := range kinds {
-		all = append(all, KindInWords(k))
-	}
-	return strings.Join(all, "; ")
-}
-
-// KindInWords says of a hold's kind why a person is asked.
-func KindInWords(kind string) string { return cmp.Or(kindsInWords[ledger.Kind(kind)], kind) }
-
-var kindsInWords = map[ledger.Kind]string{
-	ledger.Limit:             "the plan would pass a limit of the guard",
-	ledger.FirstRun:          "it is part of the first plan of the account",
-	ledger.Frozen:            "nothing is to be closed now without a person's word",
-	ledger.Self:              "the user that signoff signs in as",
-	ledger.Protected:         "protected by the config",
-	ledger.Administrator:     "an administrator of the account",
-	ledger.FewAdministrators: "too few administrators would be left",
-	ledger.Ambiguous:         "several open users have this email",
-	ledger.Returned:          "was closed before, and is open again",
-	ledger.NewerUser:         "the user came into the account after the termination took effect",
-	ledger.Stale:             "the news was old when it came",
-	ledger.Reopening:         "somebody who was closed may be opened again",
 }
 
 func renewedWords(t told) string {
@@ -509,39 +343,4 @@ func logins(f storyFacts) string {
 		return ""
 	}
 	return "; last login " + second(last)
-}
-
-// second is a time of the audit, to the second.
-func second(text string) string {
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return cmp.Or(text, "(not known)")
-	}
-	return stamp(t)
-}
-
-func eventKind(kind string) string {
-	if kind == rehired {
-		return "a rehire"
-	}
-	return "a rescind"
-}
-
-func noun(kind string) string {
-	_, word, _ := strings.Cut(eventKind(kind), " ")
-	return word
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return fmt.Sprintf("%d times", n)
 }

@@ -1,17 +1,11 @@
 package console_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/cookiejar"
-	"net/http/httptest"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,102 +17,6 @@ import (
 
 // home is how browsers call the room where the issuer sends them back to it.
 const home = "http://signoff.localhost"
-
-// issued is a room into which one comes by an issuer.
-type issued struct {
-	*room
-	issuer *oidctest.Issuer
-	cfg    *console.OIDC
-}
-
-func ana() oidctest.Person {
-	return oidctest.Person{Subject: "1", Email: "ana@example.com", Name: "Ana Silva", Groups: []string{"all", "leads"}}
-}
-
-// issue opens a room whose config of OIDC is changed so.
-func issue(t *testing.T, person oidctest.Person, s setup, change func(*console.OIDC)) issued {
-	t.Helper()
-	i := oidctest.New("a-client", "s3cret-of-ours", person)
-	server := httptest.NewServer(i)
-	t.Cleanup(server.Close)
-	i.URL = server.URL
-	file := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(file, []byte("s3cret-of-ours\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.oidc = &console.OIDC{Issuer: i.URL, ClientID: "a-client", ClientSecretFile: file, RedirectURL: home + "/sign-in/callback",
-		Operators: []string{"leads"}, Viewers: []string{"all"}}
-	if change != nil {
-		change(s.oidc)
-	}
-	return issued{open(t, withPages(s)), i, s.oidc}
-}
-
-// browser is one of somebody who comes to the room.
-type browser struct {
-	*http.Client
-	jar http.CookieJar
-}
-
-func (r issued) browser(t *testing.T) browser {
-	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, to string) (net.Conn, error) {
-		if to == strings.TrimPrefix(home, "http://")+":80" {
-			to = strings.TrimPrefix(r.url, "http://")
-		}
-		return (&net.Dialer{}).DialContext(ctx, network, to)
-	}}
-	t.Cleanup(transport.CloseIdleConnections)
-	return browser{&http.Client{Jar: jar, Transport: transport}, jar}
-}
-
-// visit goes to a page, and to wherever it is sent from there.
-func (b browser) visit(t *testing.T, to string) (at *url.URL, s seen) {
-	t.Helper()
-	if strings.HasPrefix(to, "/") {
-		to = home + to
-	}
-	req, err := http.NewRequestWithContext(t.Context(), "GET", to, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := b.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if resp.Header.Get("Content-Type") == "text/x-mirror" {
-		if err := json.Unmarshal(text, &s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return resp.Request.URL, s
-}
-
-// until visits, and stops before it goes on to a path that begins so.
-func (b browser) until(t *testing.T, to, before string) (stopped string) {
-	t.Helper()
-	b.CheckRedirect = func(req *http.Request, _ []*http.Request) error {
-		if strings.HasPrefix(req.URL.Path, before) {
-			stopped = req.URL.String()
-			return http.ErrUseLastResponse
-		}
-		return nil
-	}
-	client := *b.Client
-	(browser{&client, b.jar}).visit(t, to)
-	return stopped
-}
-
-func (r issued) said() string { return fmt.Sprint(r.logs.All()) }
 
 func TestSigningInByOIDC(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -464,43 +362,5 @@ func TestNobodyDecidesAboutThemselvesByOIDC(t *testing.T) {
 	header.Set("Content-Type", "application/json")
 	if a := r.askAs(t, "POST", holdPath(id)+"/approve", header, r.word(t, id)); a.status != 403 || !strings.Contains(a.body, "nobody decides about themselves") {
 		t.Errorf("%d %s", a.status, a.body)
-	}
-}
-
-func TestOIDCConfigMistakes(t *testing.T) {
-	for name, c := range map[string]struct {
-		change func(*console.OIDC)
-		want   string
-	}{
-		"fine": {func(*console.OIDC) {}, ""},
-		"on this machine": {func(o *console.OIDC) {
-			o.Issuer, o.RedirectURL = "http://127.0.0.1:81", "http://localhost:9090/sign-in/callback"
-		}, ""},
-		"no issuer":               {func(o *console.OIDC) { o.Issuer = "" }, "admin.oidc.issuer: not set"},
-		"an issuer in the clear":  {func(o *console.OIDC) { o.Issuer = "http://login.example.com" }, "admin.oidc.issuer: http is for this machine alone"},
-		"no URL":                  {func(o *console.OIDC) { o.Issuer = "login.example.com" }, "admin.oidc.issuer: not a URL"},
-		"a password":              {func(o *console.OIDC) { o.Issuer = "https://me:s3cret@login.example.com" }, "admin.oidc.issuer: a user"},
-		"its description":         {func(o *console.OIDC) { o.Issuer = "https://login.example.com/?x=s3cret" }, "admin.oidc.issuer: a user, a query"},
-		"no client":               {func(o *console.OIDC) { o.ClientID = "" }, "admin.oidc.client_id: not set"},
-		"no such file":            {func(o *console.OIDC) { o.ClientSecretFile = "/nowhere/secret" }, "admin.oidc.client_secret_file: open /nowhere/secret"},
-		"no way back":             {func(o *console.OIDC) { o.RedirectURL = "" }, "admin.oidc.redirect_url: not set"},
-		"a way to somewhere else": {func(o *console.OIDC) { o.RedirectURL = "https://signoff.example.com/" }, "admin.oidc.redirect_url: its path is not /sign-in/callback"},
-		"a way in the clear":      {func(o *console.OIDC) { o.RedirectURL = "http://signoff.example.com/sign-in/callback" }, "admin.oidc.redirect_url: http is"},
-		"no roles":                {func(o *console.OIDC) { o.Viewers, o.Operators = nil, nil }, "admin.oidc.operators: neither these nor viewers"},
-		"an empty role":           {func(o *console.OIDC) { o.Viewers = []string{"a", ""} }, "admin.oidc.viewers: one is empty"},
-		"scopes without openid":   {func(o *console.OIDC) { o.Scopes = []string{"email"} }, "admin.oidc.scopes: openid"},
-		"a button of many words":  {func(o *console.OIDC) { o.Name = strings.Repeat("x", 61) }, "admin.oidc.name: longer than 60"},
-	} {
-		o := console.OIDC{Issuer: "https://login.example.com", ClientID: "x", RedirectURL: "https://signoff.example.com/sign-in/callback", Operators: []string{"x"}}
-		c.change(&o)
-		err := console.Config{Listen: ":0", Session: time.Hour, OIDC: &o}.Validate()
-		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want) || strings.Contains(err.Error(), "s3cret")) {
-			t.Errorf("%s: %v, want %q", name, err, c.want)
-		}
-	}
-	for _, session := range []time.Duration{0, -time.Hour, time.Second, 31 * 24 * time.Hour} {
-		if err := (console.Config{Listen: ":0", Session: session}).Validate(); err == nil || !strings.HasPrefix(err.Error(), "admin.session: "+session.String()) {
-			t.Errorf("a session of %v: %v", session, err)
-		}
 	}
 }
