@@ -177,6 +177,7 @@ func (s *Server) Run(ctx context.Context) error {
 	go func() { defer close(followed); s.web.follow(following) }()
 	defer func() { cancel(); <-followed }()
 	server.RegisterOnShutdown(s.live.end) // which would wait for whoever watches
+	defer s.live.wait()
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)

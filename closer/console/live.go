@@ -113,6 +113,8 @@ type live struct {
 	last  string                 // "": it was not looked yet
 	stop  context.CancelFunc     // of the one who looks; nil: nobody does
 	ended bool
+
+	looking sync.WaitGroup // the one who looks
 }
 
 func newLive(look func(context.Context) (string, error)) *live {
@@ -138,7 +140,7 @@ func (l *live) join(name string) (news <-chan string, leave func(), err error) {
 	if l.stop == nil {
 		ctx, stop := context.WithCancel(context.Background())
 		l.stop, l.last = stop, ""
-		go l.run(ctx)
+		l.looking.Go(func() { l.run(ctx) })
 	} else if l.last != "" {
 		own <- l.last
 	}
@@ -177,6 +179,12 @@ func (l *live) end() {
 		l.stop()
 		l.stop = nil
 	}
+}
+
+// wait returns once nobody looks any more, after the end: until then the ledger is asked.
+func (l *live) wait() {
+	l.end()
+	l.looking.Wait()
 }
 
 func (l *live) run(ctx context.Context) {

@@ -140,6 +140,26 @@ func TestOneLooksForAllAndWhileAnybodyWatches(t *testing.T) {
 	})
 }
 
+func TestTheEndWaitsForWhoLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, answered := make(chan struct{}, 9), false
+		l := newLive(func(ctx context.Context) (string, error) {
+			asked <- struct{}{}
+			<-ctx.Done()
+			time.Sleep(time.Second) // a ledger that is slow to notice
+			answered = true
+			return "", ctx.Err()
+		})
+		if _, _, err := l.join(""); err != nil {
+			t.Fatal(err)
+		}
+		<-asked
+		if l.wait(); !answered {
+			t.Error("somebody asks the ledger still")
+		}
+	})
+}
+
 func TestNotMoreWatchThanMay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLive((&pulses{now: "a"}).look)
