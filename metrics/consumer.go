@@ -2,11 +2,11 @@ package metrics
 
 import (
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // Results of an event received, values of the label `result`.
@@ -19,18 +19,16 @@ const (
 
 // Intake observes what comes in, by whichever way.
 type Intake struct {
-	Received *prometheus.CounterVec // source, result
 	Rejects  *prometheus.CounterVec // reason
+	received *prometheus.CounterVec // source, result
 	notice   prometheus.Histogram
-
-	received map[[2]string]*atomic.Int64 // what Received has, to be read
 }
 
 // NewIntake registers the metrics of intake.
 func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
 	f := promauto.With(r)
 	m := &Intake{
-		Received: f.NewCounterVec(prometheus.CounterOpts{
+		received: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "signoff_events_received_total",
 			Help: "Events received, by the way they came and what became of them.",
 		}, []string{"source", "result"}),
@@ -38,13 +36,11 @@ func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
 			Name: "signoff_rejects_total",
 			Help: "Events that could not be understood and were kept as rejects, by reason.",
 		}, []string{"reason"}),
-		notice:   f.NewHistogram(histogram("signoff_notice_delay_seconds", "From the effective time of a leaving to the first word of it; 0 where that came ahead.", waits)),
-		received: make(map[[2]string]*atomic.Int64),
+		notice: f.NewHistogram(histogram("signoff_notice_delay_seconds", "From the effective time of a leaving to the first word of it; 0 where that came ahead.", waits)),
 	}
 	for _, s := range sources {
 		for _, res := range []string{Recorded, Duplicate, Ignored, Rejected} {
-			m.Received.WithLabelValues(s, res)
-			m.received[[2]string{s, res}] = new(atomic.Int64)
+			m.received.WithLabelValues(s, res)
 		}
 	}
 	for _, reason := range reasons {
@@ -55,18 +51,15 @@ func NewIntake(r prometheus.Registerer, sources, reasons []string) *Intake {
 
 // Add counts n events that came by a source, with this result.
 func (m *Intake) Add(source, result string, n int) {
-	m.Received.WithLabelValues(source, result).Add(float64(n))
-	if counted := m.received[[2]string{source, result}]; counted != nil {
-		counted.Add(int64(n))
-	}
+	m.received.WithLabelValues(source, result).Add(float64(n))
 }
 
-// Count returns how many events came by a source with this result.
+// Count returns how many events came by a source with this result, since the process
+// began.
 func (m *Intake) Count(source, result string) int64 {
-	if counted := m.received[[2]string{source, result}]; counted != nil {
-		return counted.Load()
-	}
-	return 0
+	var now dto.Metric
+	_ = m.received.WithLabelValues(source, result).Write(&now) // a counter always can
+	return int64(now.GetCounter().GetValue())
 }
 
 // Notice observes how long after it took effect a termination was heard of. traceID is

@@ -398,3 +398,18 @@ func TestNilRegistry(t *testing.T) {
 	metrics.NewLedger(nil).Failed()
 	metrics.NewState(nil, quiet)
 }
+
+func TestWhatCameInIsCounted(t *testing.T) {
+	m := metrics.NewIntake(prometheus.NewRegistry(), []string{"kafka", "webhook"}, nil)
+	m.Add("kafka", metrics.Recorded, 3)
+	m.Add("kafka", metrics.Recorded, 4)
+	m.Add("webhook", metrics.Rejected, 1)
+	for _, c := range []struct {
+		source, result string
+		want           int64
+	}{{"kafka", metrics.Recorded, 7}, {"kafka", metrics.Ignored, 0}, {"webhook", metrics.Rejected, 1}} {
+		if got := m.Count(c.source, c.result); got != c.want {
+			t.Errorf("%s, %s: %d, want %d", c.source, c.result, got, c.want)
+		}
+	}
+}
