@@ -57,11 +57,8 @@ func NewTLSClient(base, token string, by *tls.Config) (*Client, error) {
 
 // Holds returns the open holds, the oldest first.
 func (c *Client) Holds(ctx context.Context) ([]Hold, error) {
-	var list struct {
-		Holds []Hold `json:"holds"`
-	}
-	err := c.do(ctx, http.MethodGet, "/api/v1/holds", nil, &list)
-	return list.Holds, err
+	page, err := c.ListHolds(ctx, HoldFilter{})
+	return page.Holds, err
 }
 
 // Hold returns one hold.
@@ -148,6 +145,13 @@ func (c *Client) Follow(ctx context.Context, file string) (Progress, error) {
 	var p Progress
 	err := c.do(ctx, http.MethodGet, "/api/v1/leavers/"+url.PathEscape(file), nil, &p)
 	return p, err
+}
+
+func (c *Client) get(ctx context.Context, path string, q url.Values, into any) error {
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	return c.do(ctx, http.MethodGet, path, nil, into)
 }
 
 func (c *Client) do(ctx context.Context, method, path string, body []byte, into any) error {

@@ -15,7 +15,7 @@ func (c *Client) Overview(ctx context.Context, rng string) (Overview, error) {
 	if rng != "" {
 		q.Set("range", rng)
 	}
-	err := c.do(ctx, http.MethodGet, "/api/v1/overview?"+q.Encode(), nil, &o)
+	err := c.get(ctx, "/api/v1/overview", q, &o)
 	return o, err
 }
 
@@ -23,7 +23,7 @@ func (c *Client) Overview(ctx context.Context, rng string) (Overview, error) {
 func (c *Client) Leavers(ctx context.Context, f LeaverFilter) (Leavers, error) {
 	var page Leavers
 	if f.Text == "" {
-		err := c.do(ctx, http.MethodGet, "/api/v1/leavers?"+f.Query().Encode(), nil, &page)
+		err := c.get(ctx, "/api/v1/leavers", f.Query(), &page)
 		return page, err
 	}
 	body, err := json.Marshal(f)
@@ -36,7 +36,7 @@ func (c *Client) Leavers(ctx context.Context, f LeaverFilter) (Leavers, error) {
 // ListHolds returns a page of holds.
 func (c *Client) ListHolds(ctx context.Context, f HoldFilter) (HoldsPage, error) {
 	var page HoldsPage
-	err := c.do(ctx, http.MethodGet, "/api/v1/holds?"+f.Query().Encode(), nil, &page)
+	err := c.get(ctx, "/api/v1/holds", f.Query(), &page)
 	return page, err
 }
 

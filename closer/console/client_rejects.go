@@ -28,7 +28,7 @@ func (c *Client) Rejects(ctx context.Context, f ledger.RejectFilter) (Rejects, e
 		q.Set("limit", strconv.Itoa(f.Limit))
 	}
 	var page Rejects
-	err := c.do(ctx, http.MethodGet, "/api/v1/rejects?"+q.Encode(), nil, &page)
+	err := c.get(ctx, "/api/v1/rejects", q, &page)
 	return page, err
 }
 

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -22,6 +21,6 @@ func (c *Client) ShortReport(ctx context.Context, since, until time.Time, rows i
 	if rows > 0 {
 		query.Set("rows", strconv.Itoa(rows))
 	}
-	err := c.do(ctx, http.MethodGet, "/api/v1/report?"+query.Encode(), nil, &r)
+	err := c.get(ctx, "/api/v1/report", query, &r)
 	return r, err
 }

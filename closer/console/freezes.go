@@ -33,7 +33,7 @@ func ShowFreeze(f ledger.Freeze, signedIn bool) Freeze {
 	return shown
 }
 
-// withoutAddress is the name of who decided, as those are told it who have not signed in:
+// withoutAddress is a name as the log has it, and those who have not signed in are told it:
 // whoever signs in by OIDC is called by their address.
 func withoutAddress(by string) string {
 	name, _, _ := strings.Cut(by, "@")

@@ -186,7 +186,7 @@ func (f LeaverFilter) asked(now time.Time, deadline time.Duration) (ledger.Leave
 	case f.TookFrom < 0 || f.TookTo < 0 || f.TookFrom > mostSeconds || f.TookTo > mostSeconds:
 		return asked, fmt.Errorf("tookFrom, tookTo: not a number of seconds from 0 to %d", mostSeconds)
 	}
-	asked.After, err = cursorOf(f.After, asked.Order)
+	asked.After, err = cursorOf(f.After)
 	return asked, err
 }
 
@@ -199,7 +199,7 @@ func cursorText(c ledger.Cursor) string {
 }
 
 // cursorOf reads it.
-func cursorOf(text string, _ ledger.Order) (c ledger.Cursor, err error) {
+func cursorOf(text string) (c ledger.Cursor, err error) {
 	if text == "" {
 		return c, nil
 	}

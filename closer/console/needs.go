@@ -16,6 +16,7 @@ type Need struct {
 	What    string    `json:"what"`              // a fixed word
 	Kind    string    `json:"kind,omitempty"`    // of holds: their kind
 	Account string    `json:"account,omitempty"` // that it is about alone
+	Grave   bool      `json:"grave"`             // somebody can sign who should not, or may soon
 	Count   int       `json:"count"`             // of what Path shows; 0: it is nothing that is counted
 	Since   time.Time `json:"since,omitzero"`
 	Text    string    `json:"text"` // what it is and what to do; names nobody
@@ -42,6 +43,9 @@ const (
 	needConfig      = "config_refused"
 	needUnpublished = "unpublished"
 )
+
+// grave is what lets somebody sign who should not, or will.
+var grave = []string{needDisk, needFrom, needParked, needSelf, needUrgent, needOverdue, needReturned, needFailed}
 
 // How long it is nothing that needs a person.
 const (
@@ -78,6 +82,9 @@ func (s *Server) needs(now time.Time, o Overview, found ledger.Overview) []Need 
 		s.needsOfDaemon, needsOfAccounts, needsOfPeople, needsOfIntake, s.needsOfRest,
 	} {
 		all = append(all, of(now, o, found)...)
+	}
+	for i := range all {
+		all[i].Grave = slices.Contains(grave, all[i].What)
 	}
 	return append([]Need{}, all...)
 }

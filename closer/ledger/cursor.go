@@ -41,12 +41,13 @@ type Unpublished struct {
 	Oldest time.Time // when the oldest was written; zero: there is none
 }
 
-// countUnpublished counts for every sink that has ever published.
-func (l *Ledger) countUnpublished(ctx context.Context, s *Stats) error {
+// unpublished counts for every sink that has ever published.
+func (l *Ledger) unpublished(ctx context.Context) (map[string]Unpublished, error) {
+	all := make(map[string]Unpublished)
 	rows, err := l.read.QueryContext(ctx, `SELECT c.sink, (SELECT COUNT(*) FROM audit WHERE seq > c.seq AND `+outcomeActions+`),
 		COALESCE((SELECT at FROM audit WHERE seq > c.seq AND `+outcomeActions+` ORDER BY seq LIMIT 1), 0) FROM cursors c`)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -54,10 +55,10 @@ func (l *Ledger) countUnpublished(ctx context.Context, s *Stats) error {
 		var u Unpublished
 		var oldest int64
 		if err := rows.Scan(&sink, &u.Rows, &oldest); err != nil {
-			return err
+			return nil, err
 		}
 		u.Oldest = fromMicros(oldest)
-		s.Unpublished[sink] = u
+		all[sink] = u
 	}
-	return rows.Err()
+	return all, rows.Err()
 }

@@ -70,9 +70,8 @@ func (l *Ledger) Overview(ctx context.Context, now, late time.Time, named []stri
 	note(failed)
 	o.NotFound, failed = l.NotFound(ctx, now.Add(-24*time.Hour))
 	note(failed)
-	stats := Stats{Unpublished: make(map[string]Unpublished)}
-	note(l.countUnpublished(ctx, &stats))
-	o.Unpublished = stats.Unpublished
+	o.Unpublished, failed = l.unpublished(ctx)
+	note(failed)
 	head, failed := readHead(ctx, l.read)
 	note(failed)
 	o.Head, o.Hash = head.Seq, head.Hash

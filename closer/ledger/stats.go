@@ -38,8 +38,7 @@ type Stats struct {
 
 // Stats counts what is in the ledger.
 func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{Entries: make(map[State]int), Returned: make(map[string]int), Overdue: make(map[string]time.Time), Submitted: make(map[string]time.Time),
-		Unpublished: make(map[string]Unpublished)}
+	s := Stats{Entries: make(map[State]int), Returned: make(map[string]int), Overdue: make(map[string]time.Time), Submitted: make(map[string]time.Time)}
 	path, err := sqlitePath(l.cfg.URL)
 	if err != nil {
 		return s, err
@@ -56,7 +55,7 @@ func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
 	if s.Ahead, err = l.countAhead(ctx); err != nil {
 		return s, err
 	}
-	if err := l.countUnpublished(ctx, &s); err != nil {
+	if s.Unpublished, err = l.unpublished(ctx); err != nil {
 		return s, err
 	}
 	if s.Accounts, err = l.Accounts(ctx); err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
@@ -171,7 +170,7 @@ func postTo(ctx context.Context, url, token, contentType string, body []byte) er
 		return err
 	}
 	defer resp.Body.Close()
-	if !slices.Contains([]int{http.StatusAccepted}, resp.StatusCode) {
+	if resp.StatusCode != http.StatusAccepted {
 		return fmt.Errorf("webhook answers %s", resp.Status)
 	}
 	return nil

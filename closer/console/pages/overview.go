@@ -21,7 +21,9 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return p.page(w, r, "overview", "overview", "Overview", overviewPage{Overview: o, Ranges: console.Ranges(), Closes: closesChart(o.Closes), Took: tookChart(o)})
+	body := overviewPage{Overview: o, Ranges: console.Ranges(), Closes: closesChart(o.Closes), Took: tookChart(o)}
+	p.show(w, r, http.StatusOK, view{Template: "overview", Title: "Overview", Room: "overview", Body: body})
+	return nil
 }
 
 // In is how many entries are in a state.
@@ -44,23 +46,10 @@ func (overviewPage) Ends() []ledger.State {
 	return slices.DeleteFunc(ledger.Outcomes(), func(s ledger.State) bool { return s == ledger.Closed })
 }
 
-// grave says of a need that somebody can sign who should not, or may soon.
-func grave(what string) bool {
-	return slices.Contains([]string{"disk", "kafka_from", "parked", "self_leaving", "urgent_held", "overdue", "returned", "failed"}, what)
-}
-
 // Recorded are the events of all sources since the daemon began.
 func (o overviewPage) Recorded() (n int64) {
 	for _, r := range o.Received {
 		n += r.Recorded
-	}
-	return n
-}
-
-// HeldUsers are those who wait in holds.
-func (o overviewPage) HeldUsers() (n int) {
-	for _, h := range o.Holds {
-		n += h.Users
 	}
 	return n
 }

@@ -153,12 +153,6 @@ func (f frame) Operator() bool { return f.Visitor.Role == "operator" }
 // SignsIn says whether there is a way to sign in.
 func (f frame) SignsIn() bool { return f.Visitor.Ways != console.Ways{} }
 
-// page shows a page of the menu.
-func (p *Pages) page(w http.ResponseWriter, r *http.Request, room, name, title string, body any) error {
-	p.show(w, r, http.StatusOK, view{Template: name, Title: title, Room: room, Body: body})
-	return nil
-}
-
 // show writes a page whole or, where its template fails, not at all.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, v view) {
 	f := frame{view: v, About: p.about, Visitor: console.VisitorOf(r.Context()), Done: done(r)}

@@ -67,7 +67,8 @@ func (p *Pages) listRejects(w http.ResponseWriter, r *http.Request, q url.Values
 	if body.Rejects, err = console.ClientOf(r.Context()).Rejects(r.Context(), f); err != nil {
 		return err
 	}
-	return p.page(w, r, "rejects", "rejects", "Rejects", body)
+	p.show(w, r, http.StatusOK, view{Template: "rejects", Title: "Rejects", Room: "rejects", Body: body})
+	return nil
 }
 
 // rejectPage is one event that could not be understood, with what came.
