@@ -79,7 +79,8 @@ type StoryEvent struct {
 	Entry      int64     `json:"entry,omitempty"`
 	Reject     int64     `json:"reject,omitempty"`
 	Now        string    `json:"now"`
-	Next       []string  `json:"next"`
+	Next       []string  `json:"next"` // what happens
+	Can        []string  `json:"can"`  // what one can do, each with its command
 }
 
 // StoryLeaver is one leaver.
@@ -114,7 +115,8 @@ type StoryPlace struct {
 	Account string    `json:"account"` // "" until first due
 	State   string    `json:"state"`
 	Now     string    `json:"now"`
-	Next    []string  `json:"next"`            // what happens, and what one can do
+	Next    []string  `json:"next"`            // what happens
+	Can     []string  `json:"can"`             // what one can do, each with its command
 	At      time.Time `json:"at,omitzero"`     // when something happens next, as far as that is known
 	Hold    int64     `json:"hold,omitempty"`  // that it waits in
 	DueAt   time.Time `json:"dueAt,omitzero"`  //
@@ -151,11 +153,11 @@ func plain(address string) bool {
 }
 
 func showEvent(e ledger.StoryEvent) StoryEvent {
-	shown := StoryEvent{Origin: e.Key.Origin, Source: e.Key.Source, ID: e.Key.ID, Kind: string(e.Kind), ReceivedAt: e.ReceivedAt, Entry: e.Entry, Next: []string{}}
+	shown := StoryEvent{Origin: e.Key.Origin, Source: e.Key.Source, ID: e.Key.ID, Kind: string(e.Kind), ReceivedAt: e.ReceivedAt, Entry: e.Entry, Next: []string{}, Can: []string{}}
 	switch r := e.Reject; {
 	case r != nil:
 		shown.Kind, shown.Reject = "reject", r.ID
-		shown.Now, shown.Next = rejectNow(*r)
+		shown.Now, shown.Next, shown.Can = rejectNow(*r)
 	case e.Entry == 0 && e.Kind != terminated:
 		shown.Now = "kept: it speaks of nobody who is known"
 		shown.Next = []string{"it is heeded once the termination that it takes back comes"}
@@ -168,25 +170,25 @@ func showEvent(e ledger.StoryEvent) StoryEvent {
 }
 
 // rejectNow is how a reject stands, and what one can do about it.
-func rejectNow(r ledger.Reject) (now string, next []string) {
+func rejectNow(r ledger.Reject) (now string, next, can []string) {
 	why := fmt.Sprintf("%s (%s)", r.Reason, r.Detail)
 	if r.Detail == "" {
 		why = string(r.Reason)
 	}
 	switch r.State {
 	case ledger.RejectReplayed:
-		return fmt.Sprintf("was not understood at first: %s; replayed %s by %s as reject %d", why, stamp(r.SettledAt), cmp.Or(r.SettledBy, "signoff"), r.ID), []string{}
+		return fmt.Sprintf("was not understood at first: %s; replayed %s by %s as reject %d", why, stamp(r.SettledAt), cmp.Or(r.SettledBy, "signoff"), r.ID), []string{}, []string{}
 	case ledger.RejectDiscarded:
 		now = fmt.Sprintf("reject %d: not understood: %s; discarded %s by %s", r.ID, why, stamp(r.SettledAt), r.SettledBy)
 		if r.SettledReason != "" {
 			now += ": " + r.SettledReason
 		}
-		return now, []string{"nothing more: have it sent again under a new id if somebody did leave"}
+		return now, []string{"nothing more: have it sent again under a new id if somebody did leave"}, []string{}
 	}
 	return fmt.Sprintf("reject %d: not understood: %s; nobody is closed by it (tried %d times, last %s)", r.ID, why, r.Attempts, stamp(r.LastAt)),
-		[]string{fmt.Sprintf("look at it: signoff rejects show %d", r.ID),
-			fmt.Sprintf("mend the mapping, or what it lacks, then: signoff rejects replay %d", r.ID),
-			fmt.Sprintf("or, if nobody left: signoff rejects discard %d --reason …", r.ID)}
+		[]string{"a person mends the mapping, or what it lacks, and replays it; or discards it, if nobody left"},
+		[]string{fmt.Sprintf("look at it: signoff rejects show %d", r.ID), fmt.Sprintf("to replay it: signoff rejects replay %d", r.ID),
+			fmt.Sprintf("to discard it: signoff rejects discard %d --reason …", r.ID)}
 }
 
 // stamp is a time as people read it, to the second.
@@ -291,7 +293,7 @@ func besides(l ledger.StoryLeaving) (all []StoryStep) {
 			eventKind(string(c.Kind)), from(c.Key.Origin, c.Key.Source, c.Key.ID)))
 	}
 	for _, r := range l.Rejects {
-		now, _ := rejectNow(r)
+		now, _, _ := rejectNow(r)
 		add(r.ReceivedAt, "reject", "", now)
 	}
 	for _, f := range l.Freezes {

@@ -16,7 +16,7 @@ const (
 
 // place says how an entry stands, and what happens next.
 func (n narrator) place(l ledger.StoryLeaving, e ledger.StoryEntry) StoryPlace {
-	p := StoryPlace{Entry: e.ID, Account: e.Account, State: string(e.State), Next: []string{}, DueAt: e.DueAt, Hold: e.Hold, Urgent: e.Urgent, Frozen: n.frozenUntil(e.Account)}
+	p := StoryPlace{Entry: e.ID, Account: e.Account, State: string(e.State), Next: []string{}, Can: []string{}, DueAt: e.DueAt, Hold: e.Hold, Urgent: e.Urgent, Frozen: n.frozenUntil(e.Account)}
 	switch e.State {
 	case ledger.Waiting:
 		n.waits(l, e, &p)
@@ -31,8 +31,8 @@ func (n narrator) place(l ledger.StoryLeaving, e ledger.StoryEntry) StoryPlace {
 		p.Next = []string{"once the config says mode: close, it is held for a person as part of a first plan"}
 	case ledger.Failed:
 		p.Now, p.At = "failed: Docusign refuses: "+inWords(e.Reason), e.NextAt
-		p.Next = []string{fmt.Sprintf("tried again about %s, then daily, until it works or a person says otherwise", stamp(e.NextAt)),
-			n.command("once the cause is mended", "retry"), n.command("to leave the user open", "skip")}
+		p.Next = []string{fmt.Sprintf("tried again about %s, then daily, until it works or a person says otherwise", stamp(e.NextAt))}
+		p.Can = []string{n.command("once the cause is mended", "retry"), n.command("to leave the user open", "skip")}
 	default:
 		n.isSettled(l, e, &p)
 	}
@@ -66,10 +66,10 @@ func (n narrator) waits(l ledger.StoryLeaving, e ledger.StoryEntry, p *StoryPlac
 	}
 	for _, h := range sorted(l.Holds) {
 		if h.Ahead && h.State == ledger.HoldOpen {
-			p.Next = append(p.Next, n.askedOf(h)...)
+			n.askedOf(h, p)
 		}
 	}
-	p.Next = append(p.Next, n.command("to close at once", "urgent"), n.command("to leave the user open", "skip"))
+	p.Can = append(p.Can, n.command("to close at once", "urgent"), n.command("to leave the user open", "skip"))
 }
 
 func lastActor(l ledger.StoryLeaving, action string) (actor string) {
@@ -96,7 +96,8 @@ func (n narrator) isDue(e ledger.StoryEntry, p *StoryPlace) {
 		p.Next = append(p.Next, "once the account goes on, "+what)
 	case e.NextAt.After(n.told.At):
 		p.At = e.NextAt
-		p.Next = append(p.Next, fmt.Sprintf("not tried again before %s; then %s", stamp(e.NextAt), what), n.command("to try at once", "retry"))
+		p.Next = append(p.Next, fmt.Sprintf("not tried again before %s; then %s", stamp(e.NextAt), what))
+		p.Can = append(p.Can, n.command("to try at once", "retry"))
 	case e.Urgent:
 		p.At = n.told.At
 		p.Next = append(p.Next, "urgent: within seconds "+what)
@@ -128,39 +129,46 @@ func (n narrator) isHeld(l ledger.StoryLeaving, e ledger.StoryEntry, p *StoryPla
 	h, known := l.Holds[e.Hold]
 	if !known {
 		p.Now = fmt.Sprintf("held for a person: %s", KindInWords(e.Reason))
-		p.Next = []string{fmt.Sprintf("look at it: signoff holds show %d", e.Hold)}
+		p.Can = []string{showHold(e.Hold)}
 		return
 	}
 	p.Now = fmt.Sprintf("held for a person since %s, hold %d: %s", stamp(h.CreatedAt), h.ID, heldFor(h.Detail, kindNames(h.Kinds)))
-	p.Next = n.askedOf(h)
+	n.askedOf(h, p)
 	if slices.Contains(h.Kinds, ledger.Frozen) && !p.Frozen.IsZero() {
 		p.At = p.Frozen
 		p.Next = append(p.Next, fmt.Sprintf("else it is judged anew once the freeze is over, at %s", stamp(p.Frozen)))
 	}
 }
 
-// askedOf says what a person has to do about a hold.
-func (n narrator) askedOf(h ledger.Hold) []string {
-	show := fmt.Sprintf("look at it: signoff holds show %d", h.ID)
+func showHold(id int64) string { return fmt.Sprintf("look at it: signoff holds show %d", id) }
+
+// askedOf says what a person has to do about a hold, and by which commands.
+func (n narrator) askedOf(h ledger.Hold, p *StoryPlace) {
+	p.Can = append(p.Can, showHold(h.ID))
 	if h.DryRun {
-		return []string{show, "made in a dry run: nothing is decided in it; it is made anew once the config says mode: close"}
+		p.Next = append(p.Next, "made in a dry run: nothing is decided in it; it is made anew once the config says mode: close")
+		return
 	}
-	digest := fmt.Sprintf("%.8s", h.Digest)
+	command := func(word string) string {
+		return fmt.Sprintf("signoff holds %s %d --digest %.8s --reason …", word, h.ID, h.Digest)
+	}
 	if slices.Contains(h.Kinds, ledger.Self) {
-		return []string{show, fmt.Sprintf("it cannot be approved: signoff holds reject %d --digest %s --reason …, and give docusign.user_id another user", h.ID, digest)}
+		p.Next = append(p.Next, "it cannot be approved: reject it, and give docusign.user_id another user")
+		p.Can = append(p.Can, "to reject it: "+command("reject"))
+		return
 	}
-	approve := fmt.Sprintf("a person decides: signoff holds approve %d --digest %s --reason …", h.ID, digest)
-	reject := fmt.Sprintf("or leaves the user as it is: signoff holds reject %d --digest %s --reason …", h.ID, digest)
-	if len(h.Users) > 1 && !slices.Contains(h.Kinds, ledger.Reopening) { // whoever asks about one must not decide about all without knowing
-		approve = fmt.Sprintf("a person decides about all %d users of the hold: signoff holds approve %d --digest %s --reason …, or with --only FILE about some",
-			len(h.Users), h.ID, digest)
-		reject = fmt.Sprintf("or leaves all of them as they are: signoff holds reject %d --digest %s --reason …, or this leaver alone: signoff skip %s --reason …",
-			h.ID, digest, n.whom)
-	}
+	decides := "a person decides"
 	if missing := n.pace.People - len(h.Approvals); n.pace.People > 1 && missing > 0 {
-		approve += fmt.Sprintf(" (%d of %d people are still needed)", missing, n.pace.People)
+		decides = fmt.Sprintf("people decide (%d of %d are still needed)", missing, n.pace.People)
 	}
-	return []string{show, approve, reject}
+	if len(h.Users) == 1 || slices.Contains(h.Kinds, ledger.Reopening) {
+		p.Next = append(p.Next, decides)
+		p.Can = append(p.Can, "to approve: "+command("approve"), "to leave the user as it is: "+command("reject"))
+		return
+	}
+	p.Next = append(p.Next, fmt.Sprintf("%s about all %d users of the hold, or about some", decides, len(h.Users))) // whoever asks about one must not decide about all without knowing
+	p.Can = append(p.Can, "to approve all of them: "+command("approve")+", or with --only FILE some", "to leave all of them as they are: "+command("reject"),
+		n.command("to leave only this leaver open", "skip"))
 }
 
 func (n narrator) isSubmitted(e ledger.StoryEntry, p *StoryPlace) {
@@ -182,7 +190,8 @@ func (n narrator) isSettled(l ledger.StoryLeaving, e ledger.StoryEntry, p *Story
 		p.Now = "was closed already when it was looked for, " + at
 	case ledger.NotFound:
 		p.Now = "not found " + at + ": no user of the account has any of the addresses"
-		p.Next = append(p.Next, n.command("nothing more; to look once more", "retry"))
+		p.Next = append(p.Next, "nothing more")
+		p.Can = append(p.Can, n.command("to look once more", "retry"))
 	case ledger.Cancelled:
 		p.Now = "cancelled " + at + ": the termination was taken back"
 		if e.Reason == rehired {
@@ -191,7 +200,8 @@ func (n narrator) isSettled(l ledger.StoryLeaving, e ledger.StoryEntry, p *Story
 		p.Next = append(p.Next, "nothing more, unless a later termination comes")
 	case ledger.Skipped:
 		p.Now = "left open by a person, " + at
-		p.Next = append(p.Next, n.command("nothing more, unless a later termination comes; to close after all", "retry"))
+		p.Next = append(p.Next, "nothing more, unless a later termination comes")
+		p.Can = append(p.Can, n.command("to close after all", "retry"))
 	}
 	if !e.ErasedAt.IsZero() {
 		p.Now += "; emails and names were erased " + stamp(e.ErasedAt)
@@ -237,7 +247,7 @@ func (n narrator) reopens(l ledger.StoryLeaving, e ledger.StoryEntry, p *StoryPl
 			if h, ok := l.Holds[r.Hold]; ok && !proposed[r.Hold] {
 				proposed[r.Hold], p.Hold = true, r.Hold
 				p.Next = append(p.Next, fmt.Sprintf("hold %d waits for a person: may the user be opened again, from %s?", r.Hold, stamp(r.DueAt)))
-				p.Next = append(p.Next, n.askedOf(h)...)
+				n.askedOf(h, p)
 			}
 		case ledger.ReopenApproved:
 			p.At = r.DueAt
@@ -270,8 +280,8 @@ func (n narrator) obstacles(e ledger.StoryEntry, p *StoryPlace) {
 	}
 	if e.Account != "" && len(inside) > 0 && !slices.Contains(inside, e.Account) {
 		p.At = time.Time{}
-		p.Next = []string{"nothing is ever sent in this account: leavers are not closed in it by the config; name it in docusign.accounts again",
-			n.command("or leave the user open", "skip")}
+		p.Next = []string{"nothing is ever sent in this account: leavers are not closed in it by the config; name it in docusign.accounts again"}
+		p.Can = []string{n.command("to leave the user open", "skip")}
 		return
 	}
 	a := n.told.Accounts[e.Account]

@@ -84,7 +84,7 @@ func (p past) byHand(say func(ledger.ByHand) error) {
 func text(s console.Story) string {
 	var lines []string
 	for _, e := range s.Events {
-		lines = append(append(lines, e.Kind+" "+e.ID, "now: "+e.Now), e.Next...)
+		lines = append(append(lines, e.Kind+" "+e.ID, "now: "+e.Now), append(e.Next, e.Can...)...)
 	}
 	for _, l := range s.Leavers {
 		lines = append(lines, strings.Join(l.Emails, " "))
@@ -93,7 +93,7 @@ func text(s console.Story) string {
 				lines = append(lines, step.Words)
 			}
 			for _, p := range leaving.Places {
-				lines = append(append(lines, p.State, "now: "+p.Now), p.Next...)
+				lines = append(append(lines, p.State, "now: "+p.Now), append(p.Next, p.Can...)...)
 			}
 		}
 	}
@@ -164,13 +164,13 @@ func TestStoriesInWords(t *testing.T) {
 			}
 		}, func(p *console.Pace) { p.Accounts = nil }, []string{"due in account another as well", "account an-account: would have been closed", "now: a dry run: would be closed", "now: due since 2"}},
 		"in an account outside the config": {func(p past) { p.due("another", "ann") }, nil,
-			[]string{"nothing is ever sent in this account", "or leave the user open: signoff skip ann@example.com"}},
+			[]string{"nothing is ever sent in this account", "to leave the user open: signoff skip ann@example.com"}},
 		"held": {func(p past) { p.hold(p.t, ledger.Protected, "ann") }, nil,
 			[]string{"held for a person, hold 1: protected by the config (why it is held)", "signoff holds show 1", "signoff holds approve 1 --digest ", "signoff holds reject 1 --digest "}},
 		"held with others": {func(p past) { p.hold(p.t, ledger.Limit, "ann", "ben") }, nil,
-			[]string{"a person decides about all 2 users of the hold: signoff holds approve 1", "or this leaver alone: signoff skip ann@example.com"}},
+			[]string{"a person decides about all 2 users of the hold", "to approve all of them: signoff holds approve 1", "to leave only this leaver open: signoff skip ann@example.com"}},
 		"held for two people": {func(p past) { p.hold(p.t, ledger.Limit, "ann") }, func(p *console.Pace) { p.People = 2 },
-			[]string{"(2 of 2 people are still needed)"}},
+			[]string{"people decide (2 of 2 are still needed)"}},
 		"held, the user we sign in as": {func(p past) { p.hold(p.t, ledger.Self, "ann") }, nil, []string{"it cannot be approved"}},
 		"held in a dry run": {func(p past) { p.makeHold(p.t, ledger.Limit, true, "ann") }, func(p *console.Pace) { p.DryRun = true },
 			[]string{"made in a dry run: nothing is decided in it"}},

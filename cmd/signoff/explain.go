@@ -149,14 +149,15 @@ func (p *printer) line(format string, args ...any) {
 func (p *printer) event(e console.StoryEvent) {
 	p.line("%s event %s of %s (%s), received %s", e.Kind, e.ID, e.Source, e.Origin, e.ReceivedAt.Format(time.RFC3339))
 	p.line("  now:  %s", e.Now)
-	p.next(e.Next)
+	p.lines("next: ", e.Next)
+	p.lines("can:  ", e.Can)
 }
 
-func (p *printer) next(all []string) {
+// lines has a word before the first of them.
+func (p *printer) lines(word string, all []string) {
 	for i, text := range all {
-		word := "      "
-		if i == 0 {
-			word = "next: "
+		if i > 0 {
+			word = strings.Repeat(" ", len(word))
 		}
 		p.line("  "+word+"%s", text)
 	}
@@ -192,6 +193,7 @@ func (p *printer) leaving(l console.StoryLeaving) {
 		}
 		p.line("  %s, %s", account, place.State)
 		p.line("  now:  %s", place.Now)
-		p.next(place.Next)
+		p.lines("next: ", place.Next)
+		p.lines("can:  ", place.Can)
 	}
 }
