@@ -61,7 +61,7 @@ func (p *Pages) listHolds(w http.ResponseWriter, r *http.Request, status int, al
 	for _, a := range o.Accounts {
 		body.Accounts = append(body.Accounts, a.ID)
 	}
-	p.show(w, r, status, view{Template: "holds", Title: "Holds", Room: "holds", Body: body})
+	p.show(w, r, status, view{Template: "holds", Title: "Holds", Room: "holds", Here: "/holds", Body: body})
 	return nil
 }
 
@@ -76,7 +76,8 @@ type holdPage struct {
 	Pages  int
 	Alert  string   // why the decision asked for was not taken
 	Reason string   // of that decision
-	Out    []string // userIds that it left out
+	Out    []string // userIds that it leaves out, on whichever page
+	Rest   int      // users whom the hold that it was taken out of holds still
 }
 
 func (p *Pages) hold(w http.ResponseWriter, r *http.Request) error {
@@ -88,7 +89,41 @@ func (p *Pages) hold(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return p.showHold(w, r, http.StatusOK, newHoldPage(h, r.URL.Query().Get("page")))
+	body := newHoldPage(h, r.URL.Query().Get("page"))
+	if body.Rest, err = restOf(r, h); err != nil {
+		return err
+	}
+	return p.showHold(w, r, http.StatusOK, body)
+}
+
+// restOf is how many users are held still in the hold that this one was taken out of.
+func restOf(r *http.Request, h console.Hold) (int, error) {
+	if h.Parent == 0 {
+		return 0, nil
+	}
+	page, err := console.ClientOf(r.Context()).ListHolds(r.Context(), console.HoldFilter{State: "open", Before: h.Parent + 1, Limit: 1, Brief: true})
+	if err != nil || len(page.Holds) == 0 || page.Holds[0].ID != h.Parent {
+		return 0, err
+	}
+	return page.Holds[0].Count, nil
+}
+
+// turnHold shows another page of a hold's users, and keeps what was said on this one.
+func (p *Pages) turnHold(w http.ResponseWriter, r *http.Request) error {
+	id, err := number(r, "id")
+	if err != nil {
+		return err
+	}
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	h, err := console.ClientOf(r.Context()).Hold(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	body := newHoldPage(h, r.PostForm.Get("to"))
+	body.Reason, body.Out = r.PostForm.Get("reason"), leftOut(r, h)
+	return p.showHold(w, r, http.StatusOK, body)
 }
 
 func newHoldPage(h console.Hold, page string) holdPage {
@@ -101,7 +136,11 @@ func newHoldPage(h console.Hold, page string) holdPage {
 }
 
 func (p *Pages) showHold(w http.ResponseWriter, r *http.Request, status int, body holdPage) error {
-	p.show(w, r, status, view{Template: "hold", Title: fmt.Sprintf("Hold %d", body.ID), Room: "holds", Body: body})
+	here := fmt.Sprintf("/holds/%d", body.ID)
+	if body.Page > 1 {
+		here += fmt.Sprintf("?page=%d", body.Page)
+	}
+	p.show(w, r, status, view{Template: "hold", Title: fmt.Sprintf("Hold %d", body.ID), Room: "holds", Here: here, Body: body})
 	return nil
 }
 
@@ -120,6 +159,13 @@ func (h holdPage) Missing() int { return max(0, h.Needed-len(h.Approvals)) }
 // Ticked says whether a user is to go with an approval.
 func (h holdPage) Ticked(user string) bool { return !slices.Contains(h.Out, user) }
 
+// Elsewhere are those that are left out on other pages.
+func (h holdPage) Elsewhere() []string {
+	return slices.DeleteFunc(slices.Clone(h.Out), func(user string) bool {
+		return slices.ContainsFunc(h.Shown, func(u console.User) bool { return u.UserID == user })
+	})
+}
+
 func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	id, err := number(r, "id")
 	if err != nil {
@@ -134,7 +180,7 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	var decided console.Hold
 	switch what {
 	case "approve":
-		if said.Except, err = p.leftOut(r, id); err == nil && said.Reason == "" { // the API lets programs approve without one
+		if said.Except, err = p.except(r, id); err == nil && said.Reason == "" { // the API lets programs approve without one
 			err = &inputError{"A reason is needed: it says for the audit why these people may be closed."}
 		}
 		if err == nil {
@@ -159,9 +205,9 @@ func (p *Pages) decide(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// leftOut are the users of the page whose boxes are not ticked. An approval is of the
-// plan that was seen, whatever the page has left out of it: the digest says so.
-func (p *Pages) leftOut(r *http.Request, id int64) ([]string, error) {
+// except are those whom an approval leaves out. It is of the plan that was seen,
+// whatever is left out of it: the digest says so.
+func (p *Pages) except(r *http.Request, id int64) ([]string, error) {
 	if r.PostForm.Get("boxes") == "" {
 		return nil, nil
 	}
@@ -169,17 +215,34 @@ func (p *Pages) leftOut(r *http.Request, id int64) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := newHoldPage(h, r.PostForm.Get("page"))
-	var out []string
-	for _, u := range page.Shown {
-		if !slices.Contains(r.PostForm["user"], u.UserID) {
-			out = append(out, u.UserID)
-		}
-	}
+	out := leftOut(r, h)
 	if len(out) == len(h.Users) {
 		return out, &inputError{"Nobody is ticked: tick those who may go, or reject the hold."}
 	}
 	return out, nil
+}
+
+// leftOut are the users whose boxes are not ticked: those of the form's page, and those
+// that the form has of other pages.
+func leftOut(r *http.Request, h console.Hold) (out []string) {
+	seen, ticked, elsewhere := make(map[string]bool), set(r.PostForm["user"]), set(r.PostForm["out"])
+	for _, u := range newHoldPage(h, r.PostForm.Get("page")).Shown {
+		seen[u.UserID] = true
+	}
+	for _, u := range h.Users {
+		if seen[u.UserID] && !ticked[u.UserID] || !seen[u.UserID] && elsewhere[u.UserID] {
+			out = append(out, u.UserID)
+		}
+	}
+	return out
+}
+
+func set(all []string) map[string]bool {
+	made := make(map[string]bool)
+	for _, one := range all {
+		made[one] = true
+	}
+	return made
 }
 
 // decideAgain shows the hold as it is by now, and why nothing was decided.
@@ -232,8 +295,9 @@ func (p *Pages) endFreeze(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// mostForm is how large a form may be, in bytes: that of a hold has a box for each user.
-const mostForm = 256 << 10
+// mostForm is how large a form may be, in bytes: that of a hold has a box for each
+// user of a page, and names those that other pages leave out.
+const mostForm = 1 << 20
 
 func readForm(w http.ResponseWriter, r *http.Request) error {
 	r.Body = http.MaxBytesReader(w, r.Body, mostForm)

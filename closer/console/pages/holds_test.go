@@ -175,3 +175,54 @@ func TestAddressesAreShownAsTheyAre(t *testing.T) {
 		}
 	}
 }
+
+// Whom one page leaves out, the others do, too: an approval is of what is ticked on all
+// of them.
+func TestTicksOfOtherPages(t *testing.T) {
+	r := open(t, true)
+	var names []string
+	for i := range 1203 {
+		names = append(names, fmt.Sprintf("leaver-%04d", i))
+	}
+	h := r.hold(t, ledger.Limit, people(names...)...)
+	path := "/holds/" + number(h.ID)
+	form := verdict(h, "half a reason")
+	for i := range 499 { // all of the first page but one
+		form.Add("user", fmt.Sprintf("user-%d", i))
+	}
+	form.Set("page", "1")
+	form.Set("to", "2")
+	p := r.post(t, operator, path+"/users", form)
+	p.shows(t, []string{"half a reason</textarea>", `name="out" value="user-499"`, "On other pages 1 is left out", `data-here="` + path + `?page=2"`, `value="user-500" checked`}, []string{`value="user-0"`})
+
+	form.Del("user")
+	for i := 500; i < 999; i++ {
+		form.Add("user", fmt.Sprintf("user-%d", i))
+	}
+	form.Set("page", "2")
+	form.Set("out", "user-499")
+	form.Add("out", "user-500") // which this page has, ticked
+	form.Add("out", "nobody")
+	form.Set("to", "1")
+	p = r.post(t, operator, path+"/users", form)
+	p.shows(t, []string{`name="out" value="user-999"`, `value="user-499" aria-label`, `value="user-0" checked`, "1 is left out"}, []string{"user-500", "nobody"})
+
+	form.Set("to", "")
+	if p := r.post(t, operator, path+"/approve", form); p.status != http.StatusSeeOther {
+		t.Fatalf("%d: %s", p.status, p.text)
+	}
+	left, err := r.ledger.Hold(t.Context(), h.ID)
+	if err != nil || len(left.Users) != 2 || left.Users[0].ID != "user-499" || left.Users[1].ID != "user-999" {
+		t.Errorf("left to decide: %+v, %v", left.Users, err)
+	}
+	holds, err := r.ledger.ListHolds(t.Context(), ledger.HoldFilter{States: []ledger.HoldState{ledger.HoldApproved}})
+	if err != nil || len(holds) != 1 {
+		t.Fatalf("%+v, %v", holds, err)
+	}
+	if part := r.get(t, viewer, "/holds/"+number(holds[0].ID)).text; !strings.Contains(part, ">hold "+number(h.ID)+"</a>, which holds 2 users still") {
+		t.Errorf("the part does not say what is left: %s", part)
+	}
+	if p := r.post(t, operator, "/holds/99/users", form); p.status != http.StatusNotFound {
+		t.Errorf("of no hold: %d", p.status)
+	}
+}

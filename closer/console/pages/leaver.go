@@ -42,7 +42,7 @@ func (p *Pages) leaver(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) showLeaver(w http.ResponseWriter, r *http.Request, status int, body leaverPage) error {
-	p.show(w, r, status, view{Template: "leaver", Title: body.Title(), Room: "leavers", Body: body})
+	p.show(w, r, status, view{Template: "leaver", Title: body.Title(), Room: "leavers", Here: fmt.Sprintf("/leavers/%d", body.Entry), Body: body})
 	return nil
 }
 

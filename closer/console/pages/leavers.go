@@ -76,7 +76,7 @@ func (p *Pages) listLeavers(w http.ResponseWriter, r *http.Request, q url.Values
 		return err
 	}
 	body.choose(o)
-	p.show(w, r, status, view{Template: "leavers", Title: "Leavers", Room: "leavers", Body: body})
+	p.show(w, r, status, view{Template: "leavers", Title: "Leavers", Room: "leavers", Here: body.Here(), Body: body})
 	return nil
 }
 

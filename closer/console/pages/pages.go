@@ -43,6 +43,7 @@ func New(about console.About) *Pages {
 		{"POST /leavers/{entry}/{word}", p.sayOfLeaver},
 		{"GET /holds", p.holds},
 		{"GET /holds/{id}", p.hold},
+		{"POST /holds/{id}/users", p.turnHold},
 		{"POST /holds/{id}/{verdict}", p.decide},
 		{"POST /freezes", p.freeze},
 		{"POST /freezes/{id}/end", p.endFreeze},
@@ -133,6 +134,7 @@ type view struct {
 	Template string // its name
 	Title    string
 	Room     string // of the menu, that it belongs to; "": to none
+	Here     string // the link to what it shows, if it answers a form that was sent elsewhere
 	Body     any    // what its template shows
 }
 
@@ -157,6 +159,9 @@ func (f frame) SignsIn() bool { return f.Visitor.Ways != console.Ways{} }
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, v view) {
 	f := frame{view: v, About: p.about, Visitor: console.VisitorOf(r.Context()), Done: done(r)}
 	f.Title = console.Printable([]byte(f.Title)) // it may be an address
+	if r.Method != http.MethodPost {
+		f.Here = "" // it stands in the address bar
+	}
 	var text bytes.Buffer
 	if err := templates[v.Template].ExecuteTemplate(&text, "layout", f); err != nil {
 		panic(err) // a defect: the server's own guard says so in the log, without what was to be shown

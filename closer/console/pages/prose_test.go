@@ -23,6 +23,9 @@ func TestProse(t *testing.T) {
 		"signoff retry <x>, at " + at:   "<code>signoff retry &lt;x&gt;</code>, at " + shown,
 		"signoff has heard of it":       "signoff has heard of it",
 		"hold 99999999999999999999":     "hold 99999999999999999999",
+		"2 make 3 within 1h0m0s":        "2 make 3 within 1 h",
+		"within 26h30m0s, or 90m0s":     "within 26 h 30 min, or 1 h 30 min",
+		"at 1h0m0sx":                    "at 1h0m0sx",
 		`“hold 3"><script>” on ` + at:   `“<a href="/holds/3">hold 3</a>&#34;&gt;&lt;script&gt;” on ` + shown,
 		"from " + at + " until " + at:   "from " + shown + " until " + shown,
 	} {

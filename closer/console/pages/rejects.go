@@ -67,7 +67,7 @@ func (p *Pages) listRejects(w http.ResponseWriter, r *http.Request, q url.Values
 	if body.Rejects, err = console.ClientOf(r.Context()).Rejects(r.Context(), f); err != nil {
 		return err
 	}
-	p.show(w, r, http.StatusOK, view{Template: "rejects", Title: "Rejects", Room: "rejects", Body: body})
+	p.show(w, r, http.StatusOK, view{Template: "rejects", Title: "Rejects", Room: "rejects", Here: body.Linked("state", body.State), Body: body})
 	return nil
 }
 
@@ -99,7 +99,7 @@ func (p *Pages) showReject(w http.ResponseWriter, r *http.Request, status int, a
 		return err
 	}
 	body := rejectPage{Reject: found, Text: readable(found.Payload), Alert: alert, Said: said}
-	p.show(w, r, status, view{Template: "reject", Title: fmt.Sprintf("Reject %d", id), Room: "rejects", Body: body})
+	p.show(w, r, status, view{Template: "reject", Title: fmt.Sprintf("Reject %d", id), Room: "rejects", Here: fmt.Sprintf("/rejects/%d", id), Body: body})
 	return nil
 }
 

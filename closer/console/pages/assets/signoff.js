@@ -183,6 +183,10 @@
 		if (stream && Date.now() - heard > 25_000) away();
 	}, 250);
 
+	// What answers a form has a link of its own: that is what one sends to a colleague,
+	// loads again, and follows.
+	if (document.body.dataset.here) history.replaceState(null, "", document.body.dataset.here);
+
 	// A search is posted, since an address must not be in a URL that servers log. It stands
 	// behind the #, which no browser sends: so it can be sent to a colleague all the same.
 	const search = document.querySelector("form[data-search]");
@@ -216,7 +220,7 @@
 			document.getElementById("list")?.setAttribute("aria-busy", "true"); // these are not those sought
 			seek();
 		} else if (search.elements.text.defaultValue) { // this page is the answer to a form
-			history.replaceState(null, "", search.dataset.here + "#q=" + encodeURIComponent(search.elements.text.defaultValue));
+			history.replaceState(null, "", "#q=" + encodeURIComponent(search.elements.text.defaultValue));
 			keepSought();
 		}
 	}
