@@ -152,13 +152,17 @@ func New(cfg Config, l *ledger.Ledger, d Daemon, log *zap.Logger) (*Server, erro
 	if err != nil {
 		return nil, err
 	}
+	issuer, err := newIssuer(cfg.OIDC)
+	if err != nil {
+		return nil, fmt.Errorf("admin.oidc.%w", err)
+	}
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("admin.listen: %w", err)
 	}
 	tries := newTries(log)
 	s := &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener, web: kept, startedAt: time.Now().UTC(), lately: make(map[string]lately),
-		tries: tries, passwords: newPasswords(tries), sessions: newSessions(cfg.Session), refusals: newRefusals(), oidc: newIssuer(cfg.OIDC)}
+		tries: tries, passwords: newPasswords(tries), sessions: newSessions(cfg.Session), refusals: newRefusals(), oidc: issuer}
 	s.live = newLive(s.pulse)
 	return s, nil
 }

@@ -35,7 +35,11 @@ func (s *servedBy) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func issuerOf(by http.Handler) (*issuer, *servedBy) {
-	i, served := newIssuer(&OIDC{Issuer: "https://login.example.com", ClientID: "x", Operators: []string{"x"}}), &servedBy{Handler: by}
+	i, err := newIssuer(&OIDC{Issuer: "https://login.example.com", ClientID: "x", Operators: []string{"x"}})
+	if err != nil {
+		panic(err)
+	}
+	served := &servedBy{Handler: by}
 	i.client.Transport = shortAnswers{served}
 	return i, served
 }

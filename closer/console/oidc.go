@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -61,15 +63,23 @@ type pending struct {
 	began    time.Time
 }
 
-// newIssuer is nil without a config.
-func newIssuer(cfg *OIDC) *issuer {
+// newIssuer is nil without a config. An error names the key below admin.oidc.
+func newIssuer(cfg *OIDC) (*issuer, error) {
 	if cfg == nil {
-		return nil
+		return nil, nil
+	}
+	over := http.DefaultTransport.(*http.Transport).Clone()
+	if cfg.CAFile != "" {
+		roots, err := readRoots(cfg.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("ca_file: %w", err)
+		}
+		over.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 	}
 	return &issuer{cfg: cfg.withDefaults(), one: make(chan struct{}, 1), pending: make(map[[sha256.Size]byte]pending),
-		client: &http.Client{Timeout: issuerAnswers, Transport: shortAnswers{http.DefaultTransport},
+		client: &http.Client{Timeout: issuerAnswers, Transport: shortAnswers{over},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // it may lead the secret elsewhere
-		}}
+		}}, nil
 }
 
 // shortAnswers cuts off what is too long to be an issuer's answer.
@@ -420,6 +430,9 @@ const longestTold = 300 // bytes
 func toldBy(err error) string {
 	if answered, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		return fmt.Sprintf("the token endpoint answers %d: %s", answered.Response.StatusCode, code(answered.ErrorCode))
+	}
+	if stranger, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return stranger.Error() + ": admin.oidc.ca_file must hold who vouches for the issuer"
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	return address.ReplaceAllString(strings.ToValidUTF8(text[:min(longestTold, len(text))], ""), "an address")

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -18,6 +19,8 @@ type OIDC struct {
 	ClientID         string `yaml:"client_id"`
 	ClientSecretFile string `yaml:"client_secret_file"` // read anew at every sign-in; "": a public client, that has none
 	RedirectURL      string `yaml:"redirect_url"`       // where browsers find us: its path is /sign-in/callback
+
+	CAFile string `yaml:"ca_file"` // who may vouch for the issuer, read once; "": whom the system trusts
 
 	Name       string   `yaml:"name"` // what the button says
 	Scopes     []string `yaml:"scopes"`
@@ -42,7 +45,11 @@ func (o OIDC) withDefaults() OIDC {
 
 // Check asks the issuer whether people could be sent to it. It takes 10 s at most.
 func (o OIDC) Check(ctx context.Context) error {
-	if _, err := newIssuer(&o).discover(ctx); err != nil {
+	i, err := newIssuer(&o)
+	if err == nil {
+		_, err = i.discover(ctx)
+	}
+	if err != nil {
 		return errors.New(toldBy(err))
 	}
 	return nil
@@ -61,6 +68,11 @@ func (o OIDC) validate() error {
 	if o.ClientSecretFile != "" {
 		if _, err := os.ReadFile(o.ClientSecretFile); err != nil { // what is in it is for each sign-in
 			return fmt.Errorf("client_secret_file: %w", err)
+		}
+	}
+	if o.CAFile != "" {
+		if _, err := readRoots(o.CAFile); err != nil {
+			return fmt.Errorf("ca_file: %w", err)
 		}
 	}
 	if err := secureURL(o.RedirectURL); err != nil {
@@ -101,6 +113,19 @@ func secureURL(text string) error {
 		return errors.New("http is for this machine alone: use https")
 	}
 	return nil
+}
+
+// readRoots reads who may vouch for others, from a file in PEM.
+func readRoots(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s: no certificate in it", file)
+	}
+	return roots, nil
 }
 
 // readSecret reads a file that has one secret in it.

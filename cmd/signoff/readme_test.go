@@ -173,7 +173,11 @@ func TestReadmeConfigLoads(t *testing.T) {
 		if err := os.WriteFile(secret, []byte("a secret"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		whole := strings.NewReplacer("/etc/signoff/tokens", tokens, "/etc/signoff/web.yml", web, "/run/secrets/oidc-secret", secret).Replace(m[2])
+		authority := filepath.Join(t.TempDir(), "issuer-ca.pem")
+		if err := os.WriteFile(authority, []byte(strangerCA()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		whole := strings.NewReplacer("/etc/signoff/tokens", tokens, "/etc/signoff/web.yml", web, "/run/secrets/oidc-secret", secret, "/run/secrets/issuer-ca.pem", authority).Replace(m[2])
 		if _, err := loadConfig(writeConfig(t, whole)); err != nil {
 			t.Error(err)
 		}
