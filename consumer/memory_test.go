@@ -2,11 +2,10 @@ package consumer
 
 import (
 	"fmt"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"testing"
-	"time"
+
+	"signoff/consumer/consumertest"
 )
 
 // hostile are JSON values that cost a reader most, of about n bytes.
@@ -52,10 +51,11 @@ func wholeEvents(value string) map[string]string {
 
 // TestMemoryOfOneEvent reads the largest event of each shape.
 func TestMemoryOfOneEvent(t *testing.T) {
+	consumertest.SkipUnderRace(t)
 	d := newDecoder(t, Config{TimeZone: "Europe/Lisbon"})
 	for shape, value := range hostile(maxEvent - 200) {
 		for at, text := range wholeEvents(value) {
-			if peak := peakOf(func() { readEvent(t, d, text) }); peak > 64<<20 {
+			if peak := consumertest.Peak(func() { readEvent(t, d, text) }); peak > consumertest.Most {
 				t.Errorf("%s, %s: %d MiB", shape, at, peak>>20)
 			}
 		}
@@ -66,17 +66,18 @@ func TestMemoryOfOneEvent(t *testing.T) {
 // one of an eighth of its size: as much for each byte, but for maps and slices that
 // double.
 func TestWorkGrowsWithTheEvent(t *testing.T) {
+	consumertest.SkipUnderRace(t)
 	d := newDecoder(t, Config{TimeZone: "Europe/Lisbon"})
 	const n, times = 48 << 10, 8
 	large := hostile(n * times)
 	for shape, value := range hostile(n) {
 		larger := wholeEvents(large[shape])
 		for at, text := range wholeEvents(value) {
-			little := allocated(func() { readEvent(t, d, text) })
+			little := consumertest.Allocated(func() { readEvent(t, d, text) })
 			bound := 2*times*little + 1<<20
 			much := bound + 1
-			for tries := 0; tries < 10 && much > bound; tries++ { // buffers that are used again go at times, and the race detector has more of them go
-				much = allocated(func() { readEvent(t, d, larger[at]) })
+			for tries := 0; tries < 10 && much > bound; tries++ { // buffers that are used again go at times
+				much = consumertest.Allocated(func() { readEvent(t, d, larger[at]) })
 			}
 			if much > bound {
 				t.Errorf("%s, %s: %d KiB for one, %d KiB for %d times as much", shape, at, little>>10, much>>10, times)
@@ -90,40 +91,6 @@ func readEvent(t *testing.T, d *Decoder, text string) {
 	if e, err := ParseStructured([]byte(text)); err == nil {
 		_, _ = d.Decode(t.Context(), e, "/events", received)
 	}
-}
-
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
-// peakOf is by how many bytes the heap grows while f runs, looked at all the time,
-// and with garbage taken out of it soon.
-func peakOf(f func()) uint64 {
-	defer debug.SetGCPercent(debug.SetGCPercent(20))
-	runtime.GC()
-	var before, now runtime.MemStats
-	runtime.ReadMemStats(&before)
-	most, done, seen := before.HeapAlloc, make(chan bool), make(chan bool)
-	go func() {
-		defer close(seen)
-		for {
-			runtime.ReadMemStats(&now)
-			most = max(most, now.HeapAlloc)
-			select {
-			case <-done:
-				return
-			case <-time.After(time.Millisecond):
-			}
-		}
-	}()
-	f()
-	close(done)
-	<-seen
-	return most - before.HeapAlloc
 }
 
 func TestEventsAreLimited(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"signoff/consumer"
+	"signoff/consumer/consumertest"
 )
 
 // A batch that unpacks a thousandfold is a reject, and nobody waits behind it.
@@ -36,7 +37,7 @@ func TestBatchThatUnpacksToTooMuch(t *testing.T) {
 		cl.Close()
 		names = append(names, name)
 	}
-	peak := peakOf(func() {
+	peak := consumertest.Peak(func() {
 		start(t, c, l, setup{from: Earliest})
 		eventually(t, "all are read", func() bool { events, rejects, _ := l.count(); return events == len(names) && rejects >= 4 })
 	})
@@ -50,7 +51,7 @@ func TestBatchThatUnpacksToTooMuch(t *testing.T) {
 			t.Errorf("%d rejects", len(l.rejects))
 		}
 	})
-	if peak > 64<<20 {
+	if peak > consumertest.Most {
 		t.Errorf("took %d MiB", peak>>20)
 	}
 	t.Logf("peak %d MiB", peak>>20)

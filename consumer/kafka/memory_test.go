@@ -2,19 +2,18 @@ package kafka
 
 import (
 	"fmt"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
 
 	"signoff/consumer"
+	"signoff/consumer/consumertest"
 )
 
 // TestMemoryOfOneRecord reads the largest record of each shape, in each mode.
 func TestMemoryOfOneRecord(t *testing.T) {
+	consumertest.SkipUnderRace(t)
 	fill := func(one string) string { return strings.Repeat(one+",", (mostUnpacked-512)/(len(one)+1)) + "0" }
 	values := map[string]string{
 		"objects": "[" + fill(`{"":0}`) + "]", "numbers": "[" + fill("0") + "]", "huge numbers": "[" + fill("1e999999") + "]",
@@ -31,7 +30,7 @@ func TestMemoryOfOneRecord(t *testing.T) {
 			read := newTranslator(&understanding{decoder: newTestDecoder(t, nil)}, consumer.Partition{Topic: testTopic})
 			record := &protocol.Record{Offset: 1, Headers: h(strings.Split(c.headers, "\n")...), Value: protocol.NewBytes([]byte(c.value))}
 			var got consumer.Content
-			peak := peakOf(func() {
+			peak := consumertest.Peak(func() {
 				if err := read.take(t.Context(), &got, record); err != nil {
 					t.Errorf("%s, %s: %v", name, mode, err)
 				}
@@ -39,7 +38,7 @@ func TestMemoryOfOneRecord(t *testing.T) {
 			if len(got.Rejects) != 1 {
 				t.Errorf("%s, %s: %d rejects", name, mode, len(got.Rejects))
 			}
-			if peak > 64<<20 {
+			if peak > consumertest.Most {
 				t.Errorf("%s, %s: %d MiB", name, mode, peak>>20)
 			}
 		}
@@ -54,38 +53,12 @@ func TestMemoryOfManyHeaders(t *testing.T) {
 	}
 	read := newTranslator(&understanding{decoder: newTestDecoder(t, nil)}, consumer.Partition{Topic: testTopic})
 	var got consumer.Content
-	peak := peakOf(func() {
+	peak := consumertest.Peak(func() {
 		if err := read.take(t.Context(), &got, &protocol.Record{Offset: 1, Headers: all, Value: protocol.NewBytes([]byte(data))}); err != nil {
 			t.Error(err)
 		}
 	})
-	if peak > 64<<20 {
+	if peak > consumertest.Most {
 		t.Errorf("%d MiB", peak>>20)
 	}
-}
-
-// peakOf is by how many bytes the heap grows while f runs, looked at all the time,
-// and with garbage taken out of it soon.
-func peakOf(f func()) uint64 {
-	defer debug.SetGCPercent(debug.SetGCPercent(20))
-	runtime.GC()
-	var before, now runtime.MemStats
-	runtime.ReadMemStats(&before)
-	most, done, seen := before.HeapAlloc, make(chan bool), make(chan bool)
-	go func() {
-		defer close(seen)
-		for {
-			runtime.ReadMemStats(&now)
-			most = max(most, now.HeapAlloc)
-			select {
-			case <-done:
-				return
-			case <-time.After(time.Millisecond):
-			}
-		}
-	}()
-	f()
-	close(done)
-	<-seen
-	return most - before.HeapAlloc
 }

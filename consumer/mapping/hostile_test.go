@@ -2,11 +2,11 @@ package mapping
 
 import (
 	"errors"
-	"runtime"
 	"strings"
 	"testing"
 
 	"signoff/consumer"
+	"signoff/consumer/consumertest"
 )
 
 // large are members of payloads, each far larger than any that a vendor sends.
@@ -79,7 +79,7 @@ func TestHostilePayloads(t *testing.T) {
 			if len(payload) > maxPayload {
 				t.Fatalf("the payload has %d bytes", len(payload))
 			}
-			grown := allocated(func() {
+			grown := consumertest.Allocated(func() {
 				events, err := m.Events(t.Context(), payload, "1")
 				checkReason(t, err, c.reason)
 				for _, e := range events {
@@ -118,14 +118,6 @@ func checkReason(t *testing.T, err error, want string) {
 	if !errors.As(err, &u) || u.Reason != consumer.MappingFailed || want == "" || !strings.Contains(u.Detail, want) {
 		t.Errorf("got %v, want mapping_failed: …%s…", err, want)
 	}
-}
-
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
 }
 
 // TestAsMuchAsAVendorSends must not come near what a run may cost.

@@ -3,13 +3,11 @@ package webhook
 import (
 	"fmt"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"testing"
-	"time"
 
 	"signoff/consumer"
+	"signoff/consumer/consumertest"
 	"signoff/consumer/mapping"
 )
 
@@ -87,13 +85,14 @@ func pathsFor(shape string, paths []string) []string {
 
 // TestMemoryOfOneRequest sends the largest of each shape to each kind of endpoint.
 func TestMemoryOfOneRequest(t *testing.T) {
+	consumertest.SkipUnderRace(t)
 	f, paths := newPresets(t)
 	for _, n := range []int{maxBody / 2, maxBatch - 2} {
 		for shape, request := range bodies(n) {
 			for _, path := range pathsFor(shape, paths) {
 				r := request(path)
 				r.Header.Set("X-Gusto-Signature", strings.Repeat("ab", 32))
-				if peak := peakOf(func() { f.send(r) }); peak > 64<<20 {
+				if peak := consumertest.Peak(func() { f.send(r) }); peak > consumertest.Most {
 					t.Errorf("%s to %s: %d MiB", shape, path, peak>>20)
 				}
 				f.rec.intakes = nil
@@ -104,53 +103,20 @@ func TestMemoryOfOneRequest(t *testing.T) {
 
 // TestWorkGrowsWithTheRequest compares by what is allocated.
 func TestWorkGrowsWithTheRequest(t *testing.T) {
+	consumertest.SkipUnderRace(t)
 	f, paths := newPresets(t)
 	const n, times = maxBody / 16, 4
 	large := bodies(n * times)
 	for shape, request := range bodies(n) {
 		for _, path := range pathsFor(shape, paths) {
 			one, more := request(path), large[shape](path)
-			little := allocated(func() { f.send(one) })
+			little := consumertest.Allocated(func() { f.send(one) })
 			f.rec.intakes = nil
-			much := allocated(func() { f.send(more) })
+			much := consumertest.Allocated(func() { f.send(more) })
 			f.rec.intakes = nil
 			if much > 2*times*little+1<<20 {
 				t.Errorf("%s to %s: %d KiB for one, %d KiB for %d times as much", shape, path, little>>10, much>>10, times)
 			}
 		}
 	}
-}
-
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
-// peakOf is by how many bytes the heap grows while f runs, looked at all the time,
-// and with garbage taken out of it soon.
-func peakOf(f func()) uint64 {
-	defer debug.SetGCPercent(debug.SetGCPercent(20))
-	runtime.GC()
-	var before, now runtime.MemStats
-	runtime.ReadMemStats(&before)
-	most, done, seen := before.HeapAlloc, make(chan bool), make(chan bool)
-	go func() {
-		defer close(seen)
-		for {
-			runtime.ReadMemStats(&now)
-			most = max(most, now.HeapAlloc)
-			select {
-			case <-done:
-				return
-			case <-time.After(time.Millisecond):
-			}
-		}
-	}()
-	f()
-	close(done)
-	<-seen
-	return most - before.HeapAlloc
 }

@@ -1,0 +1,5 @@
+//go:build race
+
+package consumertest
+
+const raceDetector = true
