@@ -35,10 +35,16 @@ func (s *Server) handler() http.Handler {
 }
 
 // servesAPI says whether somebody can be told from strangers: by a token, a password or
-// a certificate, or by being on this machine.
-func (s *Server) servesAPI() bool {
+// a certificate, or by being on this machine. A site anywhere may give its name our
+// address, and a browser here then takes us for that site: it says so by the name that it
+// asks for.
+func (s *Server) servesAPI(r *http.Request) bool {
 	in := s.web.now()
-	return s.knowsPeople(in) || in.vouched || s.onLoopback()
+	if s.knowsPeople(in) || in.vouched {
+		return true
+	}
+	_, inside := r.Context().Value(inName{}).(principal) // a page's, which was asked for by a name
+	return s.onLoopback() && (inside || toLoopback(r.Host))
 }
 
 func inAPI(path string) bool { return path == "/api" || strings.HasPrefix(path, "/api/") }
@@ -103,7 +109,7 @@ func (a *answering) Write(text []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-const notServed = "the API is not served here: it needs admin.tokens_file, admin.oidc, users or client certificates by admin.web_config_file, or an address of loopback in admin.listen"
+const notServed = "the API is not served here: it needs admin.tokens_file, admin.oidc, users or client certificates by admin.web_config_file, or an address of loopback in admin.listen that is called by a name of this machine, such as localhost"
 
 // withPages answers with a page where it is neither the API nor a machine that is asked
 // for.
@@ -121,7 +127,7 @@ func (s *Server) withPages(api http.Handler) http.Handler {
 // the API where it is not served.
 func (s *Server) found(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if inAPI(r.URL.Path) && !s.servesAPI() {
+		if inAPI(r.URL.Path) && !s.servesAPI(r) {
 			problem(w, http.StatusNotFound, notServed)
 			return
 		}

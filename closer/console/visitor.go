@@ -84,7 +84,7 @@ func seal(header http.Header) {
 func (s *Server) pages(w http.ResponseWriter, r *http.Request, api http.Handler) {
 	seal(w.Header())
 	open := r.URL.Path == signInPath || strings.HasPrefix(r.URL.Path, assetsPath)
-	if !s.servesAPI() && !strings.HasPrefix(r.URL.Path, assetsPath) {
+	if !s.servesAPI(r) && !strings.HasPrefix(r.URL.Path, assetsPath) {
 		s.refuse(w, r, http.StatusNotFound, notServed)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -208,5 +209,36 @@ func TestNobodyIsSentToSignIn(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 		})
+	}
+}
+
+// A site anywhere may give its own name the address of this machine: what a browser here
+// then asks for under that name is not shown where whoever comes may look.
+func TestAnotherSitesNameForThisMachine(t *testing.T) {
+	strangers, people := open(t, withPages(setup{noTokens: true})), open(t, withPages(setup{}))
+	for _, c := range []struct {
+		of     *room
+		host   string
+		path   string
+		status int
+	}{
+		{strangers, "localhost:9090", "/", 200}, {strangers, "127.0.0.1", "/api/v1/overview", 200}, {strangers, "[::1]:9090", "/api/v1/holds", 200},
+		{strangers, "evil.example.com", "/", 404}, {strangers, "evil.example.com:9090", "/api/v1/overview", 404}, {strangers, "127.0.0.1.evil.example.com", "/holds", 404},
+		{strangers, "signoff:9090", "/livez", 200}, {strangers, "signoff:9090", "/metrics", 200},
+		{people, "signoff.example.com", "/sign-in", 200}, {people, "signoff.example.com", "/api/v1/overview", 401},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.of.url+c.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = c.host
+		resp, err := c.of.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if _ = resp.Body.Close(); err != nil || resp.StatusCode != c.status || c.status == 404 && !strings.Contains(string(body), "a name of this machine, such as localhost") {
+			t.Errorf("%s%s: %d, want %d: %s, %v", c.host, c.path, resp.StatusCode, c.status, body, err)
+		}
 	}
 }
