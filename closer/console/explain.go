@@ -87,6 +87,9 @@ type StoryEvent struct {
 type StoryLeaver struct {
 	Emails       []string       `json:"emails"`
 	Name         string         `json:"name,omitempty"`
+	EmployeeID   string         `json:"employeeId,omitempty"` // this, and the next two, of the newest entry
+	Department   string         `json:"department,omitempty"`
+	LegalEntity  string         `json:"legalEntity,omitempty"`
 	Leavings     []StoryLeaving `json:"leavings"`
 	MoreLeavings int            `json:"moreLeavings,omitempty"` // older ones that are left out
 }
@@ -136,7 +139,8 @@ func Explain(told ledger.Story, pace Pace) Story {
 		if len(l.Emails) > 0 && plain(l.Emails[0]) {
 			w.whom = l.Emails[0]
 		}
-		leaver := StoryLeaver{Emails: append([]string{}, l.Emails...), Name: l.Name, Leavings: []StoryLeaving{}, MoreLeavings: l.More}
+		leaver := StoryLeaver{Emails: append([]string{}, l.Emails...), Name: l.Name, EmployeeID: l.EmployeeID, Department: l.Department, LegalEntity: l.LegalEntity,
+			Leavings: []StoryLeaving{}, MoreLeavings: l.More}
 		for _, leaving := range l.Leavings {
 			leaver.Leavings = append(leaver.Leavings, w.leaving(leaving))
 		}

@@ -53,7 +53,11 @@ type User struct {
 	Email  string `json:"email"`
 	SCIM   bool   `json:"managedByScim"` // an identity provider manages the user, and may make them anew
 
-	Entry int64 `json:"entry,omitempty"` // by which a hold names the user
+	// By which a hold names the user, and how that stands; nothing elsewhere.
+	Entry       int64     `json:"entry,omitempty"`
+	Name        string    `json:"name,omitempty"`       // of the leaver; "" if the entry has none, or once it was erased
+	EffectiveAt time.Time `json:"effectiveAt,omitzero"` // when they leave
+	State       string    `json:"state,omitempty"`
 }
 
 // Show is a hold as the API shows it, with its users or with their number alone.
@@ -82,7 +86,8 @@ func Show(h ledger.Hold, needed int, users bool) Hold {
 		return shown
 	}
 	for _, u := range h.Users {
-		shown.Users = append(shown.Users, User{UserID: u.ID, Email: u.Email, SCIM: u.SCIM, Entry: u.Entry})
+		shown.Users = append(shown.Users, User{UserID: u.ID, Email: u.Email, SCIM: u.SCIM, Entry: u.Entry,
+			Name: u.Name, EffectiveAt: u.EffectiveAt, State: string(u.State)})
 	}
 	return shown
 }

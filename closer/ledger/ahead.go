@@ -302,7 +302,7 @@ func (t *tx) makeAhead(f Finding, kinds []Kind, good time.Duration) (int64, erro
 	h := Hold{ID: id, Account: f.Account, Kinds: kinds, State: HoldOpen, Detail: f.Detail, CreatedAt: t.now,
 		Ahead: true, ValidFrom: f.Entry.DueAt, ExpiresAt: f.Entry.DueAt.Add(good)}
 	for _, u := range f.Users {
-		h.Users = append(h.Users, HeldUser{f.Entry.ID, u})
+		h.Users = append(h.Users, HeldUser{Entry: f.Entry.ID, User: u})
 	}
 	h.Digest = digest(h.Account, h.Users)
 	return id, t.insertHold(h)

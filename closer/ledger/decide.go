@@ -35,7 +35,7 @@ var (
 	ErrDecided = errors.New("the hold is not open any more")
 
 	// ErrDigest refuses a decision on another plan than the person has seen.
-	ErrDigest = errors.New("the digest is not that of the hold: look at what it holds, and name that digest")
+	ErrDigest = errors.New("the digest is not that of the hold, of which a part may have been decided meanwhile: look at what it holds, and name that digest")
 
 	// ErrDryRun refuses a decision on a hold of a dry run, which ends with it.
 	ErrDryRun = errors.New("the hold was made in a dry run, in which there is nothing to decide: it is made anew once the mode is close")
@@ -269,7 +269,8 @@ func (t *tx) releaseEntries(h Hold) ([]int64, error) {
 }
 
 // takeOut makes a hold of their own of those whom a decision is about. The others
-// are held as before.
+// are held as before, by another digest: whoever has seen all of them has not seen that
+// these were left out, and must not approve them by what they saw before.
 func (t *tx) takeOut(h Hold, d Decision) (Hold, error) {
 	chosen, err := t.chosen(h, d)
 	if err != nil {
@@ -278,6 +279,7 @@ func (t *tx) takeOut(h Hold, d Decision) (Hold, error) {
 	part := h
 	part.Parent, part.Approvals, part.Reopens = h.ID, nil, nil
 	part.Users = slices.DeleteFunc(slices.Clone(h.Users), func(u HeldUser) bool { return !chosen[u.Entry] })
+	rest := digest(h.Account, slices.DeleteFunc(slices.Clone(h.Users), func(u HeldUser) bool { return chosen[u.Entry] }))
 	if len(part.Users) == 0 {
 		return h, ErrNobody
 	}
@@ -306,10 +308,13 @@ func (t *tx) takeOut(h Hold, d Decision) (Hold, error) {
 			}
 		}
 	}
+	if err := t.exec(`UPDATE holds SET digest = $2 WHERE id = $1`, h.ID, rest); err != nil {
+		return h, err
+	}
 	if err := t.endEmptyHold(h.ID); err != nil {
 		return h, err
 	}
-	return part, t.audit(row{action: "hold_split", actor: d.By.Name, facts: map[string]any{"hold": part.ID, "parent": h.ID, "digest": part.Digest}})
+	return part, t.audit(row{action: "hold_split", actor: d.By.Name, facts: map[string]any{"hold": part.ID, "parent": h.ID, "digest": part.Digest, "rest": rest}})
 }
 
 // chosen are the entries of those whom a decision is about.

@@ -72,6 +72,7 @@ const (
 		split_from, COALESCE((SELECT c.effective_at FROM cancels c WHERE entries.cancel > 0 AND c.id = entries.cancel), 0), EXISTS (SELECT 1 FROM memberships m JOIN batches b ON b.id = m.batch JOIN imports i ON i.id = b.import
 			WHERE m.entry = entries.id AND m.outcome = '' AND i.ended_at = 0) FROM entries WHERE leaver = $1`
 	storyName   = `SELECT given_name, family_name FROM entries WHERE leaver = $1 AND given_name || family_name <> '' ORDER BY id DESC LIMIT 1`
+	storyWork   = `SELECT employee_id, department, legal_entity FROM entries WHERE leaver = $1 ORDER BY id DESC LIMIT 1`
 	storySteps  = `SELECT seq, at, action, entry, actor, facts FROM audit WHERE entry IN (SELECT value FROM json_each($1))`
 	storyShared = `SELECT seq, at, action, entry, actor, facts FROM audit WHERE seq >= $1 AND ` + sharedActions + ` AND json_valid(facts)
 		AND (json_extract(facts, '$.hold') IN (SELECT value FROM json_each($2)) OR json_extract(facts, '$.account') IN (SELECT value FROM json_each($3)))
@@ -211,6 +212,11 @@ func (t *teller) leaver(name string) error {
 		err := rows.Scan(&given, &family)
 		one.Name = strings.TrimSpace(given + " " + family)
 		return err
+	}, name); err != nil {
+		return err
+	}
+	if err := t.each(storyWork, func(rows *sql.Rows) error {
+		return rows.Scan(&one.EmployeeID, &one.Department, &one.LegalEntity)
 	}, name); err != nil {
 		return err
 	}

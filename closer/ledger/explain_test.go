@@ -236,7 +236,7 @@ func TestStoriesAreReadByIndexes(t *testing.T) {
 	b := newBook(t)
 	for query, index := range map[string]string{
 		storyKeys: "keys_id", storyRejects: "rejects_event", storyCancels: "cancels_event", storyBy: "(value=?", storyNobody: "(value=?",
-		storyOpenBy: "entries_state", storyEntries: "entries_leaver", storySteps + ` ORDER BY seq DESC LIMIT $2`: "audit_entry",
+		storyOpenBy: "entries_state", storyEntries: "entries_leaver", storyWork: "entries_leaver", storySteps + ` ORDER BY seq DESC LIMIT $2`: "audit_entry",
 		storyShared: "audit_shared (seq>?)", storyHolds: "hold_users_entry",
 	} {
 		rows, err := b.read.QueryContext(t.Context(), `EXPLAIN QUERY PLAN `+query, "1", "2", "3", "4")

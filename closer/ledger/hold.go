@@ -88,6 +88,11 @@ type Approval struct {
 type HeldUser struct {
 	Entry int64
 	User
+
+	// Of the entry, as it is when the hold is read.
+	Name        string // "" if it has none, or once it was erased
+	EffectiveAt time.Time
+	State       State
 }
 
 func (h *Hold) names(user string) bool {
@@ -116,7 +121,7 @@ func (l *Ledger) MakeHold(ctx context.Context, account string, kinds []Kind, det
 				h.CreatedAt = since
 			}
 			for _, u := range r.Users {
-				h.Users = append(h.Users, HeldUser{r.Entry.ID, u})
+				h.Users = append(h.Users, HeldUser{Entry: r.Entry.ID, User: u})
 			}
 		}
 		if len(h.Users) == 0 {
@@ -407,7 +412,7 @@ func namedBy(h Hold) string {
 // heldUsers returns the users that the hold names: while it is open, those that it
 // still holds; once it is decided, those that it held then.
 func heldUsers(ctx context.Context, q querier, h Hold) ([]HeldUser, error) {
-	query := `SELECT u.entry, u.user_id, u.email, u.scim, u.last_login ` + namedBy(h) + ` ORDER BY u.entry, u.user_id`
+	query := `SELECT u.entry, u.user_id, u.email, u.scim, u.last_login, e.given_name, e.family_name, e.effective_at, e.state ` + namedBy(h) + ` ORDER BY u.entry, u.user_id`
 	rows, err := q.QueryContext(ctx, query, h.ID)
 	if err != nil {
 		return nil, err
@@ -416,11 +421,12 @@ func heldUsers(ctx context.Context, q querier, h Hold) ([]HeldUser, error) {
 	var all []HeldUser
 	for rows.Next() {
 		var u HeldUser
-		var last int64
-		if err := rows.Scan(&u.Entry, &u.ID, &u.Email, &u.SCIM, &last); err != nil {
+		var last, leaves int64
+		var given, family string
+		if err := rows.Scan(&u.Entry, &u.ID, &u.Email, &u.SCIM, &last, &given, &family, &leaves, &u.State); err != nil {
 			return nil, err
 		}
-		u.LastLogin = fromMicros(last)
+		u.LastLogin, u.Name, u.EffectiveAt = fromMicros(last), strings.TrimSpace(given+" "+family), fromMicros(leaves)
 		all = append(all, u)
 	}
 	return all, rows.Err()

@@ -54,7 +54,7 @@ func TestHoldTakesOnlyWhatIsStillDue(t *testing.T) {
 }
 
 func TestDigestIsOfTheUsers(t *testing.T) {
-	ann, bob := HeldUser{1, User{ID: "a", Email: "ann@acme.com"}}, HeldUser{2, User{ID: "b", Email: "bob@acme.com"}}
+	ann, bob := HeldUser{Entry: 1, User: User{ID: "a", Email: "ann@acme.com"}}, HeldUser{Entry: 2, User: User{ID: "b", Email: "bob@acme.com"}}
 	base := digest(account, []HeldUser{ann, bob})
 	for name, tt := range map[string]struct {
 		got  string
@@ -63,7 +63,7 @@ func TestDigestIsOfTheUsers(t *testing.T) {
 		"in other order":     {digest(account, []HeldUser{bob, ann}), true},
 		"in another account": {digest("other", []HeldUser{ann, bob}), false},
 		"one fewer":          {digest(account, []HeldUser{ann}), false},
-		"another email":      {digest(account, []HeldUser{{1, User{ID: "a", Email: "x@acme.com"}}, bob}), false},
+		"another email":      {digest(account, []HeldUser{{Entry: 1, User: User{ID: "a", Email: "x@acme.com"}}, bob}), false},
 	} {
 		if (tt.got == base) != tt.same {
 			t.Errorf("%s: same digest %v, want %v", name, tt.got == base, tt.same)

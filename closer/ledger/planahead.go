@@ -24,7 +24,7 @@ func PlanDigest(account string, plan []Resolved) string {
 	var users []HeldUser
 	for _, r := range plan {
 		for _, u := range r.Users {
-			users = append(users, HeldUser{r.Entry.ID, u})
+			users = append(users, HeldUser{Entry: r.Entry.ID, User: u})
 		}
 	}
 	return digest(account, users)
@@ -116,7 +116,7 @@ func (t *tx) planAhead(p PlanAhead) (Hold, error) {
 			return h, ErrPlanChanged
 		}
 		for _, u := range r.Users {
-			h.Users = append(h.Users, HeldUser{r.Entry.ID, u})
+			h.Users = append(h.Users, HeldUser{Entry: r.Entry.ID, User: u})
 		}
 	}
 	if len(h.Users) == 0 {

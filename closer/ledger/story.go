@@ -50,7 +50,10 @@ type StoryLeaver struct {
 	Emails   []string // all that the leaver goes by, the first one first; none once they were erased
 	Name     string   // by the newest word; "" if none had it, or once it was erased
 	Leavings []StoryLeaving
-	More     int // older leavings that are left out
+
+	EmployeeID, Department, LegalEntity string // of the newest entry; "" if it has none
+
+	More int // older leavings that are left out
 }
 
 // StoryLeaving is one leaving with all that came of it: the entries of each account,
