@@ -114,6 +114,7 @@ type Server struct {
 	counting sync.Mutex // of what is counted for all who ask
 	lately   map[string]lately
 
+	reports   few
 	exporting sync.Mutex // held by the one export that there is at a time: it is work, and keeps the ledger's log from being emptied
 }
 
@@ -162,7 +163,7 @@ func New(cfg Config, l *ledger.Ledger, d Daemon, log *zap.Logger) (*Server, erro
 	}
 	tries := newTries(log)
 	s := &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener, web: kept, startedAt: time.Now().UTC(), lately: make(map[string]lately),
-		tries: tries, passwords: newPasswords(tries), sessions: newSessions(cfg.Session), refusals: newRefusals(), oidc: issuer}
+		tries: tries, passwords: newPasswords(tries), sessions: newSessions(cfg.Session), refusals: newRefusals(), oidc: issuer, reports: make(few, reportsAtOnce)}
 	s.live = newLive(s.pulse)
 	return s, nil
 }
