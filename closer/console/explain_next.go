@@ -61,6 +61,9 @@ func (n narrator) waits(l ledger.StoryLeaving, e ledger.StoryEntry, p *StoryPlac
 		then = "due at " + stamp(e.DueAt) + ": in the run after that the user is looked up and judged, but not closed: it is a dry run"
 	}
 	p.Next = append(p.Next, then)
+	if p.Frozen.After(e.DueAt) {
+		p.Next = append(p.Next, fmt.Sprintf("nothing is closed without a person's word until %s: it will be held", stamp(p.Frozen)))
+	}
 	if !e.DueAt.After(n.told.At) {
 		p.Now, p.Next[0] = "waits: due since "+stamp(e.DueAt), "the next run takes it up, within "+n.pace.Interval.String()
 	}

@@ -18,6 +18,7 @@ const (
 	whyWrong      = "wrong"
 	whyTooMany    = "too_many"
 	whyExpired    = "expired"
+	whyNotDone    = "not_done"
 	whyRefused    = "oidc_refused"
 	whyAway       = "oidc_away"
 	whyNoRole     = "oidc_no_role"

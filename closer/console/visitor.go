@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -119,15 +120,20 @@ const (
 )
 
 // toSignIn sends nobody to where they become somebody, and then back to what they came
-// to look at. A form is not sent again.
+// to look at. A form is not sent again: they go back to its page.
 func (s *Server) toSignIn(w http.ResponseWriter, r *http.Request) {
 	why, next := "", ""
 	if cookie(r, sessionCookie) != "" {
 		why = whyExpired
 		setCookie(w, r, sessionCookie, "", 0)
 	}
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+	switch from, err := url.Parse(r.Referer()); {
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		next = localPath(r.URL.RequestURI())
+	case err == nil && from.Host == r.Host:
+		why, next = whyNotDone, localPath(from.RequestURI())
+	default:
+		why = whyNotDone
 	}
 	s.back(w, r, why, next)
 }

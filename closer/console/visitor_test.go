@@ -195,7 +195,9 @@ func TestNobodyIsSentToSignIn(t *testing.T) {
 	}{
 		"to come back":            {"GET", "/leavers?state=held&state=due", nil, 303, "/sign-in?next=%2Fleavers%3Fstate%3Dheld%26state%3Ddue"},
 		"by HEAD":                 {"HEAD", "/", nil, 303, "/sign-in"},
-		"from a form":             {"POST", "/holds/1/approve", nil, 303, "/sign-in"},
+		"from a form":             {"POST", "/holds/1/approve", nil, 303, "/sign-in?why=not_done"},
+		"from a form of a page":   {"POST", "/holds/1/approve", http.Header{"Referer": {r.url + "/holds/1?page=2"}}, 303, "/sign-in?next=%2Fholds%2F1%3Fpage%3D2&why=not_done"},
+		"from somewhere else":     {"POST", "/holds/1/approve", http.Header{"Referer": {"https://evil.example.com/holds/1"}}, 303, "/sign-in?why=not_done"},
 		"with a token that ain't": {"GET", "/holds", bearer("guessed"), 303, "/sign-in?next=%2Fholds"},
 		"where one signs in":      {"GET", "/sign-in?next=/holds", nil, 200, ""},
 		"what pages are made of":  {"GET", "/assets/pages.css", nil, 200, ""},

@@ -19,6 +19,7 @@ type signInPage struct {
 var whyNot = map[string]string{
 	"wrong":         "That did not match. Check it for a missing character, and whether it was replaced meanwhile.",
 	"too_many":      "Too many attempts. Wait a minute, then try again.",
+	"not_done":      "You were signed out meanwhile: nothing was done. Sign in again, and say it anew.",
 	"expired":       "Your session has ended. Sign in again to go on where you were.",
 	"oidc_refused":  "The identity provider did not sign you in. Try again; the daemon's log says more.",
 	"oidc_away":     "The identity provider does not answer. Try again in a minute; a token works meanwhile, where there are tokens.",
