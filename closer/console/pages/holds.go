@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -153,6 +154,32 @@ func (h holdPage) Self() bool { return slices.Contains(h.Kinds, string(ledger.Se
 // Approvable says whether a yes can be said here.
 func (h holdPage) Approvable() bool { return h.Open() && !h.Self() && !h.DryRun }
 
+// Version is another once the hold is another: a page that shows one of before must not
+// be decided by.
+func (h holdPage) Version() string { return fmt.Sprintf("%s %s %d", h.State, h.Digest, h.Count) }
+
+// Going is how many users an approval is of.
+func (h holdPage) Going() int { return h.Count - len(h.Out) }
+
+// Standing is how many of those whose close was approved are in which state by now.
+func (h holdPage) Standing() (all []console.InState) {
+	if h.State != string(ledger.HoldApproved) || len(h.Reopens) > 0 {
+		return nil
+	}
+	for _, state := range ledger.States() {
+		n := 0
+		for _, u := range h.Users {
+			if u.State == string(state) {
+				n++
+			}
+		}
+		if n > 0 {
+			all = append(all, console.InState{State: string(state), Entries: n})
+		}
+	}
+	return all
+}
+
 // Missing is how many people must still approve.
 func (h holdPage) Missing() int { return max(0, h.Needed-len(h.Approvals)) }
 
@@ -254,6 +281,12 @@ func (p *Pages) decideAgain(w http.ResponseWriter, r *http.Request, id int64, sa
 	h, err := console.ClientOf(r.Context()).Hold(r.Context(), id)
 	if err != nil {
 		return err
+	}
+	switch {
+	case h.Decided != nil:
+		detail = fmt.Sprintf("The hold was %s by %s meanwhile: nothing was done now.", h.State, cmp.Or(console.Printable([]byte(h.Decided.By)), "somebody"))
+	case h.Digest != said.Digest:
+		detail = "A part of this hold was decided since you opened it: nothing was done now. See below who is held still."
 	}
 	body := newHoldPage(h, r.PostForm.Get("page"))
 	body.Alert, body.Reason, body.Out = detail, said.Reason, said.Except

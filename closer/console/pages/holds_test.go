@@ -46,10 +46,8 @@ func TestApproveByPage(t *testing.T) {
 	if p.status != http.StatusSeeOther || p.header.Get("Location") != path+"?done=approved" {
 		t.Fatalf("%d to %q: %s", p.status, p.header.Get("Location"), p.text)
 	}
-	if shown := r.get(t, operator, p.header.Get("Location")).text; !strings.Contains(shown, "Approved. What follows") || !strings.Contains(shown, "<bdi>alice</bdi>") {
-		t.Errorf("does not say so: %s", shown)
-	}
-	if p := r.post(t, operator, path+"/approve", verdict(h, "again", "user-0")); p.status != http.StatusConflict || !strings.Contains(p.text, "not open any more") {
+	r.get(t, operator, p.header.Get("Location")).shows(t, []string{"Approved. What follows", "<bdi>alice</bdi>", `How they stand: <a href="#users">3 due</a>`, `id="users" data-live`}, nil)
+	if p := r.post(t, operator, path+"/approve", verdict(h, "again", "user-0")); p.status != http.StatusConflict || !strings.Contains(p.text, "The hold was approved by alice meanwhile: nothing was done now.") {
 		t.Errorf("approved twice: %d %s", p.status, p.text)
 	}
 }
@@ -71,6 +69,11 @@ func TestApproveThoseTicked(t *testing.T) {
 	if err != nil || left.State != ledger.HoldOpen || len(left.Users) != 1 || left.Users[0].ID != "user-1" {
 		t.Errorf("left to decide: %+v, %v", left, err)
 	}
+	// Another window that was opened before has all three ticked still.
+	stale := r.post(t, operator, path+"/approve", verdict(h, "all of them", "user-0", "user-1", "user-2"))
+	if stale.status != http.StatusConflict || !strings.Contains(stale.text, "nothing was done now") {
+		t.Errorf("whom one has left out, another window has approved: %d", stale.status)
+	}
 }
 
 func TestDecisionOfAnotherPlan(t *testing.T) {
@@ -79,7 +82,7 @@ func TestDecisionOfAnotherPlan(t *testing.T) {
 	form := verdict(h, "my <b>reason</b>", "user-0")
 	form.Set("digest", strings.Repeat("0", 64))
 	p := r.post(t, operator, "/holds/"+number(h.ID)+"/approve", form)
-	for _, part := range []string{"the digest is not that of the hold", "my &lt;b&gt;reason&lt;/b&gt;", `value="user-0" checked`, `value="user-1" aria-label`} {
+	for _, part := range []string{"A part of this hold was decided since you opened it: nothing was done now.", "my &lt;b&gt;reason&lt;/b&gt;", `value="user-0" checked`, `value="user-1" aria-label`} {
 		if p.status != http.StatusConflict || !strings.Contains(p.text, part) {
 			t.Errorf("%d, want the page again with %q: %s", p.status, part, p.text)
 		}
@@ -155,6 +158,7 @@ func TestFreezeByPage(t *testing.T) {
 	if err != nil || len(all) != 1 || !all[0].Until.Equal(until) || all[0].By != "alice" {
 		t.Fatalf("%+v, %v", all, err)
 	}
+	r.get(t, viewer, "/").shows(t, []string{"<b>Frozen</b> in account"}, []string{"Nothing: what comes in"})
 	if p := r.post(t, operator, fmt.Sprintf("/freezes/%d/end", all[0].ID), url.Values{"reason": {"done"}}); p.status != http.StatusSeeOther {
 		t.Errorf("%d: %s", p.status, p.text)
 	}

@@ -87,6 +87,11 @@ func in(l console.StoryLeaving, entry int64) bool {
 // Asked says whether a leaving is the one that was asked for.
 func (b leaverPage) Asked(l console.StoryLeaving) bool { return in(l, b.Entry) }
 
+// Closed says whether the newest leaving has closed somebody.
+func (b leaverPage) Closed() bool {
+	return slices.ContainsFunc(b.Now.Places, func(p console.StoryPlace) bool { return p.State == string(ledger.Closed) })
+}
+
 // Title names the leaver as far as may be.
 func (b leaverPage) Title() string {
 	if len(b.Emails) == 0 {
@@ -119,7 +124,7 @@ func (b leaverPage) says() (all []say) {
 		say
 	}{
 		{hasty, say{Word: "urgent", Title: "Close at once",
-			Does: "Goes with the next run, also ahead of the leaving day. It ends a deferral; who is held is judged anew, by the limits of urgent ones."}},
+			Does: "Goes with the next run, also ahead of the leaving day. It ends a deferral. If they are held, they are judged anew, by the limits for urgent leavers."}},
 		{lost, say{Word: "retry", Title: "Try again",
 			Does: "Is looked up and judged anew at the next run: once what was amiss is mended, or if they are to be closed after all."}},
 		{movable, say{Word: "defer", Title: "Defer", Dated: true,

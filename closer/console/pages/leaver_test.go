@@ -95,7 +95,7 @@ func TestSayingRefused(t *testing.T) {
 		status int
 		want   []string
 	}{
-		{held + "/skip", url.Values{"reason": {" "}}, http.StatusBadRequest, []string{"a reason is needed", "<details open><summary>Skip"}},
+		{held + "/skip", url.Values{"reason": {" "}}, http.StatusBadRequest, []string{"a reason is needed", "<details id=\"say-skip\" open><summary>Skip"}},
 		{held + "/defer", url.Values{"reason": {"<i>later"}, "until": {"soon"}}, http.StatusBadRequest, []string{"That is no time", "&lt;i&gt;later</textarea>", `value="soon"`}},
 		{held + "/defer", url.Values{"reason": {"x"}, "until": {"2020-01-01T00:00"}}, http.StatusBadRequest, []string{"not within a year from now"}},
 		{held + "/retry", url.Values{"reason": {"x"}}, http.StatusConflict, []string{"nothing was changed", "hold 1 waits for a person"}},

@@ -179,7 +179,7 @@ func (b *leaversPage) describe(o console.Overview) {
 		from, to time.Time
 		of       func(*console.LeaverFilter) (from, to *time.Time)
 	}{
-		{"that left", f.EffectiveFrom, f.EffectiveTo, func(f *console.LeaverFilter) (from, to *time.Time) { return &f.EffectiveFrom, &f.EffectiveTo }},
+		{"who left", f.EffectiveFrom, f.EffectiveTo, func(f *console.LeaverFilter) (from, to *time.Time) { return &f.EffectiveFrom, &f.EffectiveTo }},
 		{"heard of", f.ReceivedFrom, f.ReceivedTo, func(f *console.LeaverFilter) (from, to *time.Time) { return &f.ReceivedFrom, &f.ReceivedTo }},
 		{"settled", f.SettledFrom, f.SettledTo, func(f *console.LeaverFilter) (from, to *time.Time) { return &f.SettledFrom, &f.SettledTo }},
 	} {

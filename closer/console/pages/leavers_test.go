@@ -68,7 +68,7 @@ func TestLeaversNarrowed(t *testing.T) {
 		"/leavers?took_to=3600&settled_from=2020-01-01T00:00:00Z":                    {"less than 1 h", `href="/leavers?settled_from=2020-01-01T00%3A00%3A00Z" data-keep>show`},
 		"/leavers?took_from=60&took_to=3600":                                         {"1 min or more, but less than 1 h,"},
 		"/leavers?received_to=2020-01-01T00:00:00Z":                                  {"Only those heard of before <b", "Nobody like that"},
-		"/leavers?effective_from=" + stamp(time.Now().Add(time.Hour)):                {"1 leaving,", "walt@example.com", "Only those that left from"},
+		"/leavers?effective_from=" + stamp(time.Now().Add(time.Hour)):                {"1 leaving,", "walt@example.com", "Only those who left from"},
 		"/leavers?account=another":                                                   {`in account <span class="mono">another</span>`, "Nobody like that"},
 		"/leavers?account=an-account&open=true":                                      {"6 leavings", `in account <span class="mono">an-account</span>`},
 		"/leavers?overdue=true":                                                      {"Nobody like that", `href="/leavers" data-keep aria-current="true"`},

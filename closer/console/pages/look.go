@@ -243,7 +243,7 @@ var doneWords = map[string]string{
 	"open":       "Replayed, and still not understood: see why below.",
 	"discarded":  "Discarded.",
 	"deferred":   "Deferred.",
-	"urgent":     "Made urgent: it goes with the next run.",
+	"urgent":     "Made urgent. What comes of it is said below.",
 	"skipped":    "Skipped. This leaver stays as they are.",
 	"retried":    "It is tried again with the next run.",
 	"signed_out": "You have signed out.",

@@ -144,6 +144,7 @@ type frame struct {
 	About   console.About
 	Visitor console.Visitor
 	Done    string // what was done by the request before, in words
+	Freezes []console.Freeze
 }
 
 // DryRun says whether nobody is closed.
@@ -159,6 +160,9 @@ func (f frame) SignsIn() bool { return f.Visitor.Ways != console.Ways{} }
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, v view) {
 	f := frame{view: v, About: p.about, Visitor: console.VisitorOf(r.Context()), Done: done(r)}
 	f.Title = console.Printable([]byte(f.Title)) // it may be an address
+	if v.Room != "" {
+		f.Freezes, _ = console.ClientOf(r.Context()).Freezes(r.Context()) // a page is shown without, too
+	}
 	if r.Method != http.MethodPost {
 		f.Here = "" // it stands in the address bar
 	}

@@ -41,7 +41,7 @@ func TestReplayByPage(t *testing.T) {
 			t.Errorf("%d to %q, want %s: %s", p.status, p.header.Get("Location"), done, p.text)
 		}
 	}
-	if shown := r.get(t, viewer, "/rejects/"+number(good)).text; !strings.Contains(shown, "Understood at the replay. Until then: ") {
+	if shown := r.get(t, viewer, "/rejects/"+number(good)).text; !strings.Contains(shown, "Understood at the replay: <a href=\"/leavers#q=") {
 		t.Errorf("what was understood is shown as if it were not: %s", shown)
 	}
 	if p := r.post(t, operator, "/rejects/"+number(good)+"/replay", url.Values{}); p.status != http.StatusConflict || !strings.Contains(p.text, `role="alert"`) {

@@ -63,15 +63,15 @@ func periods(now time.Time) []spell {
 	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC)
 	quarter := time.Date(now.Year(), (now.Month()-1)/3*3+1, 1, 0, 0, 0, 0, time.UTC)
 	year := time.Date(now.Year(), 1, 1, 0, 0, 0, 0, time.UTC)
-	tomorrow := today.AddDate(0, 0, 1)
+	tomorrow := today.AddDate(0, 0, 1) // no period ends later: who is yet to leave is no matter of a report
 	var all []spell
 	for _, one := range []struct {
 		name         string
 		since, until time.Time
 	}{
 		{"last 90 days", tomorrow.AddDate(0, 0, -90), tomorrow}, {"last 30 days", tomorrow.AddDate(0, 0, -30), tomorrow},
-		{"this quarter", quarter, quarter.AddDate(0, 3, 0)}, {"last quarter", quarter.AddDate(0, -3, 0), quarter},
-		{"this year", year, year.AddDate(1, 0, 0)}, {"last year", year.AddDate(-1, 0, 0), year},
+		{"this quarter", quarter, tomorrow}, {"last quarter", quarter.AddDate(0, -3, 0), quarter},
+		{"this year", year, tomorrow}, {"last year", year.AddDate(-1, 0, 0), year},
 	} {
 		all = append(all, spell{one.name, one.since.Format(time.DateOnly), one.until.Format(time.DateOnly)})
 	}

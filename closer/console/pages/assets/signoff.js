@@ -4,6 +4,7 @@
 
 (() => {
 	const two = (n) => String(n).padStart(2, "0");
+	const grouped = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, "\u2009"); // as the server has it
 	const day = (t) => `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())}`;
 
 	// zone is the reader's, such as UTC+2, at a time.
@@ -45,6 +46,11 @@
 		}
 	};
 
+	// localHints says beside fields for times whose they are.
+	const localHints = (root) => {
+		for (const hint of root.querySelectorAll("[data-zone]")) hint.textContent = `your time, ${zone(new Date())}`;
+	};
+
 	// countDown shows how long it is until a time, as m:ss.
 	const countDown = () => {
 		for (const clock of document.querySelectorAll("[data-until]")) {
@@ -71,6 +77,7 @@
 	const place = (fresh) => {
 		localTimes(fresh);
 		localMarks(fresh);
+		localHints(fresh);
 		for (const part of document.querySelectorAll("[data-live][id]")) {
 			const next = fresh.getElementById(part.id);
 			if (!next || busy(part)) continue;
@@ -87,6 +94,7 @@
 			if (focused) refocus(taken, focused);
 		}
 		countDown();
+		compare();
 	};
 
 	// refocus gives the focus back to what stands where it was.
@@ -96,6 +104,15 @@
 			: href ? [...part.querySelectorAll("[href]")].find((a) => a.getAttribute("href") === href)
 			: [...part.querySelectorAll(was.tagName)].find((e) => e.textContent === was.textContent);
 		(same ?? part.closest("main"))?.focus({ preventScroll: true });
+	};
+
+	// compare says so if what a form decides about is not what the page has shown.
+	const compare = () => {
+		const form = document.querySelector("form[data-was]");
+		const now = document.querySelector("[data-now]")?.dataset.now;
+		if (!form || now === form.dataset.was) return;
+		document.getElementById("stale").hidden = false;
+		for (const button of form.querySelectorAll("button:not([name])")) button.disabled = true;
 	};
 
 	let fetching = false;
@@ -108,23 +125,30 @@
 		}
 		fetching = true;
 		try {
-			const asked = { headers: { "Signoff-Live": "1" } };
+			const asked = { headers: { "Signoff-Live": "1" }, signal: AbortSignal.timeout(8000) };
 			if (search && sought()) Object.assign(asked, { method: "POST", body: searchBody() });
 			const answer = await fetch(asked.method ? search.action : location.pathname + location.search, asked);
 			if (answer.redirected || answer.status === 401) {
 				signedOut = true;
 				stream?.close();
-				offline("You are signed out: what you see is old. Load the page again to sign in.");
+				for (const button of document.querySelectorAll("main button")) button.disabled = true;
+				const again = Object.assign(document.createElement("a"), { href: location.href, textContent: "Load the page again" });
+				again.addEventListener("click", () => location.reload());
+				banner.replaceChildren("You are signed out: what you see is old. ", again, " to sign in.");
+				banner.hidden = false;
 				return;
 			}
+			reached = answer.status < 500 ? "yes" : "broken";
 			if (!answer.ok && !asked.method) return;
+			shown = Date.now();
 			const date = Date.parse(answer.headers.get("Date"));
 			if (!isNaN(date) && Math.abs(date - Date.now()) > 2000) skew = date - Date.now();
 			place(new DOMParser().parseFromString(await answer.text(), "text/html"));
 			if (search) keepSought();
 		} catch {
-			// the stream says so, if the daemon is away
+			reached = "no";
 		} finally {
+			line();
 			fetching = false;
 			document.getElementById("list")?.removeAttribute("aria-busy");
 			if (again) {
@@ -135,22 +159,35 @@
 	};
 
 	const banner = document.getElementById("offline");
-	let heard = Date.now();
-	const offline = (text) => {
-		banner.textContent = text;
-		banner.hidden = false;
-	};
-	const online = () => {
-		const was = banner.hidden === false;
-		heard = Date.now();
-		banner.hidden = true;
-		return was;
-	};
 	let signedOut = false; // then nothing more is asked for
-	const away = () => {
+	let heard = Date.now(); // a word of the stream
+	let shown = Date.now(); // what the page has is as of then
+	let lost = 0; // since when there is no stream; 0: there is one
+	let asked = 0; // the last time without being told to by the stream
+	let reached = "yes"; // "no": the last answer did not come; "broken": it was an error
+
+	// line says what is wrong with the line to the daemon. A stream that is cut and there
+	// again in a moment is nobody's concern. While it is silent, the page asks by itself.
+	const line = () => {
 		if (signedOut) return;
-		const t = new Date(heard);
-		offline(`No connection to signoff: what you see is as of ${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}. Trying again…`);
+		const now = Date.now();
+		const silent = lost ? now - lost > 4000 : stream && now - heard > 25_000;
+		if (!silent && reached !== "broken") {
+			banner.hidden = true;
+			return;
+		}
+		if (now - asked > 10_000) {
+			asked = now;
+			renew().then(line);
+			if (banner.hidden) return; // it is known in a moment
+		}
+		const t = new Date(shown);
+		const text = reached === "broken" ? "signoff can't answer: its log says why." : reached === "no" ? "No connection to signoff."
+			: "Live updates don't get through: this page asks every 10 seconds.";
+		const old = reached === "yes" ? "" : ` What you see is as of ${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}. Trying again…`;
+		if (fetching && banner.hidden) return;
+		if (banner.textContent !== text + old) banner.textContent = text + old;
+		banner.hidden = false;
 	};
 
 	// A hidden page needs nothing, and a browser has few connections to one server.
@@ -159,14 +196,17 @@
 		const path = document.body.dataset.follow;
 		if (!path || stream || signedOut) return;
 		stream = new EventSource(path);
-		stream.addEventListener("change", () => {
-			online();
-			renew();
-		});
-		stream.addEventListener("beat", () => { if (online()) renew(); });
-		stream.addEventListener("open", () => { online(); renew(); });
+		heard = Date.now();
+		const word = (event) => {
+			const back = lost || reached !== "yes" || event.type !== "beat";
+			heard = Date.now();
+			lost = 0;
+			if (back) renew();
+			line();
+		};
+		for (const name of ["open", "change", "beat"]) stream.addEventListener(name, word);
 		stream.addEventListener("error", () => {
-			away();
+			lost ||= Date.now();
 			if (stream.readyState !== EventSource.CLOSED) return;
 			stream = null; // the browser has given up: it was answered, but with no stream
 			setTimeout(follow, 5000);
@@ -177,10 +217,11 @@
 		if (!document.hidden) return follow();
 		stream?.close();
 		stream = null;
+		lost = 0;
 	});
 	setInterval(() => {
 		countDown();
-		if (stream && Date.now() - heard > 25_000) away();
+		line();
 	}, 250);
 
 	// What answers a form has a link of its own: that is what one sends to a colleague,
@@ -244,33 +285,45 @@
 	}
 
 	// A time that is typed is the reader's: the form says which moment that is.
-	for (const field of document.querySelectorAll("input[data-utc]")) {
-		const exact = field.form.elements[field.dataset.utc];
-		for (const hint of field.form.querySelectorAll("[data-zone]")) hint.textContent = "your time";
-		field.form.addEventListener("submit", () => {
+	document.addEventListener("submit", (event) => {
+		for (const field of event.target.querySelectorAll("input[data-utc]")) {
 			const t = new Date(field.value);
-			exact.value = isNaN(t) ? "" : t.toISOString();
-		});
-	}
+			event.target.elements[field.dataset.utc].value = isNaN(t) ? "" : t.toISOString();
+		}
+	});
 
-	// All of a table's boxes at once.
+	// All of a table's boxes at once, and how many of all go.
 	for (const all of document.querySelectorAll("input[data-all]")) {
-		const boxes = () => all.closest("form").querySelectorAll(`input[name="${all.dataset.all}"]`);
+		const boxes = [...all.closest("form").querySelectorAll(`input[name="${all.dataset.all}"]`)];
+		const tally = all.closest("form").querySelector("[data-ticked]");
+		const count = () => {
+			const out = boxes.filter((box) => !box.checked).length;
+			all.checked = out < boxes.length;
+			all.indeterminate = out > 0 && out < boxes.length;
+			if (tally) tally.textContent = `${grouped(tally.dataset.count - tally.dataset.elsewhere - out)} of ${grouped(tally.dataset.count)}`;
+		};
 		all.hidden = false;
-		all.addEventListener("change", () => { for (const box of boxes()) box.checked = all.checked; });
+		all.addEventListener("change", () => {
+			for (const box of boxes) box.checked = all.checked;
+			count();
+		});
+		for (const box of boxes) box.addEventListener("change", count);
+		addEventListener("pageshow", count); // a browser may have kept what was ticked
 	}
 
-	// A printed report is in UTC, as it says: whoever reads the paper has no zone to go by.
+	// What is printed is in UTC: whoever reads the paper has no zone to go by. A report says
+	// so itself.
 	addEventListener("beforeprint", () => {
-		for (const at of document.querySelectorAll(".report time[datetime]")) at.textContent = at.dateTime.slice(0, 16).replace("T", " ");
+		for (const at of document.querySelectorAll("main time[datetime]")) at.textContent = at.dateTime.slice(0, 16).replace("T", " ") + (at.closest(".report") ? "" : " UTC");
 	});
 	addEventListener("afterprint", () => localTimes(document));
 
 	const zoneLine = document.getElementById("zone");
 	const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
-	if (zoneLine) zoneLine.textContent = here && here !== zone(new Date()) ? `Times are of ${here} (${zone(new Date())}).` : `Times are ${zone(new Date())}.`;
+	if (zoneLine) zoneLine.textContent = here && here !== zone(new Date()) ? `Times are in ${here} (${zone(new Date())}).` : `Times are ${zone(new Date())}.`;
 	localTimes(document);
 	localMarks(document);
+	localHints(document);
 	countDown();
 	if (!document.hidden) follow();
 })();
