@@ -273,12 +273,20 @@ async function deciding(browser, site, ana, overview, folder) {
     }
     await page.waitForURL((url) => url.pathname === `/holds/${hold.id}`);
     await page.screenshot({ path: join(folder, "hold-before.png"), fullPage: false });
+    const second = await page.context().newPage();
+    await second.goto(`${site.base}/holds/${hold.id}`, { waitUntil: "load" });
+    await second.locator("input[name=user]").nth(1).uncheck();
+    assert.deepEqual((await second.locator("[data-ticked]").innerText()).split(" of ").map(number), [leavers - 1, leavers], "how many are ticked");
     await tabTo(page, "textarea[name=reason]");
     await page.keyboard.type("The plant closes: HR has confirmed it by phone.");
     await tabTo(page, "button:not([formaction]):not(.danger)");
     await page.keyboard.press("Enter");
     await says(page, "Approved.");
     assert.match(await seen.text("[role=status].good"), /Approved/);
+    await until("a second window says that the hold has changed", () => second.locator("#stale").isVisible(), 20_000);
+    assert.ok(await second.getByRole("button", { name: /^Approve/ }).isDisabled(), "the second window may still approve");
+    await second.screenshot({ path: join(folder, "hold-stale.png") });
+    await second.close();
     const closed = async () => number(await overview.page.locator("#path li").last().locator(".big").innerText());
     await until("the closes on the Overview that was open all the while", async () => (await closed()) >= leavers + 0.6 * leavers, 60_000);
     await until("the closes at Docusign", async () => (await atDocusign(site)).Closed.length >= before.Closed.length + leavers, 60_000);
