@@ -111,6 +111,9 @@ type Server struct {
 	startedAt time.Time
 	live      *live
 
+	standing *shared[standing]
+	recent   map[string]*shared[lately] // by a range of short spans
+
 	counting sync.Mutex // of what is counted for all who ask
 	lately   map[string]lately
 
@@ -163,7 +166,8 @@ func New(cfg Config, l *ledger.Ledger, d Daemon, log *zap.Logger) (*Server, erro
 	}
 	tries := newTries(log)
 	s := &Server{cfg: cfg, ledger: l, daemon: d, log: log, listener: listener, web: kept, startedAt: time.Now().UTC(), lately: make(map[string]lately),
-		tries: tries, passwords: newPasswords(tries), sessions: newSessions(cfg.Session), refusals: newRefusals(), oidc: issuer, reports: make(few, reportsAtOnce)}
+		standing: newShared[standing](), recent: newRecent(), reports: make(few, reportsAtOnce),
+		tries: tries, passwords: newPasswords(tries), sessions: newSessions(cfg.Session), refusals: newRefusals(), oidc: issuer}
 	s.live = newLive(s.pulse)
 	return s, nil
 }

@@ -191,15 +191,12 @@ func (s *Server) overview(w http.ResponseWriter, r *http.Request, who principal)
 }
 
 func (s *Server) overviewOf(ctx context.Context, name string, signedIn bool) (Overview, error) {
-	now, pace := time.Now().UTC(), s.daemon.Pace()
-	late := now.Add(-pace.Deadline)
-	if pace.Deadline == 0 {
-		late = time.Time{} // nobody is
-	}
-	found, err := s.ledger.Overview(ctx, now, late, s.daemon.Accounts)
+	pace := s.daemon.Pace()
+	read, err := s.standing.get(ctx, s.ledger.Pulse, s.readStanding)
 	if err != nil {
 		return Overview{}, err
 	}
+	now, found := read.at, read.found
 	o := Overview{At: now, Version: s.daemon.About.Version, Mode: s.daemon.About.Mode, StartedAt: s.startedAt,
 		Audit: AuditHead{Seq: found.Head, Hash: found.Hash}, Range: name, Sources: []SourceNow{}, Received: []ReceivedNow{}, States: []InState{},
 		Overdue: OverdueNow{found.Late, found.LateFrom}, Due: found.Ready, Accounts: []AccountNow{}, Holds: []HoldsNow{}, Rejects: found.Rejects,
@@ -226,6 +223,22 @@ func (s *Server) overviewOf(ctx context.Context, name string, signedIn bool) (Ov
 	o.Needs = s.needs(now, o, found)
 	err = s.addCloses(ctx, &o)
 	return o, err
+}
+
+// standing is how things stood in the ledger.
+type standing struct {
+	at    time.Time
+	found ledger.Overview
+}
+
+func (s *Server) readStanding(ctx context.Context, now time.Time) (standing, error) {
+	now = now.UTC()
+	late := time.Time{} // nobody is
+	if pace := s.daemon.Pace(); pace.Deadline > 0 {
+		late = now.Add(-pace.Deadline)
+	}
+	found, err := s.ledger.Overview(ctx, now, late, s.daemon.Accounts)
+	return standing{now, found}, err
 }
 
 func (s *Server) addIntake(o *Overview, found ledger.Overview) {
@@ -272,7 +285,7 @@ type lately struct {
 }
 
 const (
-	longSpan = 6 * time.Hour    // of spans as wide as that, what is in them is kept a while: it takes long to count
+	longSpan = 6 * time.Hour    // of spans as wide as that, what is in them is kept whatever is written: it takes long to count
 	keptFor  = 20 * time.Second // and in so wide a span is not seen
 )
 
@@ -280,7 +293,9 @@ const (
 func (s *Server) latelyOver(ctx context.Context, name string, now time.Time) (lately, error) {
 	over := ranges[name]
 	if over.width < longSpan {
-		return s.countLately(ctx, over, now)
+		return s.recent[name].get(ctx, s.ledger.Pulse, func(ctx context.Context, now time.Time) (lately, error) {
+			return s.countLately(ctx, over, now)
+		})
 	}
 	s.counting.Lock()
 	defer s.counting.Unlock()
@@ -292,6 +307,17 @@ func (s *Server) latelyOver(ctx context.Context, name string, now time.Time) (la
 		s.lately[name] = found
 	}
 	return found, err
+}
+
+// newRecent makes room for what became of leavers over each range of short spans.
+func newRecent() map[string]*shared[lately] {
+	recent := make(map[string]*shared[lately])
+	for name, over := range ranges {
+		if over.width < longSpan {
+			recent[name] = newShared[lately]()
+		}
+	}
+	return recent
 }
 
 func (s *Server) countLately(ctx context.Context, over spans, now time.Time) (lately, error) {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,6 +81,54 @@ func TestNeedsLeadToTheirRows(t *testing.T) {
 	page, err := client.Leavers(t.Context(), console.LeaverFilter{Overdue: true})
 	if err != nil || page.Total != 4 || !page.Leavers[0].Overdue || page.Leavers[0].DeadlineAt.IsZero() || page.Leavers[0].Email != "sue@example.com" {
 		t.Errorf("%+v, %v", page, err)
+	}
+}
+
+// All who look are shown what was read once; who has decided, what came of it.
+func TestOverviewsAreReadOnceForAll(t *testing.T) {
+	r := open(t, setup{})
+	overview := func() (o console.Overview) {
+		t.Helper()
+		a := r.ask(t, "GET", "/api/v1/overview", viewer, "")
+		if err := json.Unmarshal([]byte(a.body), &o); err != nil {
+			t.Error(a.status, a.body, err)
+		}
+		return o
+	}
+	shared := false
+	for range 20 { // on a busy machine, more than a second may be between two
+		shared = shared || overview().At.Equal(overview().At)
+	}
+	if !shared {
+		t.Error("each reads the ledger anew, though nothing has changed")
+	}
+	var others sync.WaitGroup
+	done := make(chan struct{})
+	defer others.Wait()
+	defer close(done)
+	for range 4 {
+		others.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					overview()
+				}
+			}
+		})
+	}
+	for i := range 10 {
+		id := r.hold(t, ledger.Limit, fmt.Sprintf("leaver%d", i))
+		if o := overview(); len(o.Holds) != 1 {
+			t.Errorf("a hold is made, and there are %+v", o.Holds)
+		}
+		if a := r.ask(t, "POST", holdPath(id)+"/reject", operator, r.word(t, id)); a.status != 200 {
+			t.Fatal(a.status, a.body)
+		}
+		if o := overview(); len(o.Holds) != 0 || o.States[slices.IndexFunc(o.States, func(s console.InState) bool { return s.State == "skipped" })].Entries != i+1 {
+			t.Errorf("who has decided is shown %+v %+v", o.Holds, o.States)
+		}
 	}
 }
 
