@@ -24,8 +24,8 @@ const (
 // errGuessing is that of a check which was not made.
 var errGuessing = errors.New("too many passwords were tried: wait a minute")
 
-// tries are of strangers who say a password, or sign in by a token: there are so many
-// for each network, and for all together.
+// tries are of strangers who say a password, or sign in by a token that is none: there are
+// so many for each network, and for all together.
 type tries struct {
 	log *zap.Logger
 
@@ -49,7 +49,7 @@ func (t *tries) may(from string, cost int, now time.Time) bool {
 	}
 	if now.Sub(t.said) >= sayGuessing {
 		t.said = now
-		t.log.Warn("passwords or tokens are tried too often: some are refused without a look", zap.Stringer("last_from", network(from)))
+		t.log.Warn("passwords or tokens are tried too often: some passwords are refused without a look", zap.Stringer("last_from", network(from)))
 	}
 	return false
 }
