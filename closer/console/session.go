@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -131,8 +132,23 @@ const (
 	hostPrefix    = "__Host-"
 )
 
-// keepsCookies says whether a browser that asks so may be given a cookie that lets it in.
-func keepsCookies(r *http.Request) bool { return overHTTPS(r) || toLoopback(r.Host) }
+// keepsCookies says whether a browser that asks so may be given a cookie that lets it in,
+// and sends nothing through a network that could be read there.
+func keepsCookies(r *http.Request) bool { return overHTTPS(r) || fromHere(r) }
+
+// fromHere says whether a browser on this machine asks, as far as can be told. The name
+// alone does not tell: a proxy may put its own name for us in place of what the browser
+// asked for. One that leaves no trace, on this machine, is taken for a browser; kubectl
+// port-forward is one, and what it forwards is encrypted.
+func fromHere(r *http.Request) bool {
+	for _, trace := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if len(r.Header.Values(trace)) > 0 {
+			return false
+		}
+	}
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && from.Addr().Unmap().IsLoopback() && toLoopback(r.Host)
+}
 
 // overHTTPS says whether the browser speaks https, maybe to a proxy in front of us. Who
 // says so and doesn't harms themselves: their browser won't send the cookie back.

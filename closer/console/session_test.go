@@ -106,7 +106,7 @@ func asks(t *testing.T, handler http.Handler) func(method, path, body string, he
 	t.Helper()
 	return func(method, path, body string, header http.Header) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), method, "http://localhost"+path, strings.NewReader(body))
-		r.Header = header
+		r.Header, r.RemoteAddr = header, "127.0.0.1:50000"
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
 		return w
@@ -218,6 +218,7 @@ func TestTheStreamEndsWithTheSession(t *testing.T) {
 		begun := time.Now()
 		serve := s.may(viewer, func(_ http.ResponseWriter, r *http.Request, _ principal) { <-r.Context().Done() })
 		r := httptest.NewRequestWithContext(t.Context(), "GET", "http://localhost"+livePath, nil)
+		r.RemoteAddr = "127.0.0.1:50000"
 		r.AddCookie(&http.Cookie{Name: sessionCookie, Value: secret})
 		serve(httptest.NewRecorder(), r)
 		if open := time.Since(begun); open != idleAtMost {
@@ -228,6 +229,39 @@ func TestTheStreamEndsWithTheSession(t *testing.T) {
 			t.Errorf("and then %d", w.Code)
 		}
 	})
+}
+
+// The name by which we are asked may be a proxy's word.
+func TestWhoMayBeGivenACookie(t *testing.T) {
+	const here, there = "127.0.0.1:50000", "10.0.0.7:50000"
+	for name, c := range map[string]struct {
+		host, from string
+		header     http.Header
+		want       bool
+	}{
+		"a browser here":                         {"localhost:9090", here, nil, true},
+		"by address":                             {"127.0.0.1:9090", here, nil, true},
+		"by IPv6":                                {"[::1]:9090", "[::1]:50000", nil, true},
+		"by IPv4 in IPv6":                        {"localhost:9090", "[::ffff:127.0.0.1]:50000", nil, true},
+		"kubectl port-forward to a pod":          {"localhost:18080", here, nil, true},
+		"a name that is not this machine":        {"signoff.example.com", here, nil, false},
+		"a name of this machine, from another":   {"localhost:9090", there, nil, false},
+		"from nobody knows where":                {"localhost:9090", "", nil, false},
+		"nginx, that says for whom":              {"127.0.0.1:9090", here, http.Header{"X-Forwarded-For": {"10.0.0.7"}}, false},
+		"nginx, that says whose address":         {"127.0.0.1:9090", here, http.Header{"X-Real-Ip": {"10.0.0.7"}}, false},
+		"nginx, that says by which name":         {"127.0.0.1:9090", here, http.Header{"X-Forwarded-Host": {"signoff.example.com"}}, false},
+		"a proxy by RFC 7239":                    {"127.0.0.1:9090", here, http.Header{"Forwarded": {"for=10.0.0.7;proto=http"}}, false},
+		"a proxy by RFC 9110":                    {"127.0.0.1:9090", here, http.Header{"Via": {"1.1 proxy"}}, false},
+		"a proxy that says nothing of its trace": {"127.0.0.1:9090", here, http.Header{"X-Forwarded-For": {""}}, false},
+		"a proxy that is spoken http to":         {"127.0.0.1:9090", here, http.Header{"X-Forwarded-Proto": {"http"}}, false},
+		"a proxy that ends TLS":                  {"signoff.example.com", there, http.Header{"X-Forwarded-Proto": {"https"}, "X-Forwarded-For": {"10.0.0.8"}}, true},
+		"a proxy here that ends TLS":             {"127.0.0.1:9090", here, http.Header{"X-Forwarded-Proto": {"https"}, "X-Real-Ip": {"10.0.0.8"}}, true},
+	} {
+		r := &http.Request{Host: c.host, RemoteAddr: c.from, Header: c.header}
+		if got := keepsCookies(r); got != c.want {
+			t.Errorf("%s: %t, want %t", name, got, c.want)
+		}
+	}
 }
 
 func TestWhereAFormMayLead(t *testing.T) {

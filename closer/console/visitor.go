@@ -18,6 +18,7 @@ type Visitor struct {
 	Until time.Time // when the session ends if nothing is done any more; zero: there is none, since a password or a token was sent by itself
 	Known bool      // people can be told from each other; else whoever comes may look, and sees no email
 	Ways  Ways      // to sign in
+	Clear bool      // there are people, but what they send could be read on the way: nobody signs in so
 }
 
 // Ways are those by which one can sign in here.
@@ -141,6 +142,7 @@ func (s *Server) toSignIn(w http.ResponseWriter, r *http.Request) {
 // page has the pages answer.
 func (s *Server) page(w http.ResponseWriter, r *http.Request, v visit) {
 	v.visitor.Known, v.visitor.Ways = s.knowsPeople(s.web.now()), s.ways()
+	v.visitor.Clear = v.visitor.Known && !keepsCookies(r)
 	s.daemon.Pages.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visiting{}, v)))
 }
 

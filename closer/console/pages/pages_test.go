@@ -82,6 +82,37 @@ func TestNobodySignedIn(t *testing.T) {
 	}
 }
 
+// Before a token goes over the wire in the clear, not after.
+func TestNothingIsAskedForInTheClear(t *testing.T) {
+	r := open(t, true)
+	const needs = "Signing in needs https, or an address of this machine such as localhost."
+	for name, c := range map[string]struct {
+		host   string
+		header http.Header
+		asks   bool
+	}{
+		"here":                          {"localhost:9090", nil, true},
+		"another name":                  {"signoff.example.com", nil, false},
+		"a proxy that names us":         {"127.0.0.1:9090", http.Header{"X-Forwarded-For": {"10.0.0.7"}}, false},
+		"a proxy that is spoken TLS to": {"signoff.example.com", http.Header{"X-Forwarded-Proto": {"https"}}, true},
+	} {
+		for _, path := range []string{"/sign-in", "/sign-in?why=expired&next=%2Fholds"} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+path, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = c.host
+			if c.header != nil {
+				req.Header = c.header
+			}
+			p := r.do(t, req)
+			if p.status != http.StatusOK || strings.Contains(p.text, "<form") != c.asks || strings.Contains(p.text, "<input") != c.asks || strings.Contains(p.text, needs) == c.asks {
+				t.Errorf("%s, %s: %d, want a form %t: %s", name, path, p.status, c.asks, p.text)
+			}
+		}
+	}
+}
+
 // What is behind the # of a link, the server never sees: it must not send a browser on.
 func TestSignInAsSomebodyElse(t *testing.T) {
 	r := open(t, true)

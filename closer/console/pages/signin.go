@@ -9,10 +9,13 @@ import (
 // signInPage is how one can sign in.
 type signInPage struct {
 	Ways console.Ways
+	Form bool   // a token or a password may be sent: nobody can read it on the way. OIDC sends neither, and leads to its own address of ours
 	Next string // the page that was asked for
 	Why  string // it did not work, in words; "": it was not tried
 	Here string // who is signed in already; "": nobody
 }
+
+const needsHTTPS = "needs_https"
 
 // whyNot says in words why somebody was not signed in, by the word that the server has
 // put into the link.
@@ -25,16 +28,19 @@ var whyNot = map[string]string{
 	"oidc_away":     "The identity provider does not answer. Try again in a minute; a token works meanwhile, where there are tokens.",
 	"oidc_no_role":  "You are known, but none of your groups may look at this signoff. Ask whoever runs it (admin.oidc: viewers, operators).",
 	"oidc_no_email": "The identity provider does not say which confirmed email is yours: signoff tells people apart by it. Ask whoever runs it (admin.oidc: name_claim).",
-	"needs_https":   "Signing in needs https, or an address of this machine such as localhost.",
+	needsHTTPS:      "Signing in needs https, or an address of this machine such as localhost.",
 }
 
 func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	v := console.VisitorOf(r.Context())
 	why := q.Get("why")
+	if v.Clear { // before anything is sent, whatever else there is to say
+		why = needsHTTPS
+	}
 	// Who is signed in already is not led on: behind the # of the link, which is not sent,
 	// there may be somebody else's token, and a browser would take it along.
-	body := signInPage{Ways: v.Ways, Next: q.Get("next"), Why: whyNot[why], Here: v.Name}
+	body := signInPage{Ways: v.Ways, Form: !v.Clear, Next: q.Get("next"), Why: whyNot[why], Here: v.Name}
 	p.show(w, r, http.StatusOK, view{Template: "sign-in", Title: "Sign in", Body: body})
 	return nil
 }
