@@ -29,7 +29,11 @@ func (s *Server) handler() http.Handler {
 	}
 	var origins http.CrossOriginProtection
 	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.refuse(w, r, http.StatusForbidden, "a page of another origin asks: decisions come from commands, or from this daemon's own pages")
+		detail := "a page of another origin asks: decisions come from commands, or from this daemon's own pages"
+		if r.Header.Get("Sec-Fetch-Site") == "" { // over plain http browsers send none, and Origin is compared with Host
+			detail += ". If this was signoff's own page, the proxy before it must pass on Host, and set X-Forwarded-Proto."
+		}
+		s.refuse(w, r, http.StatusForbidden, detail)
 	}))
 	return s.guarded(s.entered(origins.Handler(s.withPages(s.found(mux)))))
 }

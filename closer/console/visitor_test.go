@@ -214,6 +214,32 @@ func TestNobodyIsSentToSignIn(t *testing.T) {
 	}
 }
 
+// A browser that does not say where a page is from says its origin, which a proxy makes
+// another one by another Host.
+func TestWhatAProxyMustPassOnIsSaid(t *testing.T) {
+	r := open(t, withPages(setup{}))
+	const advice = "If this was signoff's own page, the proxy before it must pass on Host, and set X-Forwarded-Proto."
+	for name, c := range map[string]struct {
+		header http.Header
+		want   bool
+	}{
+		"an origin that is not the host":    {http.Header{"Origin": {"https://signoff.example.com"}}, true},
+		"a browser that knows it is so":     {http.Header{"Origin": {"https://evil.example.com"}, "Sec-Fetch-Site": {"cross-site"}}, false},
+		"a page of the same organization's": {http.Header{"Origin": {"https://wiki.example.com"}, "Sec-Fetch-Site": {"same-site"}}, false},
+	} {
+		for _, path := range []string{"/sign-in", "/api/v1/holds/1/approve"} {
+			a, s := r.look(t, "POST", path, c.header)
+			said := a.body
+			if s.Fault != nil {
+				said = s.Fault.Detail
+			}
+			if a.status != 403 || !strings.Contains(said, "another origin") || strings.Contains(said, advice) != c.want {
+				t.Errorf("%s, %s: %d %s", name, path, a.status, said)
+			}
+		}
+	}
+}
+
 // A site anywhere may give its own name the address of this machine: what a browser here
 // then asks for under that name is not shown where whoever comes may look.
 func TestAnotherSitesNameForThisMachine(t *testing.T) {
