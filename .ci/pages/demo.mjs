@@ -388,8 +388,10 @@ async function looking(browser, site, ana, folder) {
         assert.ok(!(await one.isVisible()), `${gone} is printed`);
       }
     }
-    const pdf = await seen.page.pdf({ path: join(folder, "report.pdf"), format: "A4" });
+    const pdf = await seen.page.pdf({ path: join(folder, "report.pdf"), preferCSSPageSize: true });
     assert.ok(pdf.length > 10_000, "an empty report");
+    const sizes = new Set([...pdf.toString("latin1").matchAll(/\/MediaBox \[([^\]]+)\]/g)].map(([, size]) => size));
+    assert.equal(sizes.size, 1, `sheets of ${[...sizes].join(" and ")}: what is not the report has one of its own`);
     await seen.page.emulateMedia({ media: null });
   });
   await seen.leave();
