@@ -104,10 +104,7 @@ type Server struct {
 	refusals  *rate.Limiter // of sign-ins, that are logged
 	oidc      *issuer       // nil: it is not configured
 
-	mu        sync.Mutex // of the last check that the ledger can be written
-	checkedAt time.Time
-	checked   error
-
+	check     *ledgerCheck
 	startedAt time.Time
 	live      *live
 
@@ -169,6 +166,7 @@ func New(cfg Config, l *ledger.Ledger, d Daemon, log *zap.Logger) (*Server, erro
 		standing: newShared[standing](), recent: newRecent(), reports: make(few, reportsAtOnce),
 		tries: tries, passwords: newPasswords(tries), sessions: newSessions(cfg.Session), refusals: newRefusals(), oidc: issuer}
 	s.live = newLive(s.pulse)
+	s.check = &ledgerCheck{look: s.lookAtLedger}
 	return s, nil
 }
 
@@ -186,6 +184,7 @@ func (s *Server) Run(ctx context.Context) error {
 	go func() { defer close(followed); s.web.follow(following) }()
 	defer func() { cancel(); <-followed }()
 	server.RegisterOnShutdown(s.live.end) // which would wait for whoever watches
+	defer s.check.wait()
 	defer s.live.wait()
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -284,8 +283,8 @@ func (s *Server) livez(w http.ResponseWriter, _ *http.Request, _ principal) {
 // take the webhook away.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ principal) {
 	status, word := http.StatusOK, "ok"
-	if err := s.writable(r.Context()); err != nil {
-		status, word = http.StatusServiceUnavailable, "cannot be written: "+err.Error()
+	if err := s.check.now(r.Context()); err != nil {
+		status, word = http.StatusServiceUnavailable, err.Error()
 	} else if s.daemon.Stopping() {
 		status, word = http.StatusServiceUnavailable, "stopping"
 	}
@@ -332,11 +331,17 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ principal) {
 // fewBytes are too few to be left on the ledger's disk: as the alert SignoffDiskFull has it.
 const fewBytes = 100 << 20
 
+// fullBytes are as good as none.
+const fullBytes = 1 << 20
+
 // diskLine warns of a disk that is nearly full: a small write may go through where
 // an event does not.
 func diskLine(free int64) string {
 	if free >= fewBytes {
 		return ""
+	}
+	if free < fullBytes {
+		return "ledger: its disk is full: no event is taken in and nobody is closed\n"
 	}
 	return fmt.Sprintf("ledger: only %.1f MiB are left on its disk: when it is full, no event is taken in and nobody is closed\n", float64(free)/(1<<20))
 }
@@ -374,21 +379,6 @@ func (s *Server) writeOutside(ctx context.Context, w io.Writer) {
 	for _, o := range outside {
 		fmt.Fprintln(w, "docusign:", o.Advice())
 	}
-}
-
-// writable asks the ledger at most once a second: a probe costs it an fsync.
-func (s *Server) writable(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if time.Since(s.checkedAt) > time.Second {
-		// Not ctx alone: the answer is for all who ask within the second, and a
-		// probe that gave up says nothing of the ledger.
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		s.checked = s.ledger.Writable(limited)
-		s.checkedAt = time.Now()
-	}
-	return s.checked
 }
 
 // Users are users as the API shows them.
@@ -452,6 +442,7 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 		problem(w, http.StatusForbidden, err.Error())
 	case errors.Is(err, ledger.ErrDecided), errors.Is(err, ledger.ErrDigest), errors.Is(err, ledger.ErrSelf), errors.Is(err, ledger.ErrDryRun), refusedAlone(err):
 		problem(w, http.StatusConflict, err.Error())
+	case errors.Is(err, context.Canceled): // whoever asked has gone
 	case errors.Is(err, ErrLater):
 		problem(w, http.StatusServiceUnavailable, err.Error())
 	default:

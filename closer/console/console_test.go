@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -371,6 +372,39 @@ func TestReadyzOfALedgerThatCannotBeWritten(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	if a := r.ask(t, "GET", "/api/v1/holds", viewer, ""); a.status != 500 || strings.Contains(a.body, "sql") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// Whoever has the ledger locked keeps all else from being written: the probe says so in
+// time, and so does the Overview, where nothing else would show.
+func TestALedgerThatAnotherHasLocked(t *testing.T) {
+	r := open(t, setup{})
+	db, err := sql.Open("sqlite", filepath.Join(r.dir, "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	one, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := one.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	if a := r.ask(t, "GET", "/readyz", "", ""); a.status != 503 || !strings.Contains(a.body, "has not answered for ") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := r.ask(t, "GET", "/api/v1/overview", viewer, ""); !strings.Contains(a.body, `"needs":[{"what":"ledger","grave":true`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if _, err := one.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	for r.ask(t, "GET", "/readyz", "", "").status != 200 { // within the test's time
+		time.Sleep(50 * time.Millisecond)
+	}
+	if a := r.ask(t, "GET", "/api/v1/overview", viewer, ""); strings.Contains(a.body, `"what":"ledger"`) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 }

@@ -82,7 +82,8 @@ func TestPanicsAreAnsweredAndNameNobody(t *testing.T) {
 // A small write may go through on a disk that has no room for an event.
 func TestADiskThatIsNearlyFullIsNamed(t *testing.T) {
 	for free, want := range map[int64]string{
-		0:         "ledger: only 0.0 MiB are left on its disk: when it is full, no event is taken in and nobody is closed\n",
+		0:         "ledger: its disk is full: no event is taken in and nobody is closed\n",
+		1048576:   "ledger: only 1.0 MiB are left on its disk: when it is full, no event is taken in and nobody is closed\n",
 		104857599: "ledger: only 100.0 MiB are left on its disk: when it is full, no event is taken in and nobody is closed\n",
 		104857600: "",
 	} {

@@ -187,13 +187,19 @@ func (l *live) wait() {
 	l.looking.Wait()
 }
 
+// unknownPulse is told while it can't be known whether something has changed: whoever looks
+// is to find out why.
+const unknownPulse = "0"
+
 func (l *live) run(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		if pulse, err := l.look(ctx); err == nil {
-			l.tell(ctx, pulse)
+		pulse, err := l.look(ctx)
+		if err != nil {
+			pulse = unknownPulse
 		}
+		l.tell(ctx, pulse)
 		select {
 		case <-ctx.Done():
 			return
@@ -237,5 +243,9 @@ func (s *Server) pulse(ctx context.Context) (string, error) {
 			received += r.Recorded + r.Duplicate + r.Ignored + r.Rejected
 		}
 	}
-	return fmt.Sprintf("%s-%x", pulse, received), nil
+	fault := 0
+	if s.check.lately(ctx) != nil { // then nothing else changes
+		fault = 1
+	}
+	return fmt.Sprintf("%s-%x-%d", pulse, received, fault), nil
 }

@@ -114,6 +114,8 @@ func TestOneLooksForAllAndWhileAnybodyWatches(t *testing.T) {
 		is(first, "c")
 		p.set("d", errors.New("disk I/O error"))
 		time.Sleep(lookEvery)
+		is(first, unknownPulse) // so that they look, and find out
+		time.Sleep(lookEvery)
 		is(first, "")
 		leaveFirst()
 		leaveFirst()

@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/url"
 	"slices"
@@ -25,6 +26,7 @@ type Need struct {
 
 // What a person is needed for.
 const (
+	needLedger      = "ledger"     // it can't be written, or read
 	needDisk        = "disk"       // when it is full, nothing is taken in and nobody is closed
 	needFrom        = "kafka_from" // nothing is read before a person says from where
 	needParked      = "parked"     // nobody is closed in the account
@@ -45,7 +47,7 @@ const (
 )
 
 // grave is what lets somebody sign who should not, or will.
-var grave = []string{needDisk, needFrom, needParked, needSelf, needUrgent, needOverdue, needReturned, needFailed}
+var grave = []string{needLedger, needDisk, needFrom, needParked, needSelf, needUrgent, needOverdue, needReturned, needFailed}
 
 // How long it is nothing that needs a person.
 const (
@@ -76,10 +78,10 @@ var askedFirst = []ledger.Kind{
 
 // needs lists what needs a person, the gravest first: what keeps everybody from being
 // closed, then people who can sign and should not, then what they would not be heard of by.
-func (s *Server) needs(now time.Time, o Overview, found ledger.Overview) []Need {
-	var all []Need
+func (s *Server) needs(ctx context.Context, now time.Time, o Overview, found ledger.Overview) []Need {
+	all := s.needsOfDaemon(ctx, now, o, found)
 	for _, of := range []func(time.Time, Overview, ledger.Overview) []Need{
-		s.needsOfDaemon, needsOfAccounts, needsOfPeople, needsOfIntake, s.needsOfRest,
+		needsOfAccounts, needsOfPeople, needsOfIntake, s.needsOfRest,
 	} {
 		all = append(all, of(now, o, found)...)
 	}
@@ -89,8 +91,15 @@ func (s *Server) needs(now time.Time, o Overview, found ledger.Overview) []Need 
 	return append([]Need{}, all...)
 }
 
-func (s *Server) needsOfDaemon(_ time.Time, o Overview, found ledger.Overview) (all []Need) {
-	if o.Disk.Low {
+func (s *Server) needsOfDaemon(ctx context.Context, _ time.Time, o Overview, found ledger.Overview) (all []Need) {
+	if err := s.check.lately(ctx); err != nil {
+		all = append(all, Need{What: needLedger, Text: fmt.Sprintf("The ledger %s: no event is taken in and nobody is closed. See to its disk, and to what else has it open.",
+			strings.Join(strings.Fields(err.Error()), " "))})
+	}
+	switch {
+	case o.Disk.Low && found.Free < fullBytes:
+		all = append(all, Need{What: needDisk, Text: "The ledger's disk is full: no event is taken in and nobody is closed. Make room, or the disk larger."})
+	case o.Disk.Low:
 		all = append(all, Need{What: needDisk, Text: fmt.Sprintf(
 			"Only %.1f MiB are left on the ledger's disk: when it is full, no event is taken in and nobody is closed. Make room, or the disk larger.", float64(found.Free)/(1<<20))})
 	}

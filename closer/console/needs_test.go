@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strconv"
@@ -21,25 +22,27 @@ func TestWhatNeedsAPerson(t *testing.T) {
 		shown  func(*Overview)
 		found  func(*ledger.Overview)
 		refuse error
+		ledger error
 		want   string // what, of which kind or account, and how many
 	}{
-		"nothing":               {want: ""},
-		"a disk that is full":   {shown: func(o *Overview) { o.Disk.Low = true }, want: "disk 0"},
-		"a parked account":      {shown: func(o *Overview) { o.Accounts = []AccountNow{{ID: "a", Parked: "consent", Open: 3}, {ID: "b"}} }, want: "parked a 3"},
-		"an account that went":  {found: func(o *ledger.Overview) { o.Outside = []ledger.Outside{{Account: "x", Entries: 2}} }, want: "outside x 2"},
-		"a Kafka without begin": {found: func(o *ledger.Overview) { o.Reading.State = consumer.NeedsFrom }, want: "kafka_from 0"},
-		"a Kafka that is away":  {found: func(o *ledger.Overview) { o.Reading.State = consumer.Away }, want: "kafka 0"},
-		"a Kafka that waits":    {found: func(o *ledger.Overview) { o.Reading.State = consumer.Paused }, want: "kafka 0"},
-		"a Kafka that is read":  {found: func(o *ledger.Overview) { o.Reading.State = consumer.CatchingUp }, want: ""},
-		"a silent source":       {shown: func(o *Overview) { o.Sources = []SourceNow{{Source: "hr", Silent: true}, {Source: "it"}} }, want: "silent_source 0"},
-		"rejects":               {found: func(o *ledger.Overview) { o.Rejects = 4 }, want: "reject 4"},
-		"few who are not found": {found: func(o *ledger.Overview) { o.NotFound = 19 }, want: ""},
-		"many":                  {found: func(o *ledger.Overview) { o.NotFound = 20 }, want: "not_found 20"},
-		"a refused config":      {refuse: errors.New("guard:\n  no"), want: "config_refused 0"},
-		"news of outcomes":      {shown: func(o *Overview) { o.Behind = []SinkNow{{"kafka", 9, now.Add(-time.Minute)}} }, want: ""},
-		"old news of outcomes":  {shown: func(o *Overview) { o.Behind = []SinkNow{{"kafka", 9, hour.Add(-time.Minute)}} }, want: "unpublished 9"},
-		"failed":                {found: func(o *ledger.Overview) { o.Entries = map[ledger.State]int{ledger.Failed: 2} }, want: "failed 2"},
-		"sent just now":         {found: func(o *ledger.Overview) { o.SentAt = now.Add(-time.Minute) }, want: ""},
+		"nothing":                 {want: ""},
+		"a disk that is full":     {shown: func(o *Overview) { o.Disk.Low = true }, want: "disk 0"},
+		"a ledger that is locked": {ledger: errors.New("cannot be written:\n locked"), shown: func(o *Overview) { o.Disk.Low = true }, want: "ledger 0, disk 0"},
+		"a parked account":        {shown: func(o *Overview) { o.Accounts = []AccountNow{{ID: "a", Parked: "consent", Open: 3}, {ID: "b"}} }, want: "parked a 3"},
+		"an account that went":    {found: func(o *ledger.Overview) { o.Outside = []ledger.Outside{{Account: "x", Entries: 2}} }, want: "outside x 2"},
+		"a Kafka without begin":   {found: func(o *ledger.Overview) { o.Reading.State = consumer.NeedsFrom }, want: "kafka_from 0"},
+		"a Kafka that is away":    {found: func(o *ledger.Overview) { o.Reading.State = consumer.Away }, want: "kafka 0"},
+		"a Kafka that waits":      {found: func(o *ledger.Overview) { o.Reading.State = consumer.Paused }, want: "kafka 0"},
+		"a Kafka that is read":    {found: func(o *ledger.Overview) { o.Reading.State = consumer.CatchingUp }, want: ""},
+		"a silent source":         {shown: func(o *Overview) { o.Sources = []SourceNow{{Source: "hr", Silent: true}, {Source: "it"}} }, want: "silent_source 0"},
+		"rejects":                 {found: func(o *ledger.Overview) { o.Rejects = 4 }, want: "reject 4"},
+		"few who are not found":   {found: func(o *ledger.Overview) { o.NotFound = 19 }, want: ""},
+		"many":                    {found: func(o *ledger.Overview) { o.NotFound = 20 }, want: "not_found 20"},
+		"a refused config":        {refuse: errors.New("guard:\n  no"), want: "config_refused 0"},
+		"news of outcomes":        {shown: func(o *Overview) { o.Behind = []SinkNow{{"kafka", 9, now.Add(-time.Minute)}} }, want: ""},
+		"old news of outcomes":    {shown: func(o *Overview) { o.Behind = []SinkNow{{"kafka", 9, hour.Add(-time.Minute)}} }, want: "unpublished 9"},
+		"failed":                  {found: func(o *ledger.Overview) { o.Entries = map[ledger.State]int{ledger.Failed: 2} }, want: "failed 2"},
+		"sent just now":           {found: func(o *ledger.Overview) { o.SentAt = now.Add(-time.Minute) }, want: ""},
 		"sent long ago": {found: func(o *ledger.Overview) {
 			o.SentAt, o.Entries = hour, map[ledger.State]int{ledger.Submitted: 5}
 		}, want: "unanswered 5"},
@@ -68,9 +71,11 @@ func TestWhatNeedsAPerson(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &Server{web: web, daemon: Daemon{Refused: func() error { return c.refuse }}}
+			s := &Server{web: web, daemon: Daemon{Refused: func() error { return c.refuse }},
+				check: &ledgerCheck{look: func(context.Context) error { return c.ledger }}}
+			_ = s.check.now(t.Context())
 			var got []string
-			for _, n := range s.needs(now, shown, found) {
+			for _, n := range s.needs(t.Context(), now, shown, found) {
 				words := []string{n.What, n.Kind + n.Account, strconv.Itoa(n.Count)}
 				got = append(got, strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " "))
 				if n.Text == "" || strings.ContainsAny(n.Text, "\n@") || strings.Contains(n.Text, ": .") || n.Path != "" && n.Path[0] != '/' {

@@ -220,7 +220,7 @@ func (s *Server) overviewOf(ctx context.Context, name string, signedIn bool) (Ov
 			o.Behind = append(o.Behind, SinkNow{sink, behind.Rows, behind.Oldest})
 		}
 	}
-	o.Needs = s.needs(now, o, found)
+	o.Needs = s.needs(ctx, now, o, found)
 	err = s.addCloses(ctx, &o)
 	return o, err
 }
