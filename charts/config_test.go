@@ -1,6 +1,8 @@
 package charts
 
 import (
+	"encoding/pem"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,6 +125,7 @@ func TestSecretsFiles(t *testing.T) {
     optional: true
     items:
       - {key: acme, path: secrets/acme}
+      - {key: issuer-ca, path: secrets/issuer-ca}
       - {key: oidc, path: secrets/oidc}
       - {key: outcomes, path: secrets/outcomes}
       - {key: scim, path: secrets/scim}
@@ -184,11 +187,24 @@ func install(t *testing.T, etc string, files object) {
 		text := files.text(name)
 		for _, file := range below.FindAllString(text, -1) {
 			if strings.HasPrefix(file, "/etc/signoff/secrets/") {
-				write(t, filepath.Join(etc, strings.TrimPrefix(file, "/etc/signoff/")), "# a secret")
+				secret := "# a secret"
+				if strings.HasSuffix(file, "-ca") { // whoever is vouched for by it is trusted
+					secret = authority(t)
+				}
+				write(t, filepath.Join(etc, strings.TrimPrefix(file, "/etc/signoff/")), secret)
 			}
 		}
 		write(t, filepath.Join(etc, name), strings.ReplaceAll(text, "/etc/signoff/", etc+"/"))
 	}
+}
+
+// authority is a certificate in PEM.
+func authority(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	defer s.Close()
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
 }
 
 func write(t *testing.T, file, text string) {

@@ -208,7 +208,10 @@ func TestNotes(t *testing.T) {
 		"no volume":       {values{ci: "no-persistence"}, []string{"persistence.enabled is false"}, nil},
 		"no monitor made": {values{ci: "pod-monitor-job"}, []string{"No PodMonitor was made"}, []string{"see that something scrapes"}},
 		"no test":         {values{ci: "no-test"}, []string{"signoff check --config /etc/signoff/signoff.yaml"}, []string{"     helm test"}},
-		"all of it":       {values{ci: "everything"}, nil, []string{"\n! "}},
+		"pages":           {values{ci: "pages"}, []string{"In a browser: https://signoff.example.com/ https://signoff.internal.example.com/\n"}, []string{"pages.from is empty", "tls is empty"}},
+		"pages that nobody reaches": {values{ci: "pages", over: "{networkPolicy: {ingress: {pages: {from: []}}}, pages: {ingress: {tls: []}}}"},
+			[]string{"networkPolicy.ingress.pages.from is empty", "pages.ingress.tls is empty"}, nil},
+		"all of it": {values{ci: "everything"}, nil, []string{"\n! "}},
 	} {
 		t.Run(what, func(t *testing.T) {
 			c.values.chart = chart

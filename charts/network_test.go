@@ -255,6 +255,14 @@ func TestNetworkPolicyByTheValues(t *testing.T) {
   to: [{ipBlock: {cidr: 203.0.113.0/24}}]
 - to: [{ipBlock: {cidr: 10.0.0.0/8}}]
   ports: [{port: 8080}]`))
+	equal(t, "who scrapes, and who leads to the pages", render(t, values{ci: "pages"}).named(t, "NetworkPolicy", "rel-signoff").part("spec")["ingress"], parse(t, `
+- ports: [{port: 8080, protocol: TCP}]
+- ports: [{port: 9090, protocol: TCP}]
+  from:
+    - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}
+    - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}`))
+	equal(t, "who would lead to pages that are not let out", render(t, values{over: "networkPolicy: {enabled: true, ingress: {admin: {from: []}, pages: {from: [{podSelector: {}}]}}}"}).
+		named(t, "NetworkPolicy", "rel-signoff").part("spec")["ingress"], parse(t, `[{ports: [{port: 8080, protocol: TCP}]}]`))
 	equal(t, "nobody scrapes", len(render(t, values{over: "networkPolicy: {enabled: true, ingress: {admin: {from: []}}}"}).
 		named(t, "NetworkPolicy", "rel-signoff").parts("spec", "ingress")), 1)
 }
