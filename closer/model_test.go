@@ -27,6 +27,7 @@ type model struct {
 	people    map[string]*person // by email
 	heard     map[consumer.Key]bool
 	votes     map[int64]map[string]time.Time // hold -> who said yes, and when
+	parted    map[seen]bool                  // what people saw of holds before a part was taken out of them
 	approvals []*approval
 	freezes   []*freeze
 
@@ -100,7 +101,7 @@ type attempt struct {
 }
 
 func newModel(sim *docusigntest.Server) *model {
-	return &model{sim: sim, people: make(map[string]*person), heard: make(map[consumer.Key]bool), votes: make(map[int64]map[string]time.Time),
+	return &model{sim: sim, people: make(map[string]*person), heard: make(map[consumer.Key]bool), votes: make(map[int64]map[string]time.Time), parted: make(map[seen]bool),
 		attempts: make(map[membership]*attempt), runBefore: make(map[string]bool), firstPlan: make(map[leaverIn]int)}
 }
 
@@ -219,6 +220,12 @@ func later(a, b time.Time) time.Time {
 
 // What people decide.
 
+// seen is a hold as somebody has seen it.
+type seen struct {
+	hold   int64
+	digest string
+}
+
 // yes says what a yes must come to: that it counts, and that it is the last that
 // was needed. named are the users that it is about, of the hold id.
 func (m *model) yes(h ledger.Hold, id int64, named []ledger.HeldUser, d ledger.Decision, terms ledger.Terms, now time.Time) (counts, enough bool) {
@@ -227,6 +234,11 @@ func (m *model) yes(h ledger.Hold, id int64, named []ledger.HeldUser, d ledger.D
 		return false, false
 	case slices.Contains(h.Kinds, ledger.Self) || m.standsIn(d.By, named):
 		return false, false
+	case m.parted[seen{h.ID, h.Digest}]:
+		return false, false
+	}
+	if id != h.ID {
+		m.parted[seen{h.ID, h.Digest}] = true
 	}
 	if m.votes[id] == nil {
 		m.votes[id] = make(map[string]time.Time)
