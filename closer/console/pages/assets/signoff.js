@@ -132,9 +132,9 @@
 				signedOut = true;
 				stream?.close();
 				for (const button of document.querySelectorAll("main button")) button.disabled = true;
-				const again = Object.assign(document.createElement("a"), { href: location.href, textContent: "Load the page again" });
-				again.addEventListener("click", () => location.reload());
-				banner.replaceChildren("You are signed out: what you see is old. ", again, " to sign in.");
+				const link = Object.assign(document.createElement("a"), { href: location.href, textContent: "Load the page again" });
+				link.addEventListener("click", () => location.reload()); // where the address has a #, to follow it would not
+				banner.replaceChildren("You are signed out: what you see is old. ", link, " to sign in.");
 				banner.hidden = false;
 				return;
 			}
@@ -148,7 +148,6 @@
 		} catch {
 			reached = "no";
 		} finally {
-			line();
 			fetching = false;
 			document.getElementById("list")?.removeAttribute("aria-busy");
 			if (again) {
@@ -178,14 +177,13 @@
 		}
 		if (now - asked > 10_000) {
 			asked = now;
-			renew().then(line);
-			if (banner.hidden) return; // it is known in a moment
+			renew();
 		}
+		if (fetching && banner.hidden) return; // it is known in a moment
 		const t = new Date(shown);
 		const text = reached === "broken" ? "signoff can't answer: its log says why." : reached === "no" ? "No connection to signoff."
 			: "Live updates don't get through: this page asks every 10 seconds.";
 		const old = reached === "yes" ? "" : ` What you see is as of ${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}. Trying again…`;
-		if (fetching && banner.hidden) return;
 		if (banner.textContent !== text + old) banner.textContent = text + old;
 		banner.hidden = false;
 	};
@@ -194,7 +192,7 @@
 	let stream = null;
 	const follow = () => {
 		const path = document.body.dataset.follow;
-		if (!path || stream || signedOut) return;
+		if (!path || stream || signedOut || document.hidden) return;
 		stream = new EventSource(path);
 		heard = Date.now();
 		const word = (event) => {
@@ -325,5 +323,5 @@
 	localMarks(document);
 	localHints(document);
 	countDown();
-	if (!document.hidden) follow();
+	follow();
 })();
