@@ -334,6 +334,13 @@ func TestTopicsAndPartitionsAreAdded(t *testing.T) {
 	if _, err := req.RequestWith(t.Context(), cl); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the broker itself knows of the partitions", func() bool { // which the controller has made
+		ask, about := kmsg.NewPtrMetadataRequest(), kmsg.NewMetadataRequestTopic()
+		about.Topic = kmsg.StringPtr(testTopic)
+		ask.Topics = append(ask.Topics, about)
+		told, err := ask.RequestWith(t.Context(), cl)
+		return err == nil && len(told.Topics) == 1 && len(told.Topics[0].Partitions) == 3
+	})
 	again := newProducer(t, c) // one that knows the new partitions
 	produce(t, again, leavers(2, "b", 5)...)
 	awaitEvents(t, m, 10)
